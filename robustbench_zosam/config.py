@@ -1,0 +1,246 @@
+"""The experiment, as validated, frozen data.
+
+One file describes everything a run does. What can change a result goes into the identity of a cell
+(`runs/identity.py`); where and how it runs (`RunConfig`) does not.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from robustbench_zosam.errors import InputError
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Sparsity = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+Severity = Annotated[int, Field(ge=1, le=5)]
+Options = dict[str, Any]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """What is classified."""
+
+    name: str = "digits"
+    root: str | None = None
+    """Folder, zip, or data root; not needed for embedded data."""
+    image_size: Annotated[int, Field(ge=16, le=512)] | None = None
+    """Side length in pixels; the data set's own default where none is given."""
+    limit: Positive | None = None
+    """At most this many images in each split, drawn class by class."""
+    validation_fraction: Fraction = 0.1
+    """Share of the training images set apart when the data has no validation split."""
+    test_fraction: Fraction = 0.3
+    """Share of all images set apart when the data has no test split."""
+    split_seed: int = 0
+
+
+class ModelConfig(Section):
+    """The architecture."""
+
+    name: str = "digits-resnet"
+    width: Annotated[float, Field(gt=0, le=16)] = 1.0
+    """Multiplier of all channel counts."""
+
+
+class TrainingConfig(Section):
+    """The same recipe for every method: nothing here depends on the optimizer."""
+
+    epochs: Positive = 20
+    batch_size: Positive = 64
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    augment: bool = True
+
+
+class SuiteConfig(Section):
+    """The distribution shift."""
+
+    name: str | None = None
+    """Shown in the report; `<data>-c` where none is given."""
+    corruptions: tuple[str, ...] = ()
+    """Which corruptions; none means every one that is registered as common or extra."""
+    severities: tuple[Severity, ...] = (1, 2, 3, 4, 5)
+    preset: str = "cifar"
+    seed: int = 0
+
+
+class FlatnessConfig(Section):
+    """Curvature at the end of training, on training images without augmentation."""
+
+    enabled: bool = True
+    images: Positive = 512
+    method: Literal["auto", "exact", "output-probe", "hvp"] = "auto"
+    params: Literal["all", "weights", "masked-layers"] = "all"
+    probes: Positive = 30
+    seed: int = 0
+
+
+class LandscapeConfig(Section):
+    """Slices through the training loss along filter-normalised random directions."""
+
+    enabled: bool = True
+    images: Positive = 256
+    points: Annotated[int, Field(ge=3)] = 41
+    directions: Positive = 5
+    grid: Annotated[int, Field(ge=3)] = 21
+    span: Annotated[float, Field(gt=0)] = 1.0
+    seed: int = 0
+
+    @field_validator("points", "grid")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("must be odd, so that the trained weights are a grid point")
+        return value
+
+
+class RunConfig(Section):
+    """Where and how the cells run; nothing here changes a result."""
+
+    out: str = "zosam-robust"
+    device: str = "auto"
+    workers: Annotated[int, Field(ge=0)] | None = None
+    """Cells at a time, each in a process of its own; 0 runs them in this process."""
+    threads: Positive | None = None
+    """CPU threads of a cell; the cores shared by the workers where none is given."""
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """How much training an interruption may cost at most."""
+
+
+class ExperimentConfig(Section):
+    """A whole experiment: methods × sparsities × seeds on one data set, and how they are judged."""
+
+    title: str | None = None
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    optimizers: tuple[str, ...] = ("sgd", "random-perturbation", "sam", "zo-sam")
+    sparsifiers: tuple[str, ...] = ("rigl",)
+    sparsities: tuple[Sparsity, ...] = (0.9,)
+    dense_reference: bool = True
+    """Adds dense SGD, the reference for what sparsity itself costs."""
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    checkpoints: tuple[str, ...] = ()
+    """Trained models to evaluate instead of training."""
+    optimizer: Options = Field(default_factory=dict)
+    """Options of every optimizer that takes them, or of one: `{"rho": 0.1, "zo-sam": {...}}`."""
+    sparsifier: Options = Field(default_factory=dict)
+    training: TrainingConfig = TrainingConfig()
+    suite: SuiteConfig = SuiteConfig()
+    flatness: FlatnessConfig = FlatnessConfig()
+    landscape: LandscapeConfig = LandscapeConfig()
+    run: RunConfig = RunConfig()
+
+    @field_validator(
+        "seeds", "optimizers", "sparsifiers", "sparsities", "checkpoints", mode="after"
+    )
+    @classmethod
+    def _no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        repeats = {item for item in value if value.count(item) > 1}
+        if repeats:
+            raise ValueError(f"{', '.join(map(str, repeats))} given more than once")
+        return value
+
+
+def canonical_json(value: Any) -> str:
+    """Returns the one JSON text of a value: sorted keys, no spaces, no NaN.
+
+    Args:
+        value: anything JSON can hold, or a configuration section.
+
+    Returns:
+        A text that is equal for equal values.
+
+    Example:
+        >>> canonical_json({"b": 1, "a": (1.0, None)})
+        '{"a":[1.0,null],"b":1}'
+    """
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def load_config(
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    assignments: Iterable[str] = (),
+) -> ExperimentConfig:
+    """Reads a configuration: defaults, then the file, then options, then assignments.
+
+    Args:
+        file: a TOML file.
+        overrides: dotted keys to values, from command-line options.
+        assignments: `key=value` texts, the value in TOML notation or a bare word.
+
+    Returns:
+        The validated configuration.
+
+    Raises:
+        InputError: the file cannot be read, a key is unknown, or a value is out of range.
+    """
+    tree: dict[str, Any] = _read_toml(file) if file else {}
+    for key, value in (overrides or {}).items():
+        _assign(tree, key, value)
+    for text in assignments:
+        key, sign, raw = text.partition("=")
+        if not sign or not key.strip():
+            raise InputError(
+                f"--set {text!r} must have the form key=value, as in training.epochs=5"
+            )
+        _assign(tree, key.strip(), _parse_value(raw.strip()))
+    try:
+        return ExperimentConfig.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(_one_sentence(error)) from error
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"the configuration {file} cannot be read: {reason}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"the configuration {file} is not valid TOML: {error}") from error
+
+
+def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        branch = tree.setdefault(part, {})
+        if not isinstance(branch, dict):
+            raise InputError(f"{key} cannot be set: {part} is a value, not a section")
+        tree = branch
+    tree[last] = value
+
+
+def _parse_value(raw: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw  # a bare word, as in model.name=resnet20
+
+
+def _one_sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"{key} is not a known setting; `zosam-robust evaluate --dry-run` prints all of them"
+    message = first["msg"].removeprefix("Value error, ")
+    more = f" ({error.error_count() - 1} more to mend)" if error.error_count() > 1 else ""
+    return f"{key} = {first['input']!r}: {message[:1].lower()}{message[1:]}{more}"

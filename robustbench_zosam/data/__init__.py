@@ -1,0 +1,7 @@
+"""Data sets as in-memory uint8 arrays, the same for every source."""
+
+from robustbench_zosam.data.dataset import Dataset, Split
+from robustbench_zosam.data.prepare import Prepared, load_prepared, prepare
+from robustbench_zosam.data.registry import DATASETS
+
+__all__ = ["DATASETS", "Dataset", "Prepared", "Split", "load_prepared", "prepare"]

@@ -1,0 +1,118 @@
+"""CIFAR-10 in the format torchvision keeps on disk."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robustbench_zosam.config import DataConfig
+from robustbench_zosam.data.dataset import (
+    Dataset,
+    Labels,
+    Split,
+    limit_classwise,
+    split_classwise,
+)
+from robustbench_zosam.errors import InputError
+
+_FOLDER = "cifar-10-batches-py"
+_TRAIN_FILES = tuple(f"data_batch_{number}" for number in range(1, 6))
+_ALLOWED = {  # all that the published files need; a pickle that names anything else is refused
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def load(config: DataConfig) -> Dataset:
+    """Loads CIFAR-10 from `root/cifar-10-batches-py`.
+
+    Args:
+        config: `root` is required; `limit`, `validation_fraction` and `split_seed` are used.
+
+    Returns:
+        The 10 classes with a validation split taken from the training images.
+
+    Raises:
+        InputError: the folder or a file is missing, damaged, or of another format.
+    """
+    root = Path(config.root or ".")
+    folder = root if root.name == _FOLDER else root / _FOLDER
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} does not exist: --data-root must name the folder that holds {_FOLDER} "
+            "(unpack cifar-10-python.tar.gz there)"
+        )
+    classes = tuple(map(_text, _read(folder / "batches.meta").get("label_names", ())))
+    if not classes:
+        raise InputError(f"{folder / 'batches.meta'} names no classes: restore the original file")
+    whole = _join([_batch(folder / name, len(classes)) for name in _TRAIN_FILES])
+    test = _batch(folder / "test_batch", len(classes))
+    validation, train = split_classwise(
+        whole.labels, config.validation_fraction, config.split_seed, classes
+    )
+    parts = [whole.take(train), whole.take(validation), test]
+    limited = [p.take(limit_classwise(p.labels, config.limit, config.split_seed)) for p in parts]
+    return Dataset(
+        name="cifar10",
+        title="CIFAR-10",
+        classes=classes,
+        train=limited[0],
+        validation=limited[1],
+        test=limited[2],
+        flip=True,
+        partial=f"at most {config.limit} images per split" if config.limit else None,
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="bytes").load()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, TypeError) as error:
+        raise InputError(f"{file} is not a CIFAR batch file: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file} is not a CIFAR batch file: it holds a {type(content).__name__}")
+    return {_text(key): value for key, value in content.items()}
+
+
+def _batch(file: Path, classes: int) -> Split:
+    content = _read(file)
+    pixels, labels = content.get("data"), np.asarray(content.get("labels", ()), dtype=np.int64)
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2:
+        raise InputError(f"{file} holds no uint8 array `data` of rows: restore the original file")
+    if pixels.shape != (len(labels), 3072):
+        raise InputError(
+            f"{file} holds {pixels.shape} pixels and {len(labels)} labels where (n, 3072) and n "
+            "are expected: restore the original file"
+        )
+    _check_labels(file, labels, classes)
+    return Split(pixels.reshape(-1, 3, 32, 32), labels)
+
+
+def _check_labels(file: Path, labels: Labels, classes: int) -> None:
+    if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+        raise InputError(f"{file} has labels outside 0..{classes - 1}: restore the original file")
+
+
+def _join(parts: list[Split]) -> Split:
+    images = np.concatenate([part.images for part in parts])
+    return Split(images, np.concatenate([part.labels for part in parts]))

@@ -1,0 +1,166 @@
+"""What every data set becomes: three splits of uint8 images with labels."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustbench_zosam.errors import InputError
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images with their labels.
+
+    Attributes:
+        images: uint8, shape (n, 3, h, w).
+        labels: class indices, shape (n,).
+    """
+
+    images: Images
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        assert self.images.dtype == np.uint8
+        assert self.images.ndim == 4
+        assert self.images.shape[1] == 3
+        assert len(self.images) == len(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.int64]) -> Split:
+        """Returns the images of these indices, in this order."""
+        return Split(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A classification task.
+
+    Attributes:
+        name: as a user types it.
+        title: as a report prints it.
+        classes: class names, in the order of the labels.
+        train: images to learn from.
+        validation: set apart from the training images; the only ones used for choices.
+        test: images for the results.
+        flip: whether a mirrored image keeps its class (augmentation).
+        partial: how the data was cut down, if it was.
+    """
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    flip: bool
+    partial: str | None = None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def image_size(self) -> int:
+        """Side length of the images in pixels."""
+        return int(self.train.images.shape[-1])
+
+    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Returns mean and standard deviation of each channel over all training pixels, in [0, 1].
+
+        Returns:
+            Two triples; the deviations are those of pixels, not of image means.
+        """
+        levels = np.arange(256) / 255.0
+        channels = np.moveaxis(self.train.images, 1, 0)
+        counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in channels])
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        mean = shares @ levels
+        deviation = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 1e-12))
+        return tuple(map(float, mean)), tuple(map(float, deviation))
+
+    def fingerprint(self) -> str:
+        """Returns a sha256 of all pixels, labels and class names."""
+        digest = hashlib.sha256("\0".join(self.classes).encode())
+        for name, split in self.splits.items():
+            digest.update(f"{name}{split.images.shape}".encode())
+            digest.update(np.ascontiguousarray(split.images).data)
+            digest.update(np.ascontiguousarray(split.labels).data)
+        return digest.hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what a report says of the data, as JSON values."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "classes": list(self.classes),
+            "image_size": self.image_size,
+            "counts": {name: len(split) for name, split in self.splits.items()},
+            "flip": self.flip,
+            "partial": self.partial,
+        }
+
+
+def split_classwise(
+    labels: Labels, fraction: float, seed: int, classes: tuple[str, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Splits indices in two, class by class, with a fixed seed.
+
+    Args:
+        labels: class of each image, shape (n,).
+        fraction: share of the first part; each class gives at least one image to both.
+        seed: of the draw.
+        classes: their names, for the message.
+
+    Returns:
+        Indices of the first and of the second part, sorted.
+
+    Raises:
+        InputError: a class has fewer than two images.
+    """
+    rng = np.random.default_rng(seed)
+    first = []
+    for label, name in enumerate(classes):
+        members = np.flatnonzero(labels == label)
+        if len(members) < 2:
+            raise InputError(
+                f"class {name!r} has {len(members)} image(s) where a split needs at least 2: "
+                "add images or remove the class"
+            )
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        first.append(rng.permutation(members)[:count])
+    chosen = np.sort(np.concatenate(first))
+    rest = np.setdiff1d(np.arange(len(labels)), chosen)
+    return chosen, rest
+
+
+def limit_classwise(labels: Labels, limit: int | None, seed: int) -> NDArray[np.int64]:
+    """Chooses at most `limit` indices, the classes as even as they come.
+
+    Args:
+        labels: class of each image, shape (n,).
+        limit: how many to keep at most; None keeps all.
+        seed: of the draw.
+
+    Returns:
+        Sorted indices.
+    """
+    if limit is None or limit >= len(labels):
+        return np.arange(len(labels))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(labels))
+    rank = np.empty(len(labels), dtype=np.int64)  # 0 for the first image drawn of each class, ...
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = np.arange(len(members))
+    return np.sort(order[np.argsort(rank[order], kind="stable")][:limit])

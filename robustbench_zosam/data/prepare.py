@@ -1,0 +1,103 @@
+"""Decoded data kept beside the results, so that each image is read once for all cells."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robustbench_zosam.config import DataConfig, canonical_json
+from robustbench_zosam.data.dataset import Dataset, Split
+from robustbench_zosam.data.folder import listing_key
+from robustbench_zosam.data.registry import DATASETS
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import atomic_path
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Decoded data on disk.
+
+    Attributes:
+        file: what `load_prepared` reads.
+        facts: name, title, classes, image_size, counts, flip, partial and fingerprint (sha256).
+    """
+
+    file: Path
+    facts: dict[str, Any]
+
+
+def prepare(config: DataConfig, cache: Path) -> Prepared:
+    """Loads the data once and stores it decoded.
+
+    Args:
+        config: which data.
+        cache: folder of prepared files; a file from the same sources is used again.
+
+    Returns:
+        The prepared file with the facts of the data in it.
+    """
+    entry = DATASETS[config.name]
+    root = Path(config.root) if config.root else None
+    source = listing_key(root) if root and root.exists() else []
+    key = hashlib.sha256(canonical_json([config.model_dump(mode="json"), source]).encode())
+    file = cache / f"data-{config.name}-{key.hexdigest()[:16]}.npz"
+    facts = _facts(file) if file.exists() else None
+    if facts is None:
+        facts = _store(entry.load()(config), file)
+    return Prepared(file, facts)
+
+
+def load_prepared(file: Path) -> Dataset:
+    """Loads what `prepare` stored.
+
+    Args:
+        file: the prepared file.
+
+    Returns:
+        The data set, equal to the one that was stored.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    facts = _facts(file)
+    if facts is None:
+        raise InputError(f"the prepared data {file} is damaged: delete it and run again")
+    with np.load(file) as arrays:
+        splits = {
+            name: Split(arrays[f"{name}_images"], arrays[f"{name}_labels"])
+            for name in ("train", "validation", "test")
+        }
+    return Dataset(
+        name=facts["name"],
+        title=facts["title"],
+        classes=tuple(facts["classes"]),
+        flip=facts["flip"],
+        partial=facts["partial"],
+        **splits,
+    )
+
+
+def _store(dataset: Dataset, file: Path) -> dict[str, Any]:
+    facts = dataset.facts() | {"fingerprint": dataset.fingerprint()}
+    arrays: dict[str, Any] = {"facts": np.array(json.dumps(facts))}
+    for name, split in dataset.splits.items():
+        arrays[f"{name}_images"], arrays[f"{name}_labels"] = split.images, split.labels
+    with atomic_path(file) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **arrays)
+    return facts
+
+
+def _facts(file: Path) -> dict[str, Any] | None:
+    """Returns the facts in a prepared file, or None where it is damaged (it can be made again)."""
+    try:
+        with np.load(file) as arrays:
+            facts: dict[str, Any] = json.loads(str(arrays["facts"]))
+    except (zipfile.BadZipFile, OSError, KeyError, ValueError):
+        return None
+    return facts

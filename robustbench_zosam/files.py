@@ -1,0 +1,100 @@
+"""Files that are either whole or absent.
+
+A file appears under its name only when it is complete: it is written beside its place, flushed to
+the disk and renamed. A reader never sees half a file, and a kill leaves the old one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from robustbench_zosam.errors import InputError
+
+
+@contextmanager
+def atomic_path(file: Path) -> Iterator[Path]:
+    """Yields a temporary path in the folder of `file`, and renames it to `file` on success.
+
+    Args:
+        file: where the content shall appear; its folder is made.
+
+    Yields:
+        The path to write to.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Writes a text file atomically.
+
+    Args:
+        file: where.
+        text: the content.
+    """
+    with atomic_path(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Writes strict JSON atomically.
+
+    Args:
+        file: where.
+        value: JSON values; NaN and infinities are refused, since no other reader takes them.
+    """
+    write_text(file, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(file: Path) -> Any:
+    """Reads a JSON file.
+
+    Args:
+        file: where.
+
+    Returns:
+        Its value.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{file} is not valid JSON ({error}): delete it and run again") from error
+
+
+def require_writable(folder: Path) -> None:
+    """Makes a folder, and makes sure that files can be written there before anything is computed.
+
+    Args:
+        folder: the output folder.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    probe = folder / f".write-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"the output folder {folder} cannot be written to ({error.strerror or error}): "
+            "choose another one with --out"
+        ) from error

@@ -1,0 +1,1 @@
+"""Experiments: what a run is made of, where its cells are stored, and what executes them."""

@@ -1,0 +1,90 @@
+"""Mini-batches from images that stay on the device, augmented as a batch.
+
+Order and augmentation of a step depend only on (seed, step): a run resumes at any step, and every
+method with the same seed sees the same images.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.data.dataset import Split
+from robustbench_zosam.models.predict import to_unit
+from robustbench_zosam.seeds import derive_seed
+
+
+def crop_and_flip(images: Tensor, rows: Tensor, columns: Tensor, flip: Tensor) -> Tensor:
+    """Shifts images by padding with black and cropping, and mirrors some of them.
+
+    Args:
+        images: uint8, (n, 3, h, w).
+        rows: upper edge of the crop in the padded image, in 0..2*pad, (n,).
+        columns: left edge of the crop, (n,); its largest value allowed is 2*pad.
+        flip: bool, (n,): mirror this image left to right.
+
+    Returns:
+        uint8, (n, 3, h, w), in channels-last memory.
+    """
+    count, _, height, width = images.shape
+    pad = height // 8
+    padded = torch.nn.functional.pad(images, (pad,) * 4)
+    device = images.device
+    y = rows.to(device)[:, None] + torch.arange(height, device=device)  # (n, h)
+    x = torch.arange(width, device=device).expand(count, width)
+    x = torch.where(flip.to(device)[:, None], width - 1 - x, x) + columns.to(device)[:, None]
+    image = torch.arange(count, device=device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[image, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
+
+
+class Batches:
+    """The training images as a function from step to mini-batch.
+
+    Args:
+        split: the training images.
+        batch_size: images in a mini-batch; the last, smaller one of an epoch is left out.
+        seed: of order and augmentation.
+        device: where the images are kept.
+        augment: random crops with one eighth of padding, and mirroring if `flip`.
+        flip: whether a mirrored image keeps its class.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        augment: bool,
+        flip: bool,
+    ) -> None:
+        self._images = torch.from_numpy(split.images).to(device)
+        self._labels = torch.from_numpy(split.labels).to(device)
+        self.batch_size = min(batch_size, len(split))
+        self._seed, self._augment, self._flip = seed, augment, flip
+        self._order: tuple[int, Tensor] | None = None
+        self.steps_per_epoch = len(split) // self.batch_size
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Returns the mini-batch of a step: images in [0, 1] (b, 3, h, w) and labels (b,)."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        chosen = self._epoch_order(epoch)[index * self.batch_size :][: self.batch_size]
+        images = self._images[chosen]
+        if self._augment:
+            images = self._augmented(images, step)
+        return to_unit(images), self._labels[chosen]
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        if self._order is None or self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(derive_seed(self._seed, "order", epoch))
+            order = torch.randperm(len(self._labels), generator=generator)
+            self._order = epoch, order.to(self._labels.device)
+        return self._order[1]
+
+    def _augmented(self, images: Tensor, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed(derive_seed(self._seed, "augment", step))
+        reach = 2 * (images.shape[-1] // 8) + 1
+        rows, columns = torch.randint(reach, (2, len(images)), generator=generator)
+        flip = torch.rand(len(images), generator=generator) < (0.5 if self._flip else 0.0)
+        return crop_and_flip(images, rows, columns, flip)
