@@ -1,0 +1,131 @@
+"""Checks of what users give: each is one condition and one sentence."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from collections.abc import Collection, Iterable
+
+from robustbench_zosam.errors import InputError
+
+
+def require_number(
+    name: str,
+    value: float,
+    *,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    below: float = math.inf,
+    most: float = math.inf,
+) -> float:
+    """Passes a finite number inside its bounds through.
+
+    Args:
+        name: the option's name, for the message.
+        value: what was given.
+        above: the value must be larger than this.
+        least: the value must be at least this.
+        below: the value must be smaller than this.
+        most: the value must be at most this.
+
+    Returns:
+        The value as a float.
+
+    Raises:
+        InputError: not a finite number, or out of bounds.
+    """
+    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (numeric and math.isfinite(value)):
+        raise InputError(f"{name} is {value!r}: give a finite number")
+    if not (above < value < below and least <= value <= most):
+        bounds = ((">", above), (">=", least), ("<", below), ("<=", most))
+        wanted = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if math.isfinite(bound))
+        raise InputError(f"{name} is {value!r}: give a number {wanted}")
+    return float(value)
+
+
+def require_integer(name: str, value: int, *, least: int) -> int:
+    """Passes an integer that is large enough through.
+
+    Args:
+        name: the option's name, for the message.
+        value: what was given.
+        least: the smallest allowed value.
+
+    Returns:
+        The value.
+
+    Raises:
+        InputError: not an integer, or too small.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} is {value!r}: give an integer >= {least}")
+    return value
+
+
+def require_choice(name: str, value: str, choices: Collection[str]) -> str:
+    """Passes one of a few words through.
+
+    Args:
+        name: the option's name, for the message.
+        value: what was given.
+        choices: the allowed words.
+
+    Returns:
+        The value.
+
+    Raises:
+        InputError: not one of the choices.
+    """
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
+    return value
+
+
+def require_options(owner: str, given: Iterable[str], valid: Collection[str]) -> None:
+    """Refuses options nobody would read.
+
+    Args:
+        owner: what the options are for ("optimizer 'sam'").
+        given: the names that were given.
+        valid: the names that are understood.
+
+    Raises:
+        InputError: an option is unknown; the message lists the valid ones.
+    """
+    for name in given:
+        if name not in valid:
+            close = difflib.get_close_matches(name, valid, n=1)
+            hint = f" did you mean {close[0]}?" if close else ""
+            listed = ", ".join(sorted(valid)) or "none"
+            raise InputError(f"{owner} has no option {name!r}:{hint} valid options: {listed}")
+
+
+def constructor_options(kind: type) -> tuple[str, ...]:
+    """Names of the arguments a class understands.
+
+    Args:
+        kind: the class; constructors may pass `**options` on to their parents.
+
+    Returns:
+        The names, parents' included as far as they are reached.
+
+    Example:
+        >>> class Parent:
+        ...     def __init__(self, size=1): ...
+        >>> class Child(Parent):
+        ...     def __init__(self, colour="red", **options): ...
+        >>> constructor_options(Child)
+        ('colour', 'size')
+    """
+    names: list[str] = []
+    for owner in kind.__mro__[:-1]:
+        constructor = vars(owner).get("__init__")
+        if constructor is None:
+            continue
+        parameters = list(inspect.signature(constructor).parameters.values())[1:]
+        names += [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
+            break
+    return tuple(dict.fromkeys(names))

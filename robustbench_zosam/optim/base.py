@@ -1,0 +1,244 @@
+"""The template of every optimizer here: a base optimizer, fed by a method's own gradient.
+
+The base class validates, counts, masks and is final; a method writes how it gets its gradient.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.optimizer import ParamsT
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.cost import Cost
+from robustbench_zosam.optim.guards import BufferGuard
+from robustbench_zosam.optim.passes import Closure, Passes
+from robustbench_zosam.optim.space import ParameterSpace
+from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
+
+Masks = MaskSet | Mapping[Tensor, Tensor] | None
+
+
+class WrappedOptimizer(Optimizer, ABC):
+    """Runs a closure as often as its method needs, then lets a base optimizer step.
+
+    Within one step all passes see the same random draws, buffers (batch-norm statistics) are
+    updated by the first gradient pass alone, gradients are cleared before each gradient pass, and
+    weights, gradients and state stay exactly zero off the masks. `param_groups` and `state` are
+    the base optimizer's own, so that learning-rate schedulers work on this object.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        mask: a `Masker`, or bool tensors by parameter.
+        model: whose buffers to guard; None finds them while the modules run (see `BufferGuard`).
+        scaler: a gradient scaler; the closure scales its loss before `backward` and returns it
+            unscaled, and the caller calls `scaler.update()` after each step.
+        **base_options: of the base optimizer.
+
+    Attributes:
+        base: the base optimizer.
+        cost: passes and steps since the start.
+        last_loss: loss of the last gradient pass, where its gradient was taken.
+        last_clean_loss: loss at the unperturbed weights, exact or estimated; None if unknown.
+        vectors: the method's own memory between steps, flat tensors with one entry per weight.
+        tallies: the method's own counters, integer tensors of no dimension.
+    """
+
+    _saved: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base: type[Optimizer] = SGD,
+        *,
+        mask: Masks = None,
+        model: nn.Module | None = None,
+        scaler: torch.amp.GradScaler | None = None,
+        **base_options: Any,
+    ) -> None:
+        if not (isinstance(base, type) and issubclass(base, Optimizer)):
+            raise InputError(f"base is {base!r}: give a class of torch optimizers")
+        if base is torch.optim.LBFGS or issubclass(base, WrappedOptimizer):
+            raise InputError(f"base {base.__name__} calls the closure itself: choose another")
+        self._wrapped = False
+        super().__init__(params, {})
+        try:
+            self.base = base(self.param_groups, **base_options)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{base.__name__} refuses its options: {error}") from error
+        self._wrapped = True
+        self._share()
+        self.cost = Cost()
+        self.last_loss: Tensor | None = None
+        self.last_clean_loss: Tensor | None = None
+        self.vectors: dict[str, Tensor] = {}
+        self.tallies: dict[str, Tensor] = {}
+        self.scaler = scaler
+        self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
+        self._buffers = BufferGuard(model)
+        self._space: ParameterSpace | None = None
+        self._support: tuple[object, Tensor | None, int] | None = None
+
+    def _share(self) -> None:
+        self.param_groups = self.base.param_groups
+        self.state = self.base.state
+        self.defaults = self.base.defaults
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds parameters, as in any torch optimizer.
+
+        Args:
+            param_group: with the key `params`, and options of the base optimizer.
+        """
+        if self._wrapped:
+            self.base.add_param_group(param_group)
+        else:
+            super().add_param_group(param_group)
+
+    @abstractmethod
+    def _gradient(self, passes: Passes) -> Tensor:
+        """Leaves the gradient to step along in `grad`, and the weights as they were.
+
+        Args:
+            passes: runs the closure.
+
+        Returns:
+            The loss where the gradient was taken; `last_clean_loss` is set if known.
+        """
+
+    @final
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Tensor:  # type: ignore[override]  # torch's returns None without a closure
+        """Makes one update.
+
+        Args:
+            closure: computes the mean loss and its gradients when called as `closure()`, the loss
+                alone as `closure(backward=False)`; everything is computed anew at each call.
+
+        Returns:
+            The loss at the unperturbed weights where known, else `last_loss`; no dimensions.
+
+        Raises:
+            InputError: there is no closure.
+        """
+        if closure is None:
+            raise InputError("step() needs a closure that computes the loss: step(closure)")
+        space = self.space
+        passes = Passes(closure, space.params, self.cost, self._buffers, space.device)
+        self.last_clean_loss = None
+        if self.masks.gradient_source() == "clean":
+            self.last_loss = self.last_clean_loss = passes.gradient()
+        else:
+            self.last_loss = self._gradient(passes)
+        self._update()
+        self.cost.steps += 1
+        return self.last_loss if self.last_clean_loss is None else self.last_clean_loss
+
+    def _update(self) -> None:
+        if self.scaler is not None:
+            self.scaler.unscale_(self.base)
+        replaced = self.masks.before_update(self.slots)
+        self.masks.mask_gradients()
+        if not replaced:
+            if self.scaler is None:
+                self.base.step()
+            else:
+                self.scaler.step(self.base)
+        self.masks.after_update(self.slots)
+
+    @property
+    def space(self) -> ParameterSpace:
+        """All parameters as one vector; follows added groups and moves between devices."""
+        params = [p for group in self.param_groups for p in group["params"]]
+        if self._space is None or not self._space.fits(params):
+            self._space = ParameterSpace(params)
+            self._support = None
+            for name, vector in self.vectors.items():
+                grown = self._space.zeros()
+                grown[: vector.numel()] = vector
+                self.vectors[name] = grown
+            self._tally(self.diagnostics)
+        return self._space
+
+    def support(self) -> tuple[Tensor | None, int]:
+        """Coordinates a perturbation may use.
+
+        Returns:
+            Bool of shape (d,), None for everywhere; and their number.
+        """
+        space = self.space
+        key = self.masks.version, [p.requires_grad for p in space.params]
+        if self._support is None or self._support[0] != key:
+            support = space.support(self._perturbable)
+            active = space.dimension if support is None else int(support.sum())
+            self._support = key, support, active
+        return self._support[1:]
+
+    def _perturbable(self, param: Tensor) -> Tensor | None:
+        return self.masks.mask_of(param)
+
+    def slots(self, param: Tensor) -> list[Tensor]:
+        """State with one entry per weight: the base optimizer's and the method's.
+
+        Args:
+            param: one of the parameters.
+
+        Returns:
+            Tensors of the parameter's shape, sharing memory with the state.
+        """
+        views = [self.space.view_of(vector, param) for vector in self.vectors.values()]
+        return state_tensors(self.base, param) + views
+
+    @property
+    def diagnostics(self) -> dict[str, int]:
+        """The method's counters since the start; reading them waits for the device."""
+        return {name: int(tally) for name, tally in self.tallies.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that resuming bit by bit needs, masks and weights apart.
+
+        Returns:
+            The base optimizer's `state` and `param_groups`, and `method`.
+        """
+        method = {
+            "name": type(self).__name__,
+            "cost": [self.cost.forwards, self.cost.backwards, self.cost.steps],
+            "options": {name: getattr(self, name) for name in self._saved},
+            "vectors": dict(self.vectors),
+            "tallies": self.diagnostics,
+        }
+        return {**self.base.state_dict(), "method": method}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores what `state_dict` saved.
+
+        Args:
+            state_dict: from an optimizer of the same class, over the same parameters.
+
+        Raises:
+            InputError: the state is another optimizer's.
+        """
+        method = state_dict.get("method", {})
+        if method.get("name") != type(self).__name__:
+            raise InputError(
+                f"the state is one of {method.get('name', 'a plain torch optimizer')}: "
+                f"it cannot be loaded into {type(self).__name__}"
+            )
+        self.base.load_state_dict({name: state_dict[name] for name in ("state", "param_groups")})
+        self._share()
+        self.cost = Cost(*method["cost"])
+        for name, value in method["options"].items():
+            setattr(self, name, value)
+        space = self.space
+        self.vectors = {n: v.to(space.device, copy=True) for n, v in method["vectors"].items()}
+        self._tally(method["tallies"])
+
+    def _tally(self, counts: Mapping[str, int]) -> None:
+        device = self.space.device
+        self.tallies = {name: torch.tensor(n, device=device) for name, n in counts.items()}

@@ -1,0 +1,79 @@
+"""An optimizer from a name and a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from robustbench_zosam.checks import (
+    constructor_options,
+    require_choice,
+    require_number,
+    require_options,
+)
+from robustbench_zosam.optim.base import Masks, WrappedOptimizer
+from robustbench_zosam.optim.registry import OPTIMIZERS
+
+BASES: dict[str, type[Optimizer]] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
+_DEFAULTS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9, "weight_decay": 5e-4}, "adamw": {}}
+_GIVEN = {"self", "params", "base", "mask", "model", "scaler", "seed", "lr"}
+
+
+def create_optimizer(
+    name: str,
+    model: nn.Module,
+    *,
+    masker: Masks = None,
+    lr: float,
+    seed: int = 0,
+    scaler: torch.amp.GradScaler | None = None,
+    base: str | None = None,
+    decay_norms: bool = True,
+    **options: Any,
+) -> WrappedOptimizer:
+    """Builds an optimizer over all parameters of a model.
+
+    The base options default to the same for every method: momentum 0.9 and weight decay 5e-4 for
+    SGD, torch's own for AdamW.
+
+    Args:
+        name: an entry of `OPTIMIZERS`.
+        model: any module, on its device; its buffers are guarded.
+        masker: masks to respect, or None.
+        lr: learning rate.
+        seed: of the random directions, for methods that draw any.
+        scaler: a gradient scaler (see `WrappedOptimizer`).
+        base: `"sgd"` (the default) or `"adamw"`, for methods whose base is a choice.
+        decay_norms: whether weight decay covers one-dimensional parameters (biases, norms).
+        **options: of the method (see `OPTIMIZERS[name].facts["options"]`) and the base optimizer.
+
+    Returns:
+        The optimizer; its `step` takes a closure.
+    """
+    entry = OPTIMIZERS[name]
+    kind = entry.load()
+    fixed = entry.facts.get("base")
+    require_number("lr", lr, least=0)
+    if fixed is not None and base is not None:
+        require_choice("base", base, (fixed,))
+    base_name = require_choice("base", fixed or base or "sgd", BASES)
+    own = constructor_options(kind)
+    valid = (set(own) | set(constructor_options(BASES[base_name]))) - _GIVEN
+    require_options(f"optimizer {name!r}", options, valid - {"base_options"})
+    settings = {**_DEFAULTS[base_name], **options, "lr": lr}
+    if "seed" in own:
+        settings["seed"] = seed
+    groups = _groups(model, decay_norms)
+    return kind(groups, BASES[base_name], mask=masker, model=model, scaler=scaler, **settings)
+
+
+def _groups(model: nn.Module, decay_norms: bool) -> list[dict[str, Any]]:
+    params = list(model.parameters())
+    if decay_norms:
+        return [{"params": params}]
+    thin = [p for p in params if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": [p for p in params if p.ndim > 1]}]
+    return [*groups, {"params": thin, "weight_decay": 0.0}]

@@ -1,0 +1,106 @@
+"""What a forward pass leaves behind, and how to undo it: random numbers and buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+
+class RngReplay:
+    """Gives every pass of a step the same random draws (dropout, stochastic depth, augmentation).
+
+    The state at the end of a step is that after one pass, as under the base optimizer. Covers
+    torch's generators of the CPU and of one device.
+
+    Args:
+        device: where the model runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = None if device.type == "cpu" else device
+        self._states: list[Tensor] | None = None
+
+    def start(self) -> None:
+        """Records the state at the first call, and returns to it at later ones."""
+        if self._states is None:
+            self._states = self._read()
+        else:
+            self._write(self._states)
+
+    def _read(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        if self._device is not None:
+            states.append(torch.get_device_module(self._device).get_rng_state(self._device))
+        return states
+
+    def _write(self, states: list[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        if self._device is not None:
+            torch.get_device_module(self._device).set_rng_state(states[1], self._device)
+
+
+class BufferGuard:
+    """Leaves the buffers of a model as they were: batch-norm statistics and counters, and others.
+
+    Buffers are saved and copied back rather than frozen by a flag, so that the modules compute in
+    their own mode (training-mode batch statistics), of whatever class they are, and nesting is
+    harmless.
+
+    Args:
+        model: whose buffers; None finds them as the modules run, through a global forward
+            pre-hook. Give the model where hooks do not fire (`torch.compile`, `torch.jit`).
+    """
+
+    def __init__(self, model: nn.Module | None = None) -> None:
+        self._owners = None if model is None else [m for m in model.modules() if m._buffers]
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Restores, on leaving, every buffer a pass inside may have changed.
+
+        Yields:
+            Nothing.
+        """
+        saved = _Saved()
+        hook = None
+        if self._owners is None:
+            hook = register_module_forward_pre_hook(lambda module, _: saved.add(module))
+        else:
+            saved.extend(self._owners)
+        try:
+            yield
+        finally:
+            if hook is not None:
+                hook.remove()
+            saved.restore()
+
+
+class _Saved:
+    """Copies of buffers, and where they belong."""
+
+    def __init__(self) -> None:
+        self._seen: set[nn.Module] = set()
+        self._buffers: list[Tensor] = []
+        self._copies: list[Tensor] = []
+
+    def add(self, module: nn.Module) -> None:
+        if module._buffers and module not in self._seen:
+            self.extend([module])
+
+    def extend(self, modules: list[nn.Module]) -> None:
+        self._seen.update(modules)
+        found = [b for m in modules for b in m._buffers.values() if b is not None]
+        self._buffers += found
+        self._copies += [buffer.detach().clone() for buffer in found]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for dtype in {buffer.dtype for buffer in self._buffers}:  # fused copies need one type
+            chosen = [i for i, b in enumerate(self._buffers) if b.dtype == dtype]
+            torch._foreach_copy_(
+                [self._buffers[i] for i in chosen], [self._copies[i] for i in chosen]
+            )

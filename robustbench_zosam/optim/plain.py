@@ -1,0 +1,22 @@
+"""A base optimizer alone, behind the same interface."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from robustbench_zosam.optim.base import WrappedOptimizer
+from robustbench_zosam.optim.passes import Passes
+
+
+class Plain(WrappedOptimizer):
+    """Runs the base optimizer as it is, with counters and masks.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+    """
+
+    def _gradient(self, passes: Passes) -> Tensor:
+        self.last_clean_loss = passes.gradient()
+        return self.last_clean_loss

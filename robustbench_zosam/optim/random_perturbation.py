@@ -1,0 +1,50 @@
+"""Random perturbation: the control for every method that estimates a direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.optimizer import ParamsT
+
+from robustbench_zosam.checks import require_choice, require_integer
+from robustbench_zosam.optim.directions import DISTRIBUTIONS, draw_direction, scale_to
+from robustbench_zosam.optim.passes import Passes
+from robustbench_zosam.optim.sharp import SharpnessAware
+
+
+class RandomPerturbation(SharpnessAware):
+    """Takes the gradient at a random point of the sphere of radius rho: epsilon = rho * u / |u|.
+
+    One forward and one backward pass per step. With the same seed, u is the direction `ZOSAM`
+    draws for its first query, so that the two differ by the sign the loss queries choose.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        rho: radius of the perturbation.
+        directions: distribution of u: `"gaussian"`, `"rademacher"` or `"sphere"`.
+        seed: of the directions; together with the step it determines them.
+        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base: type[Optimizer] = SGD,
+        *,
+        rho: float = 0.05,
+        directions: str = "gaussian",
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        self.directions = require_choice("directions", directions, DISTRIBUTIONS)
+        self.seed = require_integer("seed", seed, least=0)
+        super().__init__(params, base, rho=rho, **options)
+
+    def _perturbation(self, passes: Passes) -> Tensor:
+        del passes  # no loss is asked for
+        support, _ = self.support()
+        key = self.seed, self.cost.steps, 0
+        return scale_to(draw_direction(self.space.zeros(), self.directions, key, support), self.rho)

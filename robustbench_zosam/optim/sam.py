@@ -1,0 +1,28 @@
+"""SAM: perturb along the gradient."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from robustbench_zosam.optim.directions import scale_to
+from robustbench_zosam.optim.passes import Passes
+from robustbench_zosam.optim.sharp import SharpnessAware
+
+
+class SAM(SharpnessAware):
+    """Sharpness-aware minimization: epsilon = rho * g / |g|, with g the clean gradient.
+
+    Two forward and two backward passes per step; batch-norm statistics come from the clean pass.
+    A gradient scaler works, since epsilon does not depend on the scale.
+
+    Source: Foret et al. 2021, "Sharpness-Aware Minimization", equation 2 with p = 2.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        rho: radius of the perturbation.
+        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+    """
+
+    def _perturbation(self, passes: Passes) -> Tensor:
+        return scale_to(self._clean_gradient(passes), self.rho)

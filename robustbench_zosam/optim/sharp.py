@@ -1,0 +1,68 @@
+"""Sharpness-aware methods: the gradient is taken at perturbed weights."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.optimizer import ParamsT
+
+from robustbench_zosam.checks import require_number
+from robustbench_zosam.optim.base import WrappedOptimizer
+from robustbench_zosam.optim.passes import Passes
+
+
+class SharpnessAware(WrappedOptimizer):
+    """Steps along the gradient at w + epsilon; a method says what epsilon is.
+
+    With rho = 0 nothing is perturbed and the base optimizer runs as if alone.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        rho: radius of the perturbation, in the L2 norm over all active weights.
+        **options: `mask`, `model`, `scaler` (see `WrappedOptimizer`), and the base optimizer's.
+    """
+
+    _saved: ClassVar[tuple[str, ...]] = ("rho",)
+
+    def __init__(
+        self, params: ParamsT, base: type[Optimizer] = SGD, *, rho: float = 0.05, **options: Any
+    ) -> None:
+        self.rho = require_number("rho", rho, least=0)
+        super().__init__(params, base, **options)
+
+    def _gradient(self, passes: Passes) -> Tensor:
+        if self.rho == 0:
+            self.last_clean_loss = passes.gradient()
+            return self.last_clean_loss
+        with self.space.excursion():
+            self.space.displace(self._perturbation(passes))
+            return passes.gradient()
+
+    @abstractmethod
+    def _perturbation(self, passes: Passes) -> Tensor:
+        """Chooses the perturbation; called inside an excursion of the parameter space.
+
+        Args:
+            passes: runs the closure; sets `last_clean_loss` where a pass reveals it.
+
+        Returns:
+            Epsilon, shape (d,), zero off the support.
+        """
+
+    def _clean_gradient(self, passes: Passes) -> Tensor:
+        """Takes the gradient at the unperturbed weights.
+
+        Args:
+            passes: runs the closure.
+
+        Returns:
+            Shape (d,), zero off the support: masked before any norm is taken.
+        """
+        self.last_clean_loss = passes.gradient()
+        gradient = self.space.gather_gradients()
+        support, _ = self.support()
+        return gradient if support is None else gradient.mul_(support)

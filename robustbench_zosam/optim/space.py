@@ -1,0 +1,151 @@
+"""All parameters of an optimizer as one vector: where perturbations live."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.errors import InputError
+
+
+class ParameterSpace:
+    """The parameters of an optimizer in one flat vector space of dimension d.
+
+    Directions are flat tensors of shape (d,), so that norms and products are global and one
+    kernel each. The parameters themselves stay where they are.
+
+    Args:
+        params: floating-point leaf tensors on one device.
+    """
+
+    def __init__(self, params: Sequence[Tensor]) -> None:
+        _validate(params)
+        self.params = list(params)
+        self.device = params[0].device
+        double = any(p.dtype == torch.float64 for p in params)
+        self.dtype = torch.float64 if double else torch.float32
+        self._sizes = [p.numel() for p in params]
+        self.dimension = sum(self._sizes)
+        ends = itertools.accumulate(self._sizes, initial=0)
+        self._starts = dict(zip(map(id, params), ends, strict=False))
+        self._saved: list[Tensor] | None = None
+
+    def fits(self, params: Sequence[Tensor]) -> bool:
+        """Tells whether this is still the space of these parameters.
+
+        Args:
+            params: the optimizer's parameters now.
+
+        Returns:
+            False when one was added or the model has moved to another device.
+        """
+        return len(params) == len(self.params) and params[0].device == self.device
+
+    def zeros(self) -> Tensor:
+        """A new direction of zeros.
+
+        Returns:
+            Shape (d,).
+        """
+        return torch.zeros(self.dimension, dtype=self.dtype, device=self.device)
+
+    def views(self, vector: Tensor) -> list[Tensor]:
+        """Splits a direction into pieces of the parameters' shapes.
+
+        Args:
+            vector: shape (d,).
+
+        Returns:
+            Views, one per parameter.
+        """
+        pieces = torch.split(vector, self._sizes)
+        return [piece.view(p.shape) for piece, p in zip(pieces, self.params, strict=True)]
+
+    def view_of(self, vector: Tensor, param: Tensor) -> Tensor:
+        """Piece of a direction that belongs to one parameter.
+
+        Args:
+            vector: shape (d,).
+            param: one of the parameters.
+
+        Returns:
+            A view of the parameter's shape.
+        """
+        start = self._starts[id(param)]
+        return vector[start : start + param.numel()].view(param.shape)
+
+    def gather_gradients(self) -> Tensor:
+        """Collects the gradients; a parameter without one contributes zeros.
+
+        Returns:
+            A new tensor of shape (d,).
+        """
+        vector = self.zeros()
+        pairs = [
+            (view, p.grad)
+            for view, p in zip(self.views(vector), self.params, strict=True)
+            if p.grad is not None
+        ]
+        if pairs:
+            torch._foreach_copy_([view for view, _ in pairs], [grad for _, grad in pairs])
+        return vector
+
+    def support(self, mask_of: Callable[[Tensor], Tensor | None]) -> Tensor | None:
+        """Coordinates that may be perturbed: trainable, and active under the masks.
+
+        Args:
+            mask_of: bool mask of a parameter, None where it is dense.
+
+        Returns:
+            Bool, shape (d,); None where it would be true everywhere.
+        """
+        vector = torch.ones(self.dimension, dtype=torch.bool, device=self.device)
+        for view, param in zip(self.views(vector), self.params, strict=True):
+            mask = mask_of(param)
+            if not param.requires_grad:
+                view.zero_()
+            elif mask is not None:
+                view.copy_(mask)
+        return None if vector.all() else vector
+
+    @contextmanager
+    def excursion(self) -> Iterator[None]:
+        """Leaves every parameter, on leaving, bit-identical to what it was on entering.
+
+        Yields:
+            Nothing; use `displace` inside.
+        """
+        if self._saved is None:
+            self._saved = [torch.empty_like(p) for p in self.params]
+        torch._foreach_copy_(self._saved, self.params)
+        try:
+            yield
+        finally:
+            torch._foreach_copy_(self.params, self._saved)
+
+    def displace(self, direction: Tensor, scale: float = 1.0) -> None:
+        """Moves the parameters to (where the excursion began) + scale * direction.
+
+        Args:
+            direction: shape (d,).
+            scale: step along it.
+        """
+        assert self._saved is not None, "displace() belongs inside excursion()"
+        torch._foreach_copy_(self.params, self._saved)
+        torch._foreach_add_(self.params, self.views(direction), alpha=scale)
+
+
+def _validate(params: Sequence[Tensor]) -> None:
+    kinds = {p.dtype for p in params if not p.dtype.is_floating_point}
+    if kinds:
+        raise InputError(f"a parameter has type {kinds.pop()}: perturbations need real numbers")
+    devices = {str(p.device) for p in params}
+    if len(devices) > 1:
+        raise InputError(
+            f"parameters are on {', '.join(sorted(devices))}: put them on one device, "
+            "because a perturbation has one norm"
+        )

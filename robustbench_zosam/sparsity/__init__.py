@@ -1,0 +1,57 @@
+"""Sparse training: one mask engine, and sparsifiers as policies on it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from robustbench_zosam.sparsity.allocation import er, erk, exact_counts, uniform
+    from robustbench_zosam.sparsity.factory import create_masker
+    from robustbench_zosam.sparsity.layers import Layer, maskable_layers
+    from robustbench_zosam.sparsity.masker import Masker
+    from robustbench_zosam.sparsity.masks import MaskSet
+    from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Policy
+    from robustbench_zosam.sparsity.registry import SPARSIFIERS
+    from robustbench_zosam.sparsity.report import LayerDensity, SparsityReport, TopologyEvent
+
+__all__ = [  # noqa: RUF022 - grouped by purpose
+    # making a model sparse
+    "SPARSIFIERS",
+    "create_masker",
+    "Masker",
+    "MaskSet",
+    # writing a sparsifier
+    "Policy",
+    "Moment",
+    "Layer",
+    "MaskedLayer",
+    "maskable_layers",
+    # densities
+    "er",
+    "erk",
+    "exact_counts",
+    "uniform",
+    # what is reported
+    "LayerDensity",
+    "SparsityReport",
+    "TopologyEvent",
+]
+
+_HOMES = {
+    "allocation": ("er", "erk", "exact_counts", "uniform"),
+    "factory": ("create_masker",),
+    "layers": ("Layer", "maskable_layers"),
+    "masker": ("Masker",),
+    "masks": ("MaskSet",),
+    "policy": ("MaskedLayer", "Moment", "Policy"),
+    "registry": ("SPARSIFIERS",),
+    "report": ("LayerDensity", "SparsityReport", "TopologyEvent"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():  # lazily: the registry must not import torch
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,48 @@
+"""A masker from a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from robustbench_zosam.checks import constructor_options, require_options
+from robustbench_zosam.sparsity.masker import Masker
+from robustbench_zosam.sparsity.registry import SPARSIFIERS
+
+
+def create_masker(
+    name: str,
+    model: nn.Module,
+    *,
+    sparsity: float,
+    total_steps: int,
+    seed: int = 0,
+    dense_layers: Sequence[str] = (),
+    **options: Any,
+) -> Masker:
+    """Makes a model sparse, and keeps it so as the named sparsifier says.
+
+    Args:
+        name: an entry of `SPARSIFIERS`.
+        model: any module, on its device.
+        sparsity: fraction of the maskable weights to remove, in [0, 1).
+        total_steps: optimizer steps of the whole training.
+        seed: of the masker's own generator.
+        dense_layers: patterns of layers to leave dense (see `maskable_layers`).
+        **options: of the sparsifier (see `SPARSIFIERS[name].facts["options"]`).
+
+    Returns:
+        The masker, to be given to the optimizer; the model's weights are masked already.
+    """
+    policy = SPARSIFIERS.load(name)
+    require_options(f"sparsifier {name!r}", options, constructor_options(policy))
+    return Masker(
+        model,
+        policy(**options),
+        sparsity=sparsity,
+        total_steps=total_steps,
+        seed=seed,
+        dense_layers=tuple(dense_layers),
+    )

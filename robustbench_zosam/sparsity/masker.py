@@ -1,0 +1,238 @@
+"""The mask engine: one for all sparsifiers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from robustbench_zosam.checks import require_integer
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.sparsity.layers import maskable_layers
+from robustbench_zosam.sparsity.masks import MaskSet, Slots, optimizer_slots
+from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Policy
+from robustbench_zosam.sparsity.report import LayerDensity, SparsityReport, TopologyEvent
+
+
+class Masker(MaskSet):
+    """Keeps a model sparse as a policy decides; driven by the optimizer, once per step.
+
+    Weights stay ordinary leaf parameters that hold exact zeros. Masks are stored, never derived
+    from the weights. The weights are masked at construction.
+
+    Args:
+        model: any module; move it to its device first.
+        policy: what decides the masks.
+        sparsity: fraction of the maskable weights to remove, in [0, 1).
+        total_steps: optimizer steps of the whole training.
+        seed: of the masker's own generator.
+        dense_layers: patterns of layers to leave dense (see `maskable_layers`).
+
+    Attributes:
+        layers: the maskable layers.
+        step: optimizer steps completed.
+        events: topology changes so far.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        policy: Policy,
+        *,
+        sparsity: float,
+        total_steps: int,
+        seed: int = 0,
+        dense_layers: tuple[str, ...] | list[str] = (),
+    ) -> None:
+        require_integer("seed", seed, least=0)
+        policy.prepare(require_integer("total_steps", total_steps, least=1))
+        self.layers = maskable_layers(model, dense_layers)
+        self.policy = policy
+        self.sparsity = sparsity
+        self.total_steps = total_steps
+        self.step = 0
+        self.events: list[TopologyEvent] = []
+        self._total = sum(p.numel() for p in model.parameters())
+        self._generator = torch.Generator().manual_seed(seed)
+        masks = policy.initial_masks(self.layers, sparsity, self._generator)
+        # without masks the model is dense, and every layer stays out of the engine's way
+        self._masked = self.layers[: len(masks)]
+        super().__init__({x.weight: m for x, m in zip(self._masked, masks, strict=True)})
+        self._counts = [int(mask.sum()) for mask in masks]
+        self._explored = self._copies() if policy.dynamic else {}
+        self._fresh = {n: torch.zeros_like(m) for n, m in self._explored.items()}
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Bool masks by parameter name, empty for a dense model; not to be written to."""
+        return {layer.name: self._masks[layer.weight] for layer in self._masked}
+
+    def _copies(self) -> dict[str, Tensor]:
+        return {name: mask.clone() for name, mask in self.masks.items()}
+
+    @property
+    def _moment(self) -> Moment:
+        return Moment(self.step, self.total_steps)
+
+    def gradient_source(self) -> Literal["update", "clean"] | None:
+        """Which gradient a topology update of this step needs, if one is due.
+
+        Returns:
+            The policy's choice on the steps of an update, else None.
+        """
+        return self.policy.gradient if self.policy.due(self._moment) else None
+
+    @torch.no_grad()
+    def before_update(self, slots: Slots) -> bool:
+        """Changes the masks when due, if the change takes the place of the optimizer's update.
+
+        Args:
+            slots: the optimizer's state tensors of a parameter.
+
+        Returns:
+            Whether the masks changed; a change is put off if a gradient is not finite.
+        """
+        return self.policy.replaces_step and self._change_when_due(slots)
+
+    @torch.no_grad()
+    def after_update(self, slots: Slots) -> None:
+        """Changes the masks when due, unless done before; zeroes all off the masks; counts.
+
+        Args:
+            slots: the optimizer's state tensors of a parameter.
+        """
+        if not self.policy.replaces_step:
+            self._change_when_due(slots)
+        self._zero(slots)
+        self.step += 1
+
+    def _change_when_due(self, slots: Slots) -> bool:
+        if not self.policy.due(self._moment):
+            return False
+        if self.policy.gradient is not None and not self._finite_gradients():
+            self.events.append(TopologyEvent(self.step, 0, 0, 0, skipped=True))
+            return False
+        layers = [MaskedLayer(x.name, x.weight, self._masks[x.weight]) for x in self._masked]
+        proposed = self.policy.propose(layers, self._moment, self._generator)
+        self._adopt(layers, proposed, slots)
+        return True
+
+    def _finite_gradients(self) -> bool:
+        gradients = [x.weight.grad for x in self._masked if x.weight.grad is not None]
+        return all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+    def _adopt(self, layers: list[MaskedLayer], proposed: list[Tensor], slots: Slots) -> None:
+        tallies = []
+        for layer, new in zip(layers, proposed, strict=True):
+            stay, grown = layer.mask & new, new & ~layer.mask
+            for tensor in (layer.weight, *slots(layer.weight)):
+                tensor.mul_(stay)  # what is dropped and what is new both start from zero
+            fresh = self._fresh[layer.name].to(new.device)
+            tallies.append(
+                torch.stack([(layer.mask & ~new).sum(), grown.sum(), (fresh & new).sum()])
+            )
+            self._masks[layer.weight] = new
+            self._fresh[layer.name] = grown
+            self._explored[layer.name] = self._explored[layer.name].to(new.device) | new
+        self.version += 1
+        dropped, grown_count, survivors = torch.stack(tallies).sum(0).tolist()
+        self.events.append(TopologyEvent(self.step, dropped, grown_count, survivors))
+
+    def report(self) -> SparsityReport:
+        """Describes the sparsity as it is now.
+
+        Returns:
+            Counts from the masks, over the maskable weights and over all parameters.
+        """
+        counts = self._active_counts()
+        layers = tuple(
+            LayerDensity(x.name, x.shape, x.size, counts[x.name], counts[x.name] / x.size)
+            for x in self.layers
+        )
+        active, maskable = sum(counts.values()), sum(x.size for x in self.layers)
+        explored = sum(int(mask.sum()) for mask in self._explored.values()) or active
+        return SparsityReport(
+            sparsifier=type(self.policy).__name__,
+            sparsity=self.sparsity,
+            sparsity_maskable=(maskable - active) / maskable,
+            sparsity_total=(maskable - active) / self._total,
+            active=active,
+            maskable=maskable,
+            total=self._total,
+            exploration=explored / maskable,
+            layers=layers,
+        )
+
+    def _active_counts(self) -> dict[str, int]:
+        masks = self.masks
+        return {
+            x.name: int(masks[x.name].sum()) if x.name in masks else x.size for x in self.layers
+        }
+
+    def check(self, optimizer: Optimizer | None = None) -> None:
+        """Asserts that weights and optimizer state are exactly 0 off the masks, and the counts.
+
+        Args:
+            optimizer: whose state to check too.
+        """
+        slots = optimizer_slots(optimizer) if optimizer is not None else (lambda _: [])
+        for layer in self._masked:
+            off = ~self._masks[layer.weight].to(layer.weight.device)
+            for tensor in (layer.weight.detach(), *slots(layer.weight)):
+                assert not tensor[off].any(), f"{layer.name} is not zero off its mask"
+        counts = [int(mask.sum()) for mask in self.masks.values()]
+        assert all(counts), "a layer has no active weight"
+        if self.policy.conserves == "layer":
+            assert counts == self._counts, "the count of a layer has changed"
+        if self.policy.conserves == "total":
+            assert sum(counts) == sum(self._counts), "the total count has changed"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that resuming bit by bit needs.
+
+        Returns:
+            Tensors and plain types; weights and optimizer state are saved elsewhere.
+        """
+        return {
+            "step": self.step,
+            "masks": self._copies(),
+            "explored": {n: mask.clone() for n, mask in self._explored.items()},
+            "fresh": {n: mask.clone() for n, mask in self._fresh.items()},
+            "counts": list(self._counts),
+            "generator": self._generator.get_state(),
+            "events": [dataclasses.astuple(event) for event in self.events],
+            "policy": self.policy.state_dict(),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` saved, and masks the weights with it.
+
+        Args:
+            state: from a masker of the same model and policy.
+
+        Raises:
+            InputError: the masks are of another model, or of another sparsifier.
+        """
+        shapes = {name: mask.shape for name, mask in state["masks"].items()}
+        if shapes != {name: mask.shape for name, mask in self.masks.items()}:
+            raise InputError(
+                f"the saved masks cover {len(shapes)} layers that are not this model's "
+                f"{len(self._masked)} masked layers: build the same model and sparsifier first"
+            )
+        for layer in self._masked:
+            self._masks[layer.weight] = state["masks"][layer.name].to(
+                layer.weight.device, copy=True
+            )
+        self._explored = {name: mask.clone() for name, mask in state["explored"].items()}
+        self._fresh = {name: mask.clone() for name, mask in state["fresh"].items()}
+        self._counts = list(state["counts"])
+        self._generator.set_state(state["generator"].cpu())
+        self.events = [TopologyEvent(*event) for event in state["events"]]
+        self.policy.load_state_dict(state["policy"])
+        self.version += 1
+        self._zero(lambda _: [])
+        self.step = state["step"]

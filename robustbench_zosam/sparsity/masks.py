@@ -1,0 +1,142 @@
+"""Masks of parameters, and what they keep at zero during a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from robustbench_zosam.errors import InputError
+
+Slots = Callable[[Tensor], list[Tensor]]
+"""From a parameter to the optimizer's state tensors of its shape."""
+
+
+def optimizer_slots(optimizer: Optimizer) -> Slots:
+    """Finds the state an optimizer keeps per weight.
+
+    Args:
+        optimizer: any optimizer; one with a method `slots` is asked directly.
+
+    Returns:
+        A function from a parameter to its state tensors of the same shape.
+    """
+    own: Slots | None = getattr(optimizer, "slots", None)
+    return own or (lambda param: state_tensors(optimizer, param))
+
+
+def state_tensors(optimizer: Optimizer, param: Tensor) -> list[Tensor]:
+    """State tensors that have one entry per weight.
+
+    Args:
+        optimizer: any optimizer.
+        param: one of its parameters.
+
+    Returns:
+        Momentum, second moments and the like; empty before the first step.
+    """
+    state = optimizer.state.get(param, {})
+    return [v for v in state.values() if isinstance(v, Tensor) and v.shape == param.shape]
+
+
+class MaskSet:
+    """Fixed masks: the interface an optimizer drives once per step, and its simplest case.
+
+    The order within a step is `gradient_source`, (gradients), `before_update`, `mask_gradients`,
+    (base step unless replaced), `after_update`.
+
+    Args:
+        masks: from parameters to bool tensors of the same shape, true where a weight is active.
+
+    Attributes:
+        version: rises whenever a mask changes.
+    """
+
+    def __init__(self, masks: Mapping[Tensor, Tensor]) -> None:
+        for param, mask in masks.items():
+            if mask.dtype != torch.bool or mask.shape != param.shape:
+                raise InputError(
+                    f"a mask has dtype {mask.dtype} and shape {tuple(mask.shape)}: give a bool "
+                    f"tensor of its parameter's shape {tuple(param.shape)}"
+                )
+        self._masks = {param: mask.to(param.device) for param, mask in masks.items()}
+        self.version = 0
+        self._cached: tuple[int, list[Tensor]] | None = None
+        self._zero(lambda _: [])
+
+    def mask_of(self, param: Tensor) -> Tensor | None:
+        """Mask of a parameter.
+
+        Args:
+            param: the parameter itself.
+
+        Returns:
+            A bool tensor of its shape, or None where it is dense.
+        """
+        return self._masks.get(param)
+
+    def gradient_source(self) -> Literal["update", "clean"] | None:
+        """Which gradient a topology update of this step needs, if one is due.
+
+        Returns:
+            `"clean"` for the gradient at the unperturbed weights, `"update"` for the one the
+            optimizer uses anyway, None when no gradient is needed.
+        """
+        return None
+
+    def before_update(self, slots: Slots) -> bool:
+        """Changes the masks when due, while `grad` still holds the dense gradients.
+
+        Args:
+            slots: the optimizer's state tensors of a parameter.
+
+        Returns:
+            Whether the change replaces the optimizer's update of this step.
+        """
+        del slots  # fixed masks never change
+        return False
+
+    @torch.no_grad()
+    def mask_gradients(self) -> None:
+        """Zeroes gradients off the masks."""
+        pairs = [
+            (param.grad, factor)
+            for param, factor in zip(self._masks, self._factors(), strict=True)
+            if param.grad is not None
+        ]
+        _multiply(pairs)
+
+    def after_update(self, slots: Slots) -> None:
+        """Zeroes weights and optimizer state off the masks.
+
+        Args:
+            slots: the optimizer's state tensors of a parameter.
+        """
+        self._zero(slots)
+
+    @torch.no_grad()
+    def _zero(self, slots: Slots) -> None:
+        pairs = []
+        for param, factor in zip(self._masks, self._factors(), strict=True):
+            pairs.append((param, factor))
+            pairs.extend((slot, factor) for slot in slots(param))
+        _multiply(pairs)
+
+    def _factors(self) -> list[Tensor]:
+        """Masks as numbers in each parameter's type and layout, for fused multiplication."""
+        params = list(self._masks)
+        if params and self._masks[params[0]].device != params[0].device:  # the model has moved
+            self._masks = {p: mask.to(p.device) for p, mask in self._masks.items()}
+            self._cached = None
+        if self._cached is None or self._cached[0] != self.version:
+            factors = [torch.zeros_like(p).copy_(self._masks[p]) for p in params]
+            self._cached = self.version, factors
+        return self._cached[1]
+
+
+def _multiply(pairs: list[tuple[Tensor, Tensor]]) -> None:
+    if pairs:
+        torch._foreach_mul_([tensor for tensor, _ in pairs], [factor for _, factor in pairs])

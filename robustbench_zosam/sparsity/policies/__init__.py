@@ -1,0 +1,1 @@
+"""One sparsifier per module."""

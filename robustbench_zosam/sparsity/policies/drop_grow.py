@@ -1,0 +1,151 @@
+"""Dynamic methods that drop small weights and grow others, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.checks import require_integer, require_number
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.sparsity.policies.random import Random
+from robustbench_zosam.sparsity.policy import MaskedLayer, Moment
+
+_INTERVAL = 100
+
+
+def cosine_fraction(initial: float, step: int, end: int) -> float:
+    """Fraction of the active weights that an update drops.
+
+    Source: Evci et al. 2020 (RigL), section 3: `a/2 * (1 + cos(pi t / T_end))`.
+
+    Args:
+        initial: the fraction at step 0.
+        step: optimizer steps completed.
+        end: step at which the fraction reaches zero.
+
+    Returns:
+        The fraction.
+
+    Example:
+        >>> [round(cosine_fraction(0.3, t, 100), 4) for t in (0, 25, 50, 75, 100)]
+        [0.3, 0.2561, 0.15, 0.0439, 0.0]
+    """
+    return initial / 2 * (1 + math.cos(math.pi * step / end))
+
+
+class DropGrow(Random):
+    """Every so often drops the smallest active weights and grows as many; counts never change.
+
+    The initial masks are random. A subclass says where to grow.
+
+    Args:
+        allocation: how the layers share the weights: `"erk"`, `"er"` or `"uniform"`.
+        drop_fraction: fraction of a layer's active weights dropped at first; falls as a cosine.
+        interval: steps between updates; None means 100, or a tenth of the updating phase where
+            that is shorter.
+        stop_fraction: part of training after which the masks stay.
+        tie_noise: standard deviation of the noise added to magnitudes before ranking.
+    """
+
+    dynamic: ClassVar[bool] = True
+    replaces_step: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        allocation: str = "erk",
+        drop_fraction: float = 0.3,
+        interval: int | None = None,
+        stop_fraction: float = 0.75,
+        tie_noise: float = 1e-5,
+    ) -> None:
+        super().__init__(allocation)
+        self.drop_fraction = require_number("drop_fraction", drop_fraction, above=0, below=1)
+        self.stop_fraction = require_number("stop_fraction", stop_fraction, above=0, most=1)
+        self.tie_noise = require_number("tie_noise", tie_noise, least=0)
+        self.interval = (
+            interval if interval is None else require_integer("interval", interval, least=1)
+        )
+
+    def _end(self, total_steps: int) -> int:
+        return int(self.stop_fraction * total_steps)
+
+    def prepare(self, total_steps: int) -> None:
+        """Settles the interval.
+
+        Args:
+            total_steps: optimizer steps of the whole training.
+
+        Raises:
+            InputError: the interval given is so long that the masks would never change.
+        """
+        end = self._end(total_steps)
+        if self.interval is None:
+            self.interval = max(1, min(_INTERVAL, end // 10))
+        elif self.interval >= end:
+            raise InputError(
+                f"interval {self.interval} never falls before step {end}, after which masks stay: "
+                "shorten it or train longer"
+            )
+
+    def due(self, moment: Moment) -> bool:
+        """Tells whether the masks change in this step.
+
+        Args:
+            moment: where training stands.
+
+        Returns:
+            True on multiples of the interval before the end of the updating phase, except 0.
+        """
+        assert self.interval is not None, "prepare() settles the interval"
+        return 0 < moment.step < self._end(moment.total_steps) and moment.step % self.interval == 0
+
+    def propose(
+        self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
+    ) -> list[Tensor]:
+        """Drops and grows in every layer.
+
+        Args:
+            layers: weights and current masks.
+            moment: where training stands.
+            generator: a CPU generator for tie noise and random growth.
+
+        Returns:
+            One bool tensor per layer, with the counts of before.
+        """
+        end = self._end(moment.total_steps)
+        fraction = cosine_fraction(self.drop_fraction, moment.step, end)
+        return [self._update(layer, fraction, generator) for layer in layers]
+
+    def _update(self, layer: MaskedLayer, fraction: float, generator: torch.Generator) -> Tensor:
+        active = layer.mask.flatten().nonzero().squeeze(1)
+        count = int(fraction * len(active))
+        if count == 0 or len(active) == layer.size:
+            return layer.mask
+        scores = self.growth_scores(layer, generator)
+        if scores is None:
+            return layer.mask
+        noise = torch.randn(len(active), generator=generator) * self.tie_noise
+        magnitude = layer.weight.detach().flatten()[active].abs()
+        kept = active[(magnitude + noise.to(magnitude)).topk(len(active) - count).indices]
+        grown = scores.flatten().index_fill(0, kept, -math.inf).topk(count).indices
+        mask = torch.zeros_like(layer.mask).flatten()
+        mask[kept] = True
+        mask[grown] = True
+        return mask.view(layer.mask.shape)
+
+    @abstractmethod
+    def growth_scores(self, layer: MaskedLayer, generator: torch.Generator) -> Tensor | None:
+        """Ranks where to grow; every position that is not kept competes, just-dropped ones too.
+
+        Args:
+            layer: weight and current mask.
+            generator: a CPU generator.
+
+        Returns:
+            Finite scores of the weight's shape, larger first; None leaves the layer as it is.
+        """

@@ -1,0 +1,71 @@
+"""What is said of a sparse model: densities, sparsity in two definitions, topology events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TopologyEvent:
+    """One change of the masks.
+
+    Attributes:
+        step: optimizer steps completed before it.
+        dropped: weights that became inactive.
+        grown: weights that became active.
+        survivors: weights grown at the previous event that are still active after this one.
+        skipped: the update was due, but a gradient was not finite and the masks stayed.
+    """
+
+    step: int
+    dropped: int
+    grown: int
+    survivors: int
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class LayerDensity:
+    """How much of one maskable layer is active.
+
+    Attributes:
+        name: parameter name.
+        shape: weight shape.
+        size: number of weights.
+        active: number of active weights.
+        density: active / size.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    size: int
+    active: int
+    density: float
+
+
+@dataclass(frozen=True)
+class SparsityReport:
+    """Sparsity as it is, whatever was asked for.
+
+    Attributes:
+        sparsifier: name of the policy's class.
+        sparsity: what was asked for, over the maskable weights.
+        sparsity_maskable: inactive / maskable weights.
+        sparsity_total: inactive weights / all parameters of the model.
+        active: number of active maskable weights.
+        maskable: number of maskable weights.
+        total: number of parameters of the model.
+        exploration: R_s, the fraction of maskable weights that were ever active (Liu et al. 2021,
+            ITOP).
+        layers: one entry per maskable layer.
+    """
+
+    sparsifier: str
+    sparsity: float
+    sparsity_maskable: float
+    sparsity_total: float
+    active: int
+    maskable: int
+    total: int
+    exploration: float
+    layers: tuple[LayerDensity, ...]
