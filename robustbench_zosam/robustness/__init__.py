@@ -1,17 +1,27 @@
 """Accuracy and calibration under distribution shift."""
 
-from robustbench_zosam.robustness.evaluate import Evaluation, evaluate
+from typing import TYPE_CHECKING
+
+from robustbench_zosam._lazy import lazy_exports
 from robustbench_zosam.robustness.metrics import Metrics, Scored, calibration_error, measure
-from robustbench_zosam.robustness.suites import Suite, generate_suite, plan_suite
+from robustbench_zosam.robustness.plan import SuitePlan, plan_suite
+
+if TYPE_CHECKING:
+    from robustbench_zosam.robustness.evaluate import Evaluation, evaluate
+    from robustbench_zosam.robustness.suites import generate_suite
 
 __all__ = [
     "Evaluation",
     "Metrics",
     "Scored",
-    "Suite",
+    "SuitePlan",
     "calibration_error",
     "evaluate",
     "generate_suite",
     "measure",
     "plan_suite",
 ]
+
+__getattr__ = lazy_exports(
+    __name__, {"Evaluation": "evaluate", "evaluate": "evaluate", "generate_suite": "suites"}
+)

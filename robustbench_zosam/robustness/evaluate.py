@@ -15,7 +15,7 @@ from torch import nn
 from robustbench_zosam.data.dataset import Images, Split
 from robustbench_zosam.models.predict import predict_logits
 from robustbench_zosam.robustness.metrics import Metrics, measure
-from robustbench_zosam.robustness.suites import Suite
+from robustbench_zosam.robustness.plan import SuitePlan
 
 _MEANS = ("accuracy", "nll", "brier", "ece")
 
@@ -71,7 +71,7 @@ class Evaluation:
 def evaluate(
     model: nn.Module,
     test: Split,
-    suite: Suite,
+    suite: SuitePlan,
     device: torch.device,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
@@ -100,7 +100,7 @@ def evaluate(
     return Evaluation(tuple(names), tuple(metrics), np.stack(correct), np.stack(confidence))
 
 
-def _conditions(test: Split, suite: Suite) -> Iterator[tuple[str, Images]]:
+def _conditions(test: Split, suite: SuitePlan) -> Iterator[tuple[str, Images]]:
     yield "clean/0", test.images
     for corruption in suite.corruptions:
         for severity in suite.severities:

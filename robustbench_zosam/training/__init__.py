@@ -1,7 +1,7 @@
 """The training loop: one recipe for every optimizer and sparsifier, resumable at any step."""
 
 from robustbench_zosam.training.batches import Batches
-from robustbench_zosam.training.loop import Interrupted, Trainee, train
+from robustbench_zosam.training.loop import InterruptedTrainingError, Trainee, train
 from robustbench_zosam.training.schedule import learning_rate
 
-__all__ = ["Batches", "Interrupted", "Trainee", "learning_rate", "train"]
+__all__ = ["Batches", "InterruptedTrainingError", "Trainee", "learning_rate", "train"]

@@ -18,14 +18,14 @@ from robustbench_zosam.config import TrainingConfig
 from robustbench_zosam.data.dataset import Split
 from robustbench_zosam.models.classifier import Classifier
 from robustbench_zosam.models.predict import predict_logits
-from robustbench_zosam.optim import SharpnessAware
+from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.sparsity import Masker
 from robustbench_zosam.training.batches import Batches
 from robustbench_zosam.training.schedule import learning_rate
 from robustbench_zosam.training.state import load_state, save_state
 
 
-class Interrupted(Exception):
+class InterruptedTrainingError(Exception):
     """Training was asked to stop; its state is on the disk."""
 
 
@@ -43,7 +43,7 @@ class Trainee:
 
     model: Classifier
     masker: Masker
-    optimizer: SharpnessAware
+    optimizer: WrappedOptimizer
     batches: Batches
     validation: Split
 
@@ -88,7 +88,7 @@ def train(
         JSON values: status ("done" or "diverged"), epochs, steps, history per epoch, and cost.
 
     Raises:
-        Interrupted: `should_stop` said so.
+        InterruptedTrainingError: `should_stop` said so.
     """
     progress = _restore(trainee, resume_file)
     steps_per_epoch = trainee.batches.steps_per_epoch
@@ -98,7 +98,7 @@ def train(
     started = saved = time.perf_counter()
     while progress.step < total and not diverged:
         trainee.model.train()
-        loss_sum += _step(trainee, config, progress.step)
+        loss_sum += train_step(trainee, config, progress.step)
         progress.step += 1
         now = time.perf_counter()
         if progress.step % steps_per_epoch == 0:
@@ -115,12 +115,22 @@ def train(
             _save(trainee, progress, resume_file)
             started = saved = time.perf_counter()
         if stop:
-            raise Interrupted
+            raise InterruptedTrainingError
     resume_file.unlink(missing_ok=True)
     return _outcome(trainee, config, progress, diverged)
 
 
-def _step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
+def train_step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
+    """Does one step of a training.
+
+    Args:
+        trainee: changed in place.
+        config: the recipe.
+        step: from 0; decides mini-batch, augmentation and learning rate.
+
+    Returns:
+        The mini-batch's mean loss as the optimizer knows it, 0-d, without waiting for the device.
+    """
     images, labels = trainee.batches[step]
     rate = learning_rate(config, step, trainee.batches.steps_per_epoch)
     for group in trainee.optimizer.param_groups:
@@ -145,17 +155,15 @@ def _record_epoch(
     validation_loss = float(F.cross_entropy(logits, labels))
     if not (torch.tensor([loss, validation_loss]).isfinite().all()):
         return False
-    progress.history.append(
-        {
-            "epoch": len(progress.history) + 1,
-            "step": progress.step,
-            "seconds": round(progress.seconds, 3),
-            "lr": learning_rate(config, progress.step - 1, trainee.batches.steps_per_epoch),
-            "loss": loss,
-            "validation_accuracy": float((logits.argmax(1) == labels).double().mean()),
-            "validation_loss": validation_loss,
-        }
-    )
+    progress.history.append({
+        "epoch": len(progress.history) + 1,
+        "step": progress.step,
+        "seconds": round(progress.seconds, 3),
+        "lr": learning_rate(config, progress.step - 1, trainee.batches.steps_per_epoch),
+        "loss": loss,
+        "validation_accuracy": float((logits.argmax(1) == labels).double().mean()),
+        "validation_loss": validation_loss,
+    })
     return True
 
 
@@ -196,7 +204,6 @@ def _save(trainee: Trainee, progress: _Progress, file: Path) -> None:
             "model": trainee.model.state_dict(),
             "masker": trainee.masker.state_dict(),
             "optimizer": trainee.optimizer.state_dict(),
-            "cost": vars(trainee.optimizer.cost),
             "random": torch.get_rng_state(),
             "progress": vars(progress),
         },
@@ -210,7 +217,5 @@ def _restore(trainee: Trainee, file: Path) -> _Progress:
     trainee.model.load_state_dict(state["model"])
     trainee.masker.load_state_dict(state["masker"])
     trainee.optimizer.load_state_dict(state["optimizer"])
-    for name, value in state["cost"].items():
-        setattr(trainee.optimizer.cost, name, value)
     torch.set_rng_state(state["random"])
     return _Progress(**state["progress"])

@@ -1,4 +1,4 @@
-"""Nested states (models, optimizers, masks) in one safetensors file: tensors apart, the rest JSON."""
+"""Nested states of models, optimizers and masks in one file: safetensors with a JSON tree."""
 
 from __future__ import annotations
 

@@ -1,0 +1,106 @@
+"""Checks of the project; `nox` runs those that every change must pass."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = ["3.11", "3.12", "3.13"]
+PATHS = ("robustbench_zosam", "corruptions", "tests", "benchmarks", "noxfile.py")
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "types", "tests", "build"]
+nox.options.error_on_missing_interpreters = False
+
+
+def install(session: nox.Session, *groups: str, project: bool = True) -> None:
+    """Installs dependency groups, and the project itself as users get it, but editable."""
+    needed = nox.project.dependency_groups(PROJECT, *groups)
+    session.install(*needed, *(["-e", "."] if project else []))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    install(session, "lint", project=False)
+    session.run("ruff", "check", *PATHS)
+    session.run("ruff", "format", "--check", *PATHS)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict typing."""
+    install(session, "types")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The suite, on as many processes as there are cores."""
+    install(session, "tests", "oracles")
+    run_pytest(session, "-m", "not slow and not browser")
+
+
+@nox.session(python=PYTHONS, name="tests-all")
+def tests_all(session: nox.Session) -> None:
+    """The suite on every supported Python that is installed."""
+    install(session, "tests", "oracles")
+    run_pytest(session, "-m", "not slow and not browser")
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """The suite with the oldest versions that pyproject.toml allows."""
+    needed = nox.project.dependency_groups(PROJECT, "tests")
+    session.install("--resolution=lowest-direct", *needed, "-e", ".")
+    run_pytest(session, "-m", "not slow and not browser", "-W", "default")
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """What takes minutes: whole runs that are killed, resumed and compared."""
+    install(session, "tests", "oracles")
+    run_pytest(session, "-m", "slow", "-n", "0")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The report in headless Chromium, which must be installed (Debian: chromium)."""
+    install(session, "tests")
+    run_pytest(session, "-m", "browser", "-n", "0")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Ratios against what a user would otherwise pick."""
+    install(session, "tests")
+    for file in sorted(Path("benchmarks").glob("*.py")):
+        session.run("python", str(file), *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """The wheel, which must hold the two packages and nothing else."""
+    folder = Path(session.create_tmp())
+    session.run("uv", "build", "--wheel", "--out-dir", str(folder), external=True)
+    wheel = max(folder.glob("*.whl"), key=lambda file: file.stat().st_mtime)
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+    extra = {top for top in tops if not top.endswith(".dist-info")}
+    if extra != {"robustbench_zosam", "corruptions"}:
+        session.error(f"the wheel holds {sorted(extra)}")
+
+
+def run_pytest(session: nox.Session, *arguments: str) -> None:
+    """Runs pytest, one thread to a process so that the processes do not fight over the cores."""
+    parallel = [] if "-n" in arguments else ["-n", "auto"]
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    data = os.environ.get("ZOSAM_TEST_DATA")
+    if data is not None:
+        threads["ZOSAM_TEST_DATA"] = data
+    session.run("pytest", *parallel, *arguments, *session.posargs, env=threads)

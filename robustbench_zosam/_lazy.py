@@ -1,0 +1,26 @@
+"""Packages whose names can be looked at without importing torch."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """Returns a module `__getattr__` that imports a name's module when the name is first used.
+
+    Args:
+        package: the package's `__name__`.
+        modules: exported name to the module inside the package that defines it.
+    """
+
+    def load(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return load

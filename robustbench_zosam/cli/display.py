@@ -1,0 +1,94 @@
+"""Progress: bars on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TimeElapsedColumn as Elapsed
+
+from robustbench_zosam.runs.engines import Event
+
+_QUIET_SECONDS = 15.0
+
+
+class Display:
+    """Shows events of a run on standard error.
+
+    Args:
+        cells: how many will run.
+    """
+
+    def __init__(self, cells: int) -> None:
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            Elapsed(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._all = self._progress.add_task("cells", total=cells)
+        self._bars: dict[str, TaskID] = {}
+        self._done, self._cells = 0, cells
+        self._started = self._spoken = time.monotonic()
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Shows an event.
+
+        Args:
+            event: what happened.
+        """
+        if event.stage == "finished":
+            self._finish(event)
+        elif event.stage == "report":
+            self._say("writing the report")
+        else:
+            self._advance(event)
+
+    def _advance(self, event: Event) -> None:
+        text = f"{event.cell or 'suite'} · {event.stage}" if event.cell else "corrupting"
+        bar = self._bars.get(event.cell)
+        if bar is None:
+            bar = self._bars[event.cell] = self._progress.add_task(text, total=None)
+        self._progress.update(
+            bar, description=text, completed=event.done, total=event.total or None
+        )
+        if not event.cell and event.done == event.total:
+            self._remove("")
+
+    def _finish(self, event: Event) -> None:
+        self._remove(event.cell)
+        self._done += 1
+        self._progress.update(self._all, completed=self._done)
+        failed = event.done != 0
+        now = time.monotonic()
+        if failed or self._done == self._cells or now - self._spoken > _QUIET_SECONDS:
+            self._spoken = now
+            outcome = f"{event.cell} failed" if failed else f"{event.cell} done"
+            self._say(f"{self._done}/{self._cells} cells, {now - self._started:.0f} s: {outcome}")
+
+    def _remove(self, name: str) -> None:
+        bar = self._bars.pop(name, None)
+        if bar is not None:
+            self._progress.remove_task(bar)
+
+    def _say(self, text: str) -> None:
+        if not self._console.is_terminal or "failed" in text:
+            self._console.print(text, highlight=False)

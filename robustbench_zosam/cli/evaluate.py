@@ -1,0 +1,67 @@
+"""`zosam-robust evaluate`: the main job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustbench_zosam.cli import options as o
+
+
+def evaluate(
+    config: o.Config = None,
+    assign: o.Assign = None,
+    data: o.Data = None,
+    data_root: o.DataRoot = None,
+    model: o.Model = None,
+    checkpoint: o.Checkpoint = None,
+    optimizer: o.Optimizer = None,
+    sparsifier: o.Sparsifier = None,
+    sparsity: o.Sparsity = None,
+    seeds: o.Seeds = None,
+    epochs: o.Epochs = None,
+    limit: o.Limit = None,
+    corruption: o.Corruption = None,
+    severity: o.Severity = None,
+    out: o.Out = None,
+    device: o.Device = None,
+    workers: o.Workers = None,
+    dry_run: o.DryRun = False,
+    rerun: o.Rerun = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print summary and comparisons as JSON.")
+    ] = False,
+) -> None:
+    """Train or load models, then robustness, flatness, landscape, statistics and report.
+
+    Without arguments: dense SGD, and at 90 % sparsity SGD, a random perturbation, SAM and ZO-SAM,
+    three seeds each, on scikit-learn's digits. The same command again goes on where it stopped.
+    """
+    settings = o.build_config(
+        config,
+        assign,
+        data__name=data,
+        data__root=data_root,
+        data__limit=limit,
+        model__name=model,
+        checkpoints=checkpoint,
+        optimizers=optimizer,
+        sparsifiers=sparsifier,
+        sparsities=sparsity,
+        seeds=seeds,
+        training__epochs=epochs,
+        suite__corruptions=corruption,
+        suite__severities=severity,
+        run__out=out,
+        run__device=device,
+        run__workers=workers,
+    )
+    from robustbench_zosam.cli.running import execute
+
+    folder = execute(settings, dry_run=dry_run, rerun=rerun)
+    if as_json and folder is not None:
+        results = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
+        typer.echo(json.dumps({key: results[key] for key in ("summary", "comparisons")}, indent=1))

@@ -1,0 +1,66 @@
+"""`zosam-robust list`: what there is to choose from."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    OPTIMIZERS = "optimizers"
+    SPARSIFIERS = "sparsifiers"
+    MODELS = "models"
+    DATA = "data"
+    CORRUPTIONS = "corruptions"
+    METRICS = "metrics"
+
+
+_REGISTRIES = {
+    Kind.OPTIMIZERS: "robustbench_zosam.optim.registry:OPTIMIZERS",
+    Kind.SPARSIFIERS: "robustbench_zosam.sparsity.registry:SPARSIFIERS",
+    Kind.MODELS: "robustbench_zosam.models.registry:MODELS",
+    Kind.DATA: "robustbench_zosam.data.registry:DATASETS",
+    Kind.METRICS: "robustbench_zosam.robustness.registry:METRICS",
+}
+
+
+def list_entries(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: Annotated[bool, typer.Option("--json", help="With all facts, as JSON.")] = False,
+) -> None:
+    """List what can be named in options, with one-line descriptions; does not import torch."""
+    entries = _corruptions() if kind is Kind.CORRUPTIONS else _registered(_REGISTRIES[kind])
+    if as_json:
+        typer.echo(json.dumps(entries, indent=1))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for entry in entries:
+        table.add_row(entry["name"], entry["summary"])
+    Console().print(table)
+
+
+def _registered(path: str) -> list[dict[str, Any]]:
+    module, _, attribute = path.partition(":")
+    registry = getattr(importlib.import_module(module), attribute)
+    return [
+        {"name": e.name, "summary": e.summary, "source": e.source, **e.facts} for e in registry
+    ]
+
+
+def _corruptions() -> list[dict[str, Any]]:
+    import corruptions
+
+    return [
+        {"name": name, "summary": corruptions.summary(name), "category": corruptions.category(name)}
+        for name in corruptions.names("all")
+    ]

@@ -1,0 +1,72 @@
+"""What `evaluate` and `train` have in common: plan, run, say what came of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import typer
+
+from robustbench_zosam.cli.display import Display
+from robustbench_zosam.config import ExperimentConfig
+from robustbench_zosam.runs import experiment
+from robustbench_zosam.runs.estimate import describe
+from robustbench_zosam.runs.planning import Plan, make_plan
+from robustbench_zosam.runs.provenance import command
+
+SOME_FAILED, INTERRUPTED = 1, 130
+
+
+def execute(
+    config: ExperimentConfig, *, dry_run: bool, rerun: str | None, measure: bool = True
+) -> Path | None:
+    """Runs an experiment and exits with the documented codes when not all went well.
+
+    Args:
+        config: the experiment.
+        dry_run: only say what would be done.
+        rerun: which cells to forget first.
+        measure: whether to evaluate after training.
+
+    Returns:
+        The output folder, or None after a dry run.
+
+    Raises:
+        typer.Exit: with code 1 when cells failed, 130 when interrupted.
+    """
+    started = time.monotonic()
+    plan = make_plan(config, measure=measure)
+    if dry_run:
+        typer.echo(describe(plan))
+        return None
+    if rerun:
+        typer.echo(f"forgot {experiment.forget(plan, rerun)} cells", err=True)
+    waiting = len(plan.unfinished())
+    _announce(plan, waiting)
+    try:
+        with Display(waiting) as display:
+            outcome = experiment.run(plan, display, report=measure)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; to go on: {command()}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    for cell, error in outcome.failed.items():
+        typer.echo(f"failed: {cell}: {error}", err=True)
+    seconds = time.monotonic() - started
+    typer.echo(f"{outcome.ran} cells run, {outcome.reused} reused, {seconds:.1f} s", err=True)
+    typer.echo(outcome.report or plan.out / "cells")
+    if outcome.failed:
+        raise typer.Exit(SOME_FAILED)
+    return plan.out if outcome.report else None
+
+
+def _announce(plan: Plan, waiting: int) -> None:
+    done = len(plan.cells) - waiting
+    cell = plan.cells[0]
+    where = f"{plan.workers} at a time" if plan.workers else "in this process"
+    typer.echo(
+        f"{len(plan.methods)} methods, {len(plan.cells)} cells: {done} done, {waiting} to run "
+        f"({where}, {cell.threads} thread(s) each, on {cell.device})",
+        err=True,
+    )
+    sys.stderr.flush()

@@ -1,0 +1,48 @@
+"""`zosam-robust train`: training alone."""
+
+from __future__ import annotations
+
+from robustbench_zosam.cli import options as o
+
+
+def train(
+    config: o.Config = None,
+    assign: o.Assign = None,
+    data: o.Data = None,
+    data_root: o.DataRoot = None,
+    model: o.Model = None,
+    optimizer: o.Optimizer = None,
+    sparsifier: o.Sparsifier = None,
+    sparsity: o.Sparsity = None,
+    seeds: o.Seeds = None,
+    epochs: o.Epochs = None,
+    limit: o.Limit = None,
+    out: o.Out = None,
+    device: o.Device = None,
+    workers: o.Workers = None,
+    dry_run: o.DryRun = False,
+    rerun: o.Rerun = None,
+) -> None:
+    """Train cells without measuring them; `evaluate` with the same options goes on from there.
+
+    Each model is in OUT/cells/ID/model.safetensors.
+    """
+    settings = o.build_config(
+        config,
+        assign,
+        data__name=data,
+        data__root=data_root,
+        data__limit=limit,
+        model__name=model,
+        optimizers=optimizer,
+        sparsifiers=sparsifier,
+        sparsities=sparsity,
+        seeds=seeds,
+        training__epochs=epochs,
+        run__out=out,
+        run__device=device,
+        run__workers=workers,
+    )
+    from robustbench_zosam.cli.running import execute
+
+    execute(settings, dry_run=dry_run, rerun=rerun, measure=False)

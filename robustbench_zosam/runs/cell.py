@@ -1,0 +1,125 @@
+"""Running one cell: `python -m robustbench_zosam.runs.cell FOLDER`.
+
+The process reports its progress as JSON lines on standard output, and ends when its standard input
+is closed, so that no cell outlives the run that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from robustbench_zosam.data import Dataset, load_prepared
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import write_json
+from robustbench_zosam.models.checkpoints import load_checkpoint
+from robustbench_zosam.runs import measures
+from robustbench_zosam.runs.cells import CellSpec, CellStore
+from robustbench_zosam.runs.provenance import versions
+from robustbench_zosam.training import InterruptedTrainingError
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+OnProgress = Callable[[str, int, int], None]
+_MEASURES = {
+    "robustness": measures.measure_robustness,
+    "flatness": measures.measure_flatness,
+    "landscape": measures.measure_landscape,
+}
+
+
+def run_cell(
+    store: CellStore, on_progress: OnProgress, should_stop: Callable[[], bool] = lambda: False
+) -> int:
+    """Runs what is missing of a cell; whatever goes wrong is stored in the cell's folder.
+
+    Args:
+        store: the cell's folder, with its specification in it.
+        on_progress: called with (stage, done, total).
+        should_stop: asked after each training step.
+
+    Returns:
+        DONE, FAILED or INTERRUPTED.
+    """
+    try:
+        store.error_file.unlink(missing_ok=True)
+        _run(store, store.read_spec(), on_progress, should_stop)
+    except InterruptedTrainingError:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the boundary at which one cell must not end the others
+        message = str(error).strip().splitlines() or [type(error).__name__]
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        detail = {"error": kind + message[0], "traceback": traceback.format_exc()}
+        write_json(store.error_file, detail)
+        return FAILED
+    return DONE
+
+
+def _run(
+    store: CellStore, spec: CellSpec, on_progress: OnProgress, should_stop: Callable[[], bool]
+) -> None:
+    torch.set_num_threads(spec.threads)
+    torch.manual_seed(spec.seed)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    data = load_prepared(Path(spec.data_file))
+    for stage in store.missing(spec):
+        started = time.perf_counter()
+        if stage == "training":
+            value = measures.train_cell(spec, store, data, on_progress, should_stop)
+        else:
+            value = _measure(stage, spec, store, data, on_progress)
+        value |= {"stage_seconds": round(time.perf_counter() - started, 3), "versions": versions()}
+        store.save(stage, spec.identities[stage], value)
+        if value.get("status") == "diverged":
+            return
+
+
+def _measure(
+    stage: str, spec: CellSpec, store: CellStore, data: Dataset, on_progress: OnProgress
+) -> dict[str, Any]:
+    model = load_checkpoint(store.model_file)
+    model.model.to(spec.device)
+    return _MEASURES[stage](spec, store, data, model, on_progress)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when standard input closes, which it does however the parent dies."""
+    sys.stdin.buffer.read()
+    os._exit(INTERRUPTED)
+
+
+def main(folder: str) -> int:
+    """Runs a cell in this process, as a child of a run.
+
+    Args:
+        folder: of the cell.
+
+    Returns:
+        The exit code.
+    """
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def tell(stage: str, done: int, total: int) -> None:
+        sys.stdout.write(json.dumps([stage, done, total]) + "\n")
+        sys.stdout.flush()
+        if stopping.is_set() and stage != "training":
+            os._exit(INTERRUPTED)  # a measurement starts over, and files are whole or absent
+
+    return run_cell(CellStore(Path(folder)), tell, stopping.is_set)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

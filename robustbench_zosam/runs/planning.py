@@ -1,0 +1,167 @@
+"""From a configuration to cells, with everything checked before the first of them runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from robustbench_zosam.config import ExperimentConfig
+from robustbench_zosam.data.prepare import Prepared, prepare
+from robustbench_zosam.data.registry import DATASETS
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import require_writable
+from robustbench_zosam.models.registry import MODELS
+from robustbench_zosam.robustness.plan import SuitePlan, plan_suite
+from robustbench_zosam.runs.cells import (
+    CellSpec,
+    CellStore,
+    identity,
+    named_model,
+    training_identity,
+)
+from robustbench_zosam.runs.methods import Method, expand
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment ready to run.
+
+    Attributes:
+        config: as validated.
+        out: the output folder.
+        data: decoded images on disk, and their facts.
+        suite: the corrupted test images, or None.
+        methods: what is compared.
+        cells: methods × seeds.
+        workers: cells at a time; 0 runs them in this process.
+    """
+
+    config: ExperimentConfig
+    out: Path
+    data: Prepared
+    suite: SuitePlan | None
+    methods: tuple[Method, ...]
+    cells: tuple[CellSpec, ...]
+    workers: int
+
+    def store(self, cell: CellSpec) -> CellStore:
+        """Returns the folder of a cell.
+
+        Args:
+            cell: one of the plan's cells.
+        """
+        return CellStore(self.out / "cells" / cell.id)
+
+    def unfinished(self) -> list[CellSpec]:
+        """Returns the cells that have something left to do."""
+        return [cell for cell in self.cells if not self.store(cell).is_finished(cell)]
+
+
+def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
+    """Expands a configuration and prepares its data.
+
+    Args:
+        config: the experiment.
+        measure: whether the cells are evaluated after training.
+
+    Returns:
+        The plan; nothing is trained yet.
+    """
+    methods = expand(config)
+    for registry, name in ((DATASETS, config.data.name), (MODELS, config.model.name)):
+        registry[name]  # a misspelt name must not cost the time of reading the data
+    out = Path(config.run.out)
+    require_writable(out)
+    data = prepare(config.data, out / "cache")
+    suite = None
+    if measure:
+        suite = plan_suite(
+            config.suite, data.facts["name"], out / "cache", data.facts["fingerprint"]
+        )
+    device = choose_device(config.run.device)
+    seeds = config.seeds if not config.checkpoints else (0,)
+    count = len(methods) * len(seeds)
+    workers, threads = share_cores(config, device, count)
+    cells = tuple(
+        _cell(config, method, seed, data, suite, device=device, threads=threads, measure=measure)
+        for seed in seeds  # seed by seed, so that the first results compare all methods
+        for method in methods
+    )
+    return Plan(config, out, data, suite, methods, cells, workers)
+
+
+def choose_device(wanted: str) -> str:
+    """Returns the device of all cells.
+
+    Args:
+        wanted: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    if wanted == "cpu":
+        return wanted
+    if wanted != "auto" and not wanted.startswith("cuda"):
+        raise InputError(f"unknown device {wanted!r}: use auto, cpu, cuda or cuda:N")
+    import torch  # only a question about GPUs needs it
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        return "cuda:0" if count else "cpu"
+    index = wanted.partition(":")[2] or "0"
+    if not index.isdigit() or int(index) >= count:
+        raise InputError(f"device {wanted!r} is not here ({count} GPUs found): use --device cpu")
+    return f"cuda:{index}"
+
+
+def share_cores(config: ExperimentConfig, device: str, cells: int) -> tuple[int, int]:
+    """Returns workers and threads per cell, so that they use the cores without fighting over them.
+
+    Args:
+        config: `run.workers` and `run.threads` where given.
+        device: of the cells; one cell at a time on a GPU unless told otherwise.
+        cells: how many there are.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = cores or 1
+    workers = config.run.workers
+    if workers is None:
+        workers = 1 if device != "cpu" else max(min(cores, cells), 1)
+    threads = config.run.threads or max(cores // max(workers, 1), 1)
+    return workers, threads
+
+
+def _cell(
+    config: ExperimentConfig,
+    method: Method,
+    seed: int,
+    data: Prepared,
+    suite: SuitePlan | None,
+    **where: Any,
+) -> CellSpec:
+    trained = training_identity(config, method, seed, data.facts["fingerprint"])
+    identities = {"training": trained}
+    if where["measure"] and suite is not None:
+        identities["robustness"] = identity(trained=trained, suite=suite.identity_parts())
+        if config.flatness.enabled:
+            identities["flatness"] = identity(trained=trained, flatness=config.flatness)
+        if config.landscape.enabled:
+            identities["landscape"] = identity(trained=trained, landscape=config.landscape)
+    return CellSpec(
+        id=f"{method.id}-seed{seed}-{trained[:8]}",
+        method=method,
+        seed=seed,
+        data_file=str(data.file),
+        classes=len(data.facts["classes"]),
+        model=named_model(config),
+        training=config.training,
+        suite=suite,
+        flatness=config.flatness,
+        landscape=config.landscape,
+        identities=identities,
+        device=where["device"],
+        threads=where["threads"],
+        checkpoint_seconds=config.run.checkpoint_seconds,
+    )

@@ -1,0 +1,92 @@
+"""Where a result comes from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("zosam-robust", "torch", "torchvision", "numpy", "scipy", "pillow")
+
+
+def now() -> str:
+    """Returns the time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def commit() -> dict[str, Any]:
+    """Returns the commit of this package's source tree and whether it was changed since."""
+    folder = Path(__file__).resolve().parent
+    head = _git(folder, "rev-parse", "HEAD")
+    if head is None or _git(folder, "ls-files", "--error-unmatch", __file__) is None:
+        return {"commit": None, "dirty": None}  # an installed package
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": head, "dirty": bool(status)}
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """Returns what the run computes on.
+
+    Args:
+        device: of the cells.
+    """
+    found: dict[str, Any] = {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "memory_bytes": _memory(),
+        "devices": [device],
+    }
+    if device.startswith("cuda"):
+        import torch  # loaded already by whoever chose this device
+
+        found["devices"] = [torch.cuda.get_device_name(device)]
+    return found
+
+
+def command() -> str:
+    """Returns the command line as a user would type it."""
+    program = Path(sys.argv[0]).name
+    return shlex.join([program, *sys.argv[1:]])
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
