@@ -1,0 +1,112 @@
+"""Rank correlation between two measures of the same runs, with the methods as the unit."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from robustbench_zosam.errors import InputError
+
+_EXACT_UP_TO = 8  # 8! = 40320 orders
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's correlation, over all runs and over the means of the methods.
+
+    Attributes:
+        over_cells: over all runs; runs of one method are not independent.
+        low: lower limit of the approximate interval of `over_cells`; None below 5 runs.
+        high: upper limit.
+        over_methods: over method means; None for fewer than 3 methods.
+        p: two-sided permutation p-value of `over_methods`; None for fewer than 3 methods.
+        smallest_p: what `p` could be at best with so many methods.
+        n_cells: runs.
+        n_methods: methods.
+        level: confidence level.
+    """
+
+    over_cells: float
+    low: float | None
+    high: float | None
+    over_methods: float | None
+    p: float | None
+    smallest_p: float
+    n_cells: int
+    n_methods: int
+    level: float
+
+
+def rank_correlation(
+    x: Sequence[float], y: Sequence[float], methods: Sequence[str], *, level: float = 0.95
+) -> RankCorrelation | None:
+    """Measures whether two quantities order the methods alike.
+
+    Args:
+        x: one value per run.
+        y: another value of the same runs.
+        methods: the method of each run.
+        level: confidence level.
+
+    Returns:
+        The correlations; None where there are fewer than 3 runs or one quantity is constant.
+
+    Raises:
+        InputError: the lengths differ or a value is not finite.
+
+    Source: Bonett & Wright, "Sample Size Requirements for Estimating Pearson, Kendall and Spearman
+        Correlations", 2000 (interval); exact permutation of the method means up to 8 methods.
+    """
+    first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if not (len(first) == len(second) == len(methods)):
+        raise InputError("x, y and methods differ in length: give one entry of each per run")
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise InputError("x or y has values that are not finite: leave out diverged runs")
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    names = list(dict.fromkeys(methods))
+    member = np.array([[method == name for method in methods] for name in names])
+    means = (member @ first / member.sum(axis=1), member @ second / member.sum(axis=1))
+    over_cells = _spearman(first, second)
+    low, high = _interval(over_cells, len(first), level)
+    over_methods, p = _over_methods(*means)
+    smallest = 2 / math.factorial(min(len(names), 20)) if len(names) > 2 else 1.0
+    return RankCorrelation(
+        over_cells, low, high, over_methods, p, smallest, len(first), len(names), level
+    )
+
+
+def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    ranks = stats.rankdata(x), stats.rankdata(y)
+    return float(np.clip(np.corrcoef(*ranks)[0, 1], -1, 1))
+
+
+def _interval(rho: float, n: int, level: float) -> tuple[float | None, float | None]:
+    if n < 5:
+        return None, None
+    se = math.sqrt((1 + rho**2 / 2) / (n - 3))
+    centre = math.atanh(max(min(rho, 1 - 1e-9), -1 + 1e-9))
+    half = float(stats.norm.isf((1 - level) / 2)) * se
+    return math.tanh(centre - half), math.tanh(centre + half)
+
+
+def _over_methods(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[float | None, float | None]:
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None, None
+    rho = _spearman(x, y)
+    if len(x) > _EXACT_UP_TO:
+        return rho, float(stats.spearmanr(x, y).pvalue)
+    ranks_x, ranks_y = stats.rankdata(x), stats.rankdata(y)
+    centred = ranks_x - ranks_x.mean()
+    orders = np.array(list(itertools.permutations(ranks_y)))
+    products = np.abs(orders @ centred)
+    observed = abs(float(ranks_y @ centred))
+    return rho, float((products >= observed - 1e-9).mean())

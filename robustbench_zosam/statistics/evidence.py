@@ -1,0 +1,155 @@
+"""Tests of claims about accuracy and flatness, on paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from robustbench_zosam.statistics.findings import (
+    Evidence,
+    Finding,
+    Outcome,
+    Results,
+    decide,
+    groups,
+)
+
+
+def accuracy_gain(method: str, baseline: str, row: str) -> Evidence:
+    """Tests whether an optimizer is more accurate than another.
+
+    Args:
+        method: name of the optimizer.
+        baseline: name of the other.
+        row: "clean" or "mean".
+
+    Returns:
+        The test.
+    """
+
+    def test(results: Results, level: float) -> list[Finding]:
+        return [
+            _gain(group, found, level)
+            for group, comparison in _comparisons(results, method, baseline)
+            for found in comparison["rows"]
+            if found["corruption"] == row
+        ]
+
+    return test
+
+
+def close_in_accuracy(method: str, baseline: str, margin: float) -> Evidence:
+    """Tests whether the clean accuracies of two optimizers differ by less than a margin.
+
+    Args:
+        method: name of the optimizer.
+        baseline: name of the other.
+        margin: largest difference that counts as close, as a share.
+
+    Returns:
+        The test.
+    """
+
+    def test(results: Results, level: float) -> list[Finding]:
+        return [
+            _closeness(group, found, margin)
+            for group, comparison in _comparisons(results, method, baseline)
+            for found in comparison["rows"]
+            if found["corruption"] == "clean"
+        ]
+
+    return test
+
+
+def flatter(method: str, baseline: str, field: str, name: str) -> Evidence:
+    """Tests whether an optimizer ends with a smaller Hessian trace than another.
+
+    Args:
+        method: name of the optimizer.
+        baseline: name of the other.
+        field: of the comparison: "flatness" or "adaptive".
+        name: of the measure, in words.
+
+    Returns:
+        The test.
+    """
+
+    def test(results: Results, level: float) -> list[Finding]:
+        return [
+            _flatness(group, comparison[field], name, level, _invalid(results, comparison))
+            for group, comparison in _comparisons(results, method, baseline)
+            if comparison[field] is not None
+        ]
+
+    return test
+
+
+def _points_text(row: Mapping[str, Any]) -> str:
+    """Returns a difference of accuracies in percentage points, with interval and p-value.
+
+    Args:
+        row: of a comparison.
+    """
+    text = f"{100 * row['difference']:+.2f} points"
+    if row["low"] is not None:
+        text += f" [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]"
+    return f"{text}, p = {row['p']:.2g}"
+
+
+def _comparisons(
+    results: Results, method: str, baseline: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for group, members in groups(results).items():
+        for comparison in results["comparisons"]:
+            wanted = (members.get(method), members.get(baseline))
+            if (comparison["method"], comparison["baseline"]) == wanted:
+                yield group, comparison
+
+
+def _scope(row: Mapping[str, Any]) -> str:
+    if row["n_seeds"] == 1:
+        return "One training seed: the interval knows of no other training run."
+    return f"{row['n_seeds']} seeds, {row['n_images']} images."
+
+
+def _gain(group: str, row: Mapping[str, Any], level: float) -> Finding:
+    outcome = decide(row["difference"], row["p"], level)
+    reason = {
+        "supported": "The difference is positive and larger than chance.",
+        "not supported": "The difference is negative and larger than chance.",
+        "inconclusive": "The interval includes zero: no difference can be told from chance.",
+    }[outcome]
+    return Finding(group, _points_text(row), outcome, f"{reason} {_scope(row)}")
+
+
+def _closeness(group: str, row: Mapping[str, Any], margin: float) -> Finding:
+    low, high = row["low"], row["high"]
+    outcome: Outcome = "inconclusive"
+    reason = "The interval reaches beyond the margin of one point, so closeness is not established."
+    if low is not None and -margin < low and high < margin:
+        outcome, reason = "supported", "The whole interval lies within one point of zero."
+    elif low is not None and (high < -margin or low > margin):
+        outcome, reason = "not supported", "The whole interval lies beyond one point."
+    return Finding(group, _points_text(row), outcome, f"{reason} {_scope(row)}")
+
+
+def _invalid(results: Results, comparison: Mapping[str, Any]) -> int:
+    """Returns how many of the compared measurements failed their own validity check."""
+    names = {comparison["method"], comparison["baseline"]}
+    measured = [c["flatness"] for c in results["cells"] if c["method"] in names and c["flatness"]]
+    return sum(not (flatness.get("gate") or {}).get("passed", True) for flatness in measured)
+
+
+def _flatness(group: str, row: Mapping[str, Any], name: str, level: float, invalid: int) -> Finding:
+    outcome = decide(-row["difference"], row["p"], level)
+    reason = {
+        "supported": f"The {name} is smaller by more than chance.",
+        "not supported": f"The {name} is larger by more than chance.",
+        "inconclusive": f"The {name}s cannot be told apart.",
+    }[outcome]
+    interval = "" if row["low"] is None else f" [{row['low']:+.3g}, {row['high']:+.3g}]"
+    measured = f"{name} {row['difference']:+.3g}{interval}, p = {row['p']:.2g}"
+    if invalid:
+        outcome = "inconclusive"
+        reason = f"{invalid} of the measurements failed their validity check. {reason}"
+    return Finding(group, measured, outcome, f"{reason} {_scope(row)}")

@@ -1,0 +1,212 @@
+"""The difference of two methods that were run with the same seeds on the same images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from robustbench_zosam.checks import require_number
+from robustbench_zosam.errors import InputError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Components:
+    """Variance of one entry of the difference table, split by where it comes from.
+
+    Attributes:
+        seed: between training runs; None for a single seed.
+        image: between images, common to all seeds.
+        residual: of one image in one run; None where it cannot be told from the others.
+    """
+
+    seed: float | None
+    image: float | None
+    residual: float | None
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Mean difference `a - b` with its uncertainty.
+
+    Attributes:
+        difference: mean over seeds and images, in the unit of the scores.
+        low: lower limit of the interval; None where one observation is all there is.
+        high: upper limit.
+        level: confidence level.
+        se: standard error of the difference.
+        df: Satterthwaite degrees of freedom of the t distribution.
+        p: two-sided p-value of no difference.
+        per_seed: mean difference of each seed, (seeds,).
+        n_seeds: seeds.
+        n_images: images.
+        components: estimated variance components, none below zero.
+        detail: what the interval covers.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    level: float
+    se: float | None
+    df: float | None
+    p: float
+    per_seed: tuple[float, ...]
+    n_seeds: int
+    n_images: int
+    components: Components
+    detail: str
+
+
+@dataclass(frozen=True)
+class MeanSquares:
+    """Analysis of variance of a crossed table with one entry per seed and image.
+
+    Attributes:
+        seed: mean square between rows; 0 for one row.
+        image: mean square between columns; 0 for one column.
+        residual: mean square of the interaction; 0 where there is none.
+    """
+
+    seed: float
+    image: float
+    residual: float
+
+
+def mean_squares(table: Floats) -> MeanSquares:
+    """Returns the mean squares of a crossed two-way table.
+
+    Args:
+        table: (seeds, images).
+    """
+    seeds, images = table.shape
+    mean = table.mean()
+    rows, columns = table.mean(axis=1) - mean, table.mean(axis=0) - mean
+    interaction = table - mean - rows[:, None] - columns[None, :]
+    return MeanSquares(
+        seed=float(images * (rows**2).sum() / max(seeds - 1, 1)),
+        image=float(seeds * (columns**2).sum() / max(images - 1, 1)),
+        residual=float((interaction**2).sum() / max((seeds - 1) * (images - 1), 1)),
+    )
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> PairedDifference:
+    """Compares two methods by a crossed two-way random-effects analysis of their differences.
+
+    Seeds and images are both samples: another training run and another test set would give another
+    number. With mean squares MS of the table a - b over S seeds and N images,
+
+        Var(mean) = (max(MS_seed, MS_res) + max(MS_image, MS_res) - MS_res) / (S N),
+
+    so that no variance component is estimated below zero. The interval is Student's t with
+    Satterthwaite's degrees of freedom. It is conservative where training runs hardly differ, and
+    covers 93 % instead of 95 % where they are all that matters (measured for 2 to 5 seeds).
+
+    Args:
+        a: scores of one method, (seeds, images).
+        b: scores of the other, the same seeds and images in the same order.
+        level: confidence level.
+
+    Returns:
+        The difference. With one seed it is the paired t-test over images and holds for that
+        training run only; with one image it is the paired t-test over seeds.
+
+    Raises:
+        InputError: the arrays differ in shape, are not two-dimensional, empty or not finite.
+
+    Source: Dorfman, Berbaum & Metz, "Receiver Operating Characteristic Rating Analysis", 1992;
+        Obuchowski & Rockette, "Hypothesis Testing of Diagnostic Accuracy for Multiple Readers and
+        Multiple Tests", 1995; Satterthwaite, 1946.
+    """
+    require_number("level", level, above=0, below=1)
+    table = _difference_table(a, b)
+    squares = mean_squares(table)
+    variance, df = _variance(squares, table.shape)
+    difference = float(table.mean())
+    se = math.sqrt(variance) if df else None
+    half = float(stats.t.isf((1 - level) / 2, df)) * se if df and se is not None else None
+    return PairedDifference(
+        difference=difference,
+        low=None if half is None else difference - half,
+        high=None if half is None else difference + half,
+        level=level,
+        se=se,
+        df=df,
+        p=_p_value(difference, se, df, table.shape),
+        per_seed=tuple(table.mean(axis=1).tolist()),
+        n_seeds=table.shape[0],
+        n_images=table.shape[1],
+        components=_components(squares, table.shape),
+        detail=_detail(table.shape),
+    )
+
+
+def _difference_table(a: ArrayLike, b: ArrayLike) -> Floats:
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 2 or first.size == 0:
+        raise InputError(
+            f"scores of shapes {first.shape} and {second.shape} cannot be paired: "
+            "give two arrays of the same shape (seeds, images)"
+        )
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise InputError("scores contain values that are not finite: leave out diverged runs")
+    table: Floats = first - second
+    # Rounding of equal sums must not pass for a difference.
+    table[np.abs(table) < 1e-12 * max(np.abs(first).max(), np.abs(second).max())] = 0.0
+    return table
+
+
+def _variance(squares: MeanSquares, shape: tuple[int, ...]) -> tuple[float, float | None]:
+    """Returns the variance of the mean, and degrees of freedom (None without replication)."""
+    seeds, images = shape
+    cells = seeds * images
+    if seeds == 1 or images == 1:
+        only = squares.image if seeds == 1 else squares.seed
+        return only / cells, float(cells - 1) or None
+    by_seed = max(squares.seed, squares.residual)
+    by_image = max(squares.image, squares.residual)
+    total = by_seed + by_image - squares.residual
+    if total == 0:
+        return 0.0, float(min(seeds, images) - 1)
+    spread = (
+        by_seed**2 / (seeds - 1)
+        + by_image**2 / (images - 1)
+        + squares.residual**2 / ((seeds - 1) * (images - 1))
+    )
+    return total / cells, total**2 / spread
+
+
+def _p_value(
+    difference: float, se: float | None, df: float | None, shape: tuple[int, ...]
+) -> float:
+    if difference == 0 or se is None or df is None:
+        return 1.0
+    if se == 0:
+        # No spread to test against: the exact sign-flip test of the images bounds p from below.
+        return 2.0 ** (1 - min(max(shape), 1000))
+    return float(2 * stats.t.sf(abs(difference) / se, df))
+
+
+def _components(squares: MeanSquares, shape: tuple[int, ...]) -> Components:
+    seeds, images = shape
+    if seeds == 1:
+        return Components(None, squares.image if images > 1 else None, None)
+    if images == 1:
+        return Components(squares.seed, None, None)
+    return Components(
+        seed=max(squares.seed - squares.residual, 0.0) / images,
+        image=max(squares.image - squares.residual, 0.0) / seeds,
+        residual=squares.residual,
+    )
+
+
+def _detail(shape: tuple[int, ...]) -> str:
+    seeds, images = shape
+    if seeds == 1:
+        return f"over {images} images, conditional on one training seed"
+    return f"over {seeds} seeds and {images} images"

@@ -1,0 +1,193 @@
+"""One number per method and metric, with its spread over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from robustbench_zosam.statistics.intervals import Estimate, t_interval, wilson
+
+Cell = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What a reader must know of a metric.
+
+    Attributes:
+        label: as a report prints it.
+        unit: of the value.
+        higher_is_better: None where neither is.
+        read: takes the value from a cell; None where it was not measured there.
+    """
+
+    label: str
+    unit: str
+    higher_is_better: bool | None
+    read: Callable[[Cell], Any]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measured number of a method.
+
+    Attributes:
+        value: mean over seeds; None where there is none.
+        low: lower limit of the interval over seeds.
+        high: upper limit.
+        se: standard error over seeds.
+        n: seeds that gave a value.
+        unit: of the value.
+        higher_is_better: None where neither is.
+        status: "missing" was not measured; "diverged" left the finite numbers.
+        detail: what the interval covers, and what is left out.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    se: float | None
+    n: int
+    unit: str
+    higher_is_better: bool | None
+    status: Literal["ok", "diverged", "missing"]
+    detail: str
+
+
+def _at(*path: str) -> Callable[[Cell], Any]:
+    def read(cell: Cell) -> Any:
+        value: Any = cell
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value["value"] if isinstance(value, Mapping) and "value" in value else value
+
+    return read
+
+
+def _per_step(kind: str) -> Callable[[Cell], Any]:
+    def read(cell: Cell) -> Any:
+        cost = (cell.get("training") or {}).get("cost")
+        return cost[kind] / cost["steps"] if cost and cost["steps"] else None
+
+    return read
+
+
+def _final_loss(cell: Cell) -> Any:
+    history = (cell.get("training") or {}).get("history")
+    return history[-1]["loss"] if history else None
+
+
+def _robust(label: str, key: str, unit: str, higher: bool) -> MetricFacts:
+    return MetricFacts(label, unit, higher, _at("robustness", key))
+
+
+METRICS: dict[str, MetricFacts] = {
+    "clean_accuracy": _robust("clean accuracy", "clean_accuracy", "accuracy", True),
+    "mean_corruption_accuracy": _robust(
+        "mean corruption accuracy", "mean_corruption_accuracy", "accuracy", True
+    ),
+    "drop": _robust("drop from clean to corrupted", "drop", "accuracy", False),
+    "mean_corruption_nll": _robust("NLL under corruption", "mean_corruption_nll", "nats", False),
+    "mean_corruption_brier": _robust(
+        "Brier score under corruption", "mean_corruption_brier", "score", False
+    ),
+    "mean_corruption_ece": _robust("ECE under corruption", "mean_corruption_ece", "share", False),
+    "worst_corruption_accuracy": MetricFacts(
+        "accuracy under the worst corruption",
+        "accuracy",
+        True,
+        _at("robustness", "worst_corruption", "accuracy"),
+    ),
+    "trace": MetricFacts("Hessian trace", "loss", False, _at("flatness", "trace")),
+    "adaptive_trace": MetricFacts(
+        "adaptive Hessian trace", "loss", False, _at("flatness", "adaptive_trace")
+    ),
+    "train_seconds": MetricFacts("training time", "s", False, _at("training", "cost", "seconds")),
+    "images_per_second": MetricFacts(
+        "training throughput", "images/s", True, _at("training", "cost", "images_per_second")
+    ),
+    "forwards_per_step": MetricFacts("forward passes", "1/step", False, _per_step("forwards")),
+    "backwards_per_step": MetricFacts("backward passes", "1/step", False, _per_step("backwards")),
+    "sparsity_total": MetricFacts("total sparsity", "share", None, _at("sparsity", "total")),
+    "line_half_width": MetricFacts(
+        "half-width of the loss slice",
+        "step",
+        True,
+        _at("landscape", "line", "summary", "half_width"),
+    ),
+    "final_loss": MetricFacts("final training loss", "nats", False, _final_loss),
+}
+
+
+def summarise(
+    methods: Sequence[Mapping[str, Any]], cells: Sequence[Cell], *, level: float = 0.95
+) -> dict[str, dict[str, Measure]]:
+    """Summarises every metric of every method over its seeds.
+
+    Args:
+        methods: in the form of the results.
+        cells: in the form of the results; diverged ones give no values and are counted.
+        level: confidence level.
+
+    Returns:
+        Method id to metric to measure. One seed has no interval, except for the clean accuracy,
+        whose Wilson interval over images holds for that training run.
+    """
+    return {
+        method["id"]: {
+            name: _measure(facts, [c for c in cells if c["method"] == method["id"]], level)
+            for name, facts in METRICS.items()
+        }
+        for method in methods
+    }
+
+
+def summary_dict(
+    summary: Mapping[str, Mapping[str, Measure]],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Returns a summary as strict JSON values.
+
+    Args:
+        summary: from `summarise`.
+    """
+    return {
+        method: {name: asdict(measure) for name, measure in measures.items()}
+        for method, measures in summary.items()
+    }
+
+
+def _measure(facts: MetricFacts, cells: Sequence[Cell], level: float) -> Measure:
+    finished = [cell for cell in cells if cell["status"] == "done"]
+    found = [(cell, facts.read(cell)) for cell in finished]
+    values = [float(value) for _, value in found if value is not None]
+    diverged = len(cells) - len(finished)
+    left_out = f"; {diverged} of {len(cells)} seeds diverged" if diverged else ""
+    if not values:
+        status: Literal["diverged", "missing"] = "diverged" if diverged else "missing"
+        detail = left_out.removeprefix("; ") or "not measured"
+        return Measure(
+            None, None, None, None, 0, facts.unit, facts.higher_is_better, status, detail
+        )
+    estimate = t_interval(values, level)
+    if len(values) == 1 and facts is METRICS["clean_accuracy"]:
+        estimate = _over_images(next(c for c, value in found if value is not None), estimate)
+    return Measure(
+        estimate.value,
+        estimate.low,
+        estimate.high,
+        estimate.se,
+        len(values),
+        facts.unit,
+        facts.higher_is_better,
+        "ok",
+        estimate.detail + left_out,
+    )
+
+
+def _over_images(cell: Cell, estimate: Estimate) -> Estimate:
+    clean = [row for row in cell["robustness"].get("rows", ()) if row["corruption"] == "clean"]
+    if not clean:
+        return estimate
+    n = clean[0]["n"]
+    return wilson(round(estimate.value * n), n, estimate.level)

@@ -1,0 +1,221 @@
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.statistics import (
+    CLAIMS,
+    evaluate_claims,
+    rank_correlation,
+    summarise,
+    summary_dict,
+    t_interval,
+)
+
+OPTIMIZERS = ("sgd", "random-perturbation", "sam", "zo-sam", "asam")
+
+
+def method(optimizer):
+    return {
+        "id": optimizer,
+        "kind": "trained",
+        "optimizer": optimizer,
+        "sparsifier": "rigl",
+        "sparsity": 0.9,
+    }
+
+
+def cell(optimizer, seed, accuracy, *, trace=1.0, speed=100.0, status="done"):
+    return {
+        "method": optimizer,
+        "seed": seed,
+        "status": status,
+        "training": {
+            "history": [{"loss": 0.1}],
+            "cost": {
+                "forwards": 30,
+                "backwards": 10,
+                "steps": 10,
+                "seconds": 2.0,
+                "images_per_second": speed,
+            },
+        },
+        "sparsity": {"total": 0.88},
+        "robustness": {
+            "rows": [{"corruption": "clean", "n": 100}],
+            "clean_accuracy": accuracy + 0.2,
+            "mean_corruption_accuracy": accuracy,
+            "worst_corruption": {"name": "fog", "accuracy": accuracy - 0.1},
+        },
+        "flatness": {"trace": {"value": trace}, "gate": {"passed": True}},
+        "landscape": None,
+    }
+
+
+def comparison(method, baseline, difference, half, p, flatness=None):
+    row = {"difference": difference, "low": difference - half, "high": difference + half, "p": p}
+    row |= {"n_seeds": 3, "n_images": 100}
+    rows = [row | {"corruption": "clean"}, row | {"corruption": "mean"}]
+    return {
+        "method": method,
+        "baseline": baseline,
+        "rows": rows,
+        "flatness": flatness,
+        "adaptive": flatness,
+    }
+
+
+def verdicts(results):
+    return {found.id: found for found in evaluate_claims(results)}
+
+
+def run(comparisons=(), cells=()):
+    return {
+        "methods": [method(name) for name in OPTIMIZERS],
+        "cells": list(cells),
+        "comparisons": list(comparisons),
+    }
+
+
+def test_summary_is_the_t_interval_over_seeds():
+    found = summarise([method("sgd")], [cell("sgd", s, 0.5 + 0.1 * s) for s in range(3)])["sgd"]
+    oracle = t_interval([0.5, 0.6, 0.7])
+    accuracy = found["mean_corruption_accuracy"]
+    assert (accuracy.value, accuracy.low, accuracy.high) == (oracle.value, oracle.low, oracle.high)
+    assert found["forwards_per_step"].value == 3.0
+    assert found["trace"].value == 1.0
+    assert found["line_half_width"].status == "missing"
+
+
+def test_summary_of_one_seed_has_an_interval_over_images_for_the_clean_accuracy_only():
+    found = summarise([method("sgd")], [cell("sgd", 0, 0.5)])["sgd"]
+    oracle = stats.binomtest(70, 100).proportion_ci(method="wilson")
+    assert found["clean_accuracy"].low == pytest.approx(oracle.low)
+    assert found["mean_corruption_accuracy"].low is None
+    assert "no interval" in found["mean_corruption_accuracy"].detail
+
+
+def test_summary_counts_what_diverged():
+    cells = [cell("sgd", 0, 0.5), cell("sgd", 1, 0.5), cell("sgd", 2, 0.5, status="diverged")]
+    found = summarise([method("sgd")], cells)["sgd"]["trace"]
+    assert found.n == 2
+    assert "1 of 3 seeds diverged" in found.detail
+    gone = summarise([method("sgd")], cells[2:])["sgd"]["trace"]
+    assert (gone.value, gone.status) == (None, "diverged")
+
+
+def test_summary_is_strict_json():
+    value = summary_dict(summarise([method("sgd")], []))
+    assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+def test_an_empty_run_tests_no_claim():
+    found = evaluate_claims(run())
+    assert [claim.id for claim in found] == [claim.id for claim in CLAIMS]
+    assert {claim.verdict for claim in found} == {"not tested"}
+    assert all(isinstance(text, str) and text for claim in found for text in asdict(claim).values())
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "outcome"),
+    [(0.02, 0.001, "supported"), (-0.02, 0.001, "not supported"), (0.02, 0.2, "inconclusive")],
+)
+def test_robustness_claim_follows_the_paired_test(difference, p, outcome):
+    found = verdicts(run([comparison("zo-sam", "sgd", difference, 0.005, p)]))["zo-sam-robustness"]
+    assert found.verdict == outcome
+    assert f"{100 * difference:+.2f} points" in found.measured
+    assert "secondary summaries" in found.source
+
+
+@pytest.mark.parametrize(
+    ("difference", "half", "outcome"),
+    [(-0.003, 0.002, "supported"), (-0.003, 0.02, "inconclusive"), (-0.03, 0.01, "not supported")],
+)
+def test_closeness_needs_the_whole_interval(difference, half, outcome):
+    found = verdicts(run([comparison("zo-sam", "sam", difference, half, 0.5)]))["zo-sam-near-sam"]
+    assert found.verdict == outcome
+
+
+@pytest.mark.parametrize(("sign", "outcome"), [(-1, "supported"), (1, "not supported")])
+def test_flatter_means_a_smaller_trace(sign, outcome):
+    flat = {"difference": sign * 5.0, "low": sign * 5.0 - 1, "high": sign * 5.0 + 1, "p": 0.01}
+    flat |= {"n_seeds": 3, "n_images": 100}
+    results = run([comparison("zo-sam", "sgd", 0.0, 0.1, 1.0, flat)])
+    assert verdicts(results)["zo-sam-flatter"].verdict == outcome
+    broken = cell("sgd", 0, 0.5)
+    broken["flatness"]["gate"]["passed"] = False
+    results["cells"] = [broken]
+    found = verdicts(results)["zo-sam-flatter"]
+    assert found.verdict == "inconclusive"
+    assert "validity check" in found.why
+
+
+def test_cost_is_the_ratio_of_throughputs():
+    speeds = {"sgd": 100.0, "sam": 50.0, "zo-sam": 75.0}
+    cells = [
+        cell(o, s, 0.5, speed=v * (1 + 0.01 * s * len(o)))
+        for o, v in speeds.items()
+        for s in range(3)
+    ]
+    found = verdicts(run(cells=cells))["zo-sam-cost"]
+    assert found.verdict == "supported"
+    assert "1.5" in found.measured
+    assert verdicts(run(cells=cells[::3]))["zo-sam-cost"].verdict == "inconclusive"
+
+
+def test_five_methods_in_perfect_order_support_flatter_is_more_robust_and_four_cannot():
+    cells = [
+        cell(o, s, 0.5 + 0.1 * i + 0.001 * s, trace=10.0 - i - 0.1 * s)
+        for i, o in enumerate(OPTIMIZERS)
+        for s in range(2)
+    ]
+    assert verdicts(run(cells=cells))["flatter-robust"].verdict == "supported"
+    found = verdicts(run(cells=cells[:8]))["flatter-robust"]
+    assert found.verdict == "inconclusive"
+    assert "cannot establish" in found.why
+
+
+def test_settings_that_disagree_are_inconclusive():
+    good, bad = (
+        comparison("zo-sam", "sgd", 0.02, 0.01, 0.01),
+        comparison("z2", "s2", -0.02, 0.01, 0.01),
+    )
+    results = run([good, bad])
+    results["methods"] += [
+        m | {"id": i, "sparsity": 0.5} for m, i in ((method("sgd"), "s2"), (method("zo-sam"), "z2"))
+    ]
+    found = verdicts(results)["zo-sam-robustness"]
+    assert found.verdict == "inconclusive"
+    assert "rigl 90 %: supported; rigl 50 %: not supported" in found.why
+
+
+def test_rank_correlation_agrees_with_scipy():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=6), rng.normal(size=6)
+    found = rank_correlation(x, y, list("abcdef"))
+    oracle = stats.spearmanr(x, y).statistic
+    assert found.over_cells == pytest.approx(oracle)
+    assert found.over_methods == pytest.approx(oracle)
+
+    def statistic(order):
+        return stats.spearmanr(order, y).statistic
+
+    exact = stats.permutation_test((x,), statistic, permutation_type="pairings", n_resamples=np.inf)
+    assert found.p == pytest.approx(exact.pvalue)
+    assert found.smallest_p == pytest.approx(2 / 720)
+
+
+def test_rank_correlation_is_none_for_constants_and_refuses_unequal_lengths():
+    assert rank_correlation([1, 1, 1], [1, 2, 3], list("abc")) is None
+    with pytest.raises(InputError, match="length"):
+        rank_correlation([1], [1, 2], ["a"])
+
+
+def test_claims_work_without_torch():
+    code = "import robustbench_zosam.statistics, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
