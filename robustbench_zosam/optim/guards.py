@@ -94,13 +94,17 @@ class _Saved:
     def extend(self, modules: list[nn.Module]) -> None:
         self._seen.update(modules)
         found = [b for m in modules for b in m._buffers.values() if b is not None]
+        copies = [torch.empty_like(buffer) for buffer in found]
+        _copy(copies, found)
         self._buffers += found
-        self._copies += [buffer.detach().clone() for buffer in found]
+        self._copies += copies
 
-    @torch.no_grad()
     def restore(self) -> None:
-        for dtype in {buffer.dtype for buffer in self._buffers}:  # fused copies need one type
-            chosen = [i for i, b in enumerate(self._buffers) if b.dtype == dtype]
-            torch._foreach_copy_(
-                [self._buffers[i] for i in chosen], [self._copies[i] for i in chosen]
-            )
+        _copy(self._buffers, self._copies)
+
+
+@torch.no_grad()
+def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    for dtype in {tensor.dtype for tensor in targets}:  # fused copies need one type
+        chosen = [i for i, tensor in enumerate(targets) if tensor.dtype == dtype]
+        torch._foreach_copy_([targets[i] for i in chosen], [sources[i] for i in chosen])

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity.layers import maskable_layers
 from robustbench_zosam.sparsity.masks import MaskSet, Slots, optimizer_slots
 from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Policy
@@ -56,7 +57,7 @@ class Masker(MaskSet):
         self.step = 0
         self.events: list[TopologyEvent] = []
         self._total = sum(p.numel() for p in model.parameters())
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(derive_seed("masks", seed))
         masks = policy.initial_masks(self.layers, sparsity, self._generator)
         # without masks the model is dense, and every layer stays out of the engine's way
         self._masked = self.layers[: len(masks)]
