@@ -122,7 +122,8 @@ class WrappedOptimizer(Optimizer, ABC):
                 alone as `closure(backward=False)`; everything is computed anew at each call.
 
         Returns:
-            The loss at the unperturbed weights where known, else `last_loss`; no dimensions.
+            The loss at the unperturbed weights where known and finite, else `last_loss`; without
+            dimensions, and without waiting for the device.
 
         Raises:
             InputError: there is no closure.
@@ -138,7 +139,8 @@ class WrappedOptimizer(Optimizer, ABC):
             self.last_loss = self._gradient(passes)
         self._update()
         self.cost.steps += 1
-        return self.last_loss if self.last_clean_loss is None else self.last_clean_loss
+        clean = self.last_clean_loss
+        return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
 
     def _update(self) -> None:
         if self.scaler is not None:
@@ -192,7 +194,8 @@ class WrappedOptimizer(Optimizer, ABC):
         Returns:
             Tensors of the parameter's shape, sharing memory with the state.
         """
-        views = [self.space.view_of(vector, param) for vector in self.vectors.values()]
+        space = self.space  # first: it makes the vectors follow added groups
+        views = [space.view_of(vector, param) for vector in self.vectors.values()]
         return state_tensors(self.base, param) + views
 
     @property
