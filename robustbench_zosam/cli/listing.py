@@ -52,15 +52,17 @@ def list_entries(
 def _registered(path: str) -> list[dict[str, Any]]:
     module, _, attribute = path.partition(":")
     registry = getattr(importlib.import_module(module), attribute)
-    return [
-        {"name": e.name, "summary": e.summary, "source": e.source, **e.facts} for e in registry
-    ]
+    return [{"name": e.name, "summary": e.summary, "source": e.source, **e.facts} for e in registry]
 
 
 def _corruptions() -> list[dict[str, Any]]:
     import corruptions
 
     return [
-        {"name": name, "summary": corruptions.summary(name), "category": corruptions.category(name)}
+        {
+            "name": name,
+            "summary": corruptions.get(name).summary,
+            "category": corruptions.category(name),
+        }
         for name in corruptions.names("all")
     ]

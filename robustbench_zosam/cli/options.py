@@ -30,12 +30,8 @@ Data = Annotated[
     str | None,
     typer.Option(help="`digits`, `cifar10` or `folder:PATH`.", rich_help_panel=_WHAT),
 ]
-DataRoot = Annotated[
-    Path | None, typer.Option(help="Where the data lies.", rich_help_panel=_WHAT)
-]
-Model = Annotated[
-    str | None, typer.Option(help="See `list models`.", rich_help_panel=_WHAT)
-]
+DataRoot = Annotated[Path | None, typer.Option(help="Where the data lies.", rich_help_panel=_WHAT)]
+Model = Annotated[str | None, typer.Option(help="See `list models`.", rich_help_panel=_WHAT)]
 Optimizer = Annotated[
     list[str] | None,
     typer.Option(help="See `list optimizers`; repeatable.", rich_help_panel=_WHAT),
@@ -89,9 +85,7 @@ DryRun = Annotated[
 ]
 Rerun = Annotated[
     str | None,
-    typer.Option(
-        help="Forget cells first: `all`, `failed` or a pattern.", rich_help_panel=_RUN
-    ),
+    typer.Option(help="Forget cells first: `all`, `failed` or a pattern.", rich_help_panel=_RUN),
 ]
 
 
@@ -117,7 +111,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 def build_config(
     file: Path | None, assignments: list[str] | None, **given: Any
 ) -> ExperimentConfig:
-    """Merges file, options and assignments.
+    """Returns the configuration that file, options and assignments make together.
 
     Args:
         file: TOML file.

@@ -31,6 +31,8 @@ def predict_logits(
     training = model.training
     model.eval()
     whole = images if isinstance(images, Tensor) else torch.from_numpy(images)
-    parts = [model(to_unit(batch.to(device))).float().cpu() for batch in whole.split(batch_size)]
+    parts = [
+        model(to_unit(batch.to(device))).float().cpu() for batch in torch.split(whole, batch_size)
+    ]
     model.train(training)
     return torch.cat(parts)

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-# Facts of each metric, for reports: unit and direction.
-HIGHER_IS_BETTER = {"accuracy": True, "nll": False, "brier": False, "ece": False}
-
 
 @dataclass(frozen=True)
 class Metrics:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from robustbench_zosam.registry import Registry
 
-METRICS: Registry[str] = Registry("metric")
+if TYPE_CHECKING:
+    from robustbench_zosam.robustness.metrics import Metrics
+
+METRICS: Registry[type[Metrics]] = Registry("metric")
 _HOME = "robustbench_zosam.robustness.metrics:Metrics"
-METRICS.add(
-    "accuracy", "share of images whose top class is right", _HOME, unit="", higher_is_better=True
-)
-METRICS.add(
-    "nll", "mean negative log-likelihood of the true class", _HOME, unit="nat", higher_is_better=False
-)
-METRICS.add(
-    "brier", "mean squared distance to the one-hot label", _HOME, unit="", higher_is_better=False
-)
-METRICS.add(
-    "ece", "expected calibration error, 15 equal-width bins", _HOME, unit="", higher_is_better=False
-)
+for _name, _summary, _unit, _higher in (
+    ("accuracy", "share of images whose top class is right", "", True),
+    ("nll", "mean negative log-likelihood of the true class", "nat", False),
+    ("brier", "mean squared distance to the one-hot label, 0 to 2", "", False),
+    ("ece", "expected calibration error of the top class, 15 equal-width bins", "", False),
+):
+    METRICS.add(_name, _summary, _HOME, unit=_unit, higher_is_better=_higher)

@@ -23,7 +23,7 @@ from robustbench_zosam.data import Dataset, load_prepared
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json
 from robustbench_zosam.models.checkpoints import load_checkpoint
-from robustbench_zosam.runs import measures
+from robustbench_zosam.runs import measures, obtain
 from robustbench_zosam.runs.cells import CellSpec, CellStore
 from robustbench_zosam.runs.provenance import versions
 from robustbench_zosam.training import InterruptedTrainingError
@@ -75,7 +75,7 @@ def _run(
     for stage in store.missing(spec):
         started = time.perf_counter()
         if stage == "training":
-            value = measures.train_cell(spec, store, data, on_progress, should_stop)
+            value = obtain.train_cell(spec, store, data, on_progress, should_stop)
         else:
             value = _measure(stage, spec, store, data, on_progress)
         value |= {"stage_seconds": round(time.perf_counter() - started, 3), "versions": versions()}

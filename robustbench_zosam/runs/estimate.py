@@ -10,7 +10,7 @@ import torch
 
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.runs.cells import CellSpec
-from robustbench_zosam.runs.measures import make_trainee
+from robustbench_zosam.runs.obtain import make_trainee
 from robustbench_zosam.runs.planning import Plan
 from robustbench_zosam.training.loop import train_step
 

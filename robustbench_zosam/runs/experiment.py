@@ -119,7 +119,7 @@ def _only_run_in(out: Path) -> Iterator[None]:
 
 def _check(plan: Plan, cells: Sequence[CellSpec]) -> None:
     """Builds every method once, so that a wrong option costs no training."""
-    from robustbench_zosam.runs.measures import load_for, make_trainee  # imports torch
+    from robustbench_zosam.runs.obtain import load_for, make_trainee  # imports torch
 
     data = load_prepared(plan.data.file)
     for cell in {cell.method.id: cell for cell in cells}.values():

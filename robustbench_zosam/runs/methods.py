@@ -133,7 +133,8 @@ def _accepted(name: str, registry: Registry[Any]) -> set[str]:
 def _options_of(name: str, options: Options, registry: Registry[Any]) -> Options:
     shared = {key: value for key, value in options.items() if not isinstance(value, dict)}
     mine = {key: value for key, value in shared.items() if key in _accepted(name, registry)}
-    return mine | options.get(name, {})
+    own: Options = options.get(name, {})
+    return mine | own
 
 
 def _check_options(options: Options, registry: Registry[Any], used: set[str]) -> None:

@@ -1,0 +1,258 @@
+"""From finished cells to `results.json` and `results.csv`; needs no torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robustbench_zosam import __version__
+from robustbench_zosam.data import load_prepared
+from robustbench_zosam.data.dataset import limit_classwise
+from robustbench_zosam.files import atomic_path, read_json, write_json, write_text
+from robustbench_zosam.runs import provenance
+from robustbench_zosam.runs.cells import CellSpec, CellStore, identity
+from robustbench_zosam.runs.planning import Plan
+from robustbench_zosam.statistics import (
+    CellScores,
+    compare,
+    evaluate_claims,
+    plan_comparisons,
+    summarise,
+    summary_dict,
+)
+
+SCHEMA = 1
+_GALLERY_IMAGES = 4
+_TRAINING = ("epochs", "steps", "batch_size", "history", "cost", "diagnostics")
+
+
+def is_current(plan: Plan) -> bool:
+    """Returns whether results and report on disk are those of this plan and this version.
+
+    Args:
+        plan: an experiment all of whose cells are finished.
+    """
+    marker = plan.out / "cache" / "collected.json"
+    wanted = [plan.out / "results.json", plan.out / "report.html", marker]
+    if not all(file.exists() for file in wanted):
+        return False
+    return bool(read_json(marker) == _collection_identity(plan))
+
+
+def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, Any]:
+    """Writes results, comparisons and gallery of all finished cells.
+
+    Args:
+        plan: the experiment.
+        failed: cell id to one sentence.
+        seconds: wall-clock time of this run.
+
+    Returns:
+        What was written to `results.json`.
+    """
+    finished = [cell for cell in plan.cells if cell.id not in failed]
+    cells = [_assemble(plan.store(cell), cell) for cell in finished]
+    methods = [_method(plan, method.id) for method in plan.methods]
+    assert plan.suite is not None
+    results: dict[str, Any] = {
+        "schema": SCHEMA,
+        "title": plan.config.title or _title(plan),
+        "config": plan.config.model_dump(mode="json"),
+        "provenance": _provenance(plan, seconds),
+        "data": plan.data.facts,
+        "suite": plan.suite.facts(),
+        "methods": methods,
+        "cells": cells,
+        "failures": [
+            {"cell": cell.id, "method": cell.method.id, "seed": cell.seed, "error": failed[cell.id]}
+            for cell in plan.cells
+            if cell.id in failed
+        ],
+        "summary": summary_dict(summarise(methods, cells)),
+        "comparisons": _comparisons(plan, methods, cells),
+    }
+    results["claims"] = [asdict(verdict) for verdict in evaluate_claims(results)]
+    _write_gallery(plan)
+    write_text(plan.out / "results.csv", _table(results))
+    write_json(plan.out / "results.json", results)
+    write_json(plan.out / "cache" / "collected.json", _collection_identity(plan))
+    return results
+
+
+def _collection_identity(plan: Plan) -> str:
+    cells = [[cell.id, cell.identities] for cell in plan.cells]
+    return identity(cells=cells, title=plan.config.title, tool=__version__, suite=plan.suite)
+
+
+def _title(plan: Plan) -> str:
+    seeds = len({cell.seed for cell in plan.cells})
+    return f"{plan.data.facts['name']}: {len(plan.methods)} methods × {seeds} seeds"
+
+
+def _method(plan: Plan, name: str) -> dict[str, Any]:
+    method = next(method for method in plan.methods if method.id == name)
+    seeds = [cell.seed for cell in plan.cells if cell.method.id == name]
+    return method.model_dump(mode="json") | {"seeds": seeds}
+
+
+def _provenance(plan: Plan, seconds: float) -> dict[str, Any]:
+    command = provenance.command()
+    return {
+        "finished": provenance.now(),
+        "command": command,
+        "resume": command,
+        "versions": provenance.versions(),
+        **provenance.commit(),
+        "hardware": provenance.hardware(plan.cells[0].device),
+        "workers": plan.workers,
+        "threads": plan.cells[0].threads,
+        "seconds": round(seconds, 1),
+    }
+
+
+def _assemble(store: CellStore, spec: CellSpec) -> dict[str, Any]:
+    """Merges the stages of a cell into its result, and stores it beside them."""
+    stages = {name: store.load(name, wanted) for name, wanted in spec.identities.items()}
+    training = stages["training"]
+    assert training is not None
+    loaded = training.get("loaded")
+    measured = {
+        name: {k: v for k, v in value.items() if k not in {"stage_seconds", "versions"}}
+        for name, value in stages.items()
+        if value is not None and name != "training"
+    }
+    result = {
+        "schema": SCHEMA,
+        "id": spec.id,
+        "method": spec.method.id,
+        "seed": spec.seed,
+        "status": training["status"],
+        "training": None if loaded else {key: training[key] for key in _TRAINING},
+        "sparsity": training["sparsity"] | {"exploration": training.get("exploration")},
+        "robustness": measured.get("robustness"),
+        "flatness": measured.get("flatness"),
+        "landscape": measured.get("landscape"),
+        "provenance": {
+            "versions": training["versions"],
+            "device": spec.device,
+            "threads": spec.threads,
+            "identities": spec.identities,
+            "seconds": {name: v["stage_seconds"] for name, v in stages.items() if v is not None},
+        },
+    }
+    write_json(store.result_file, result)
+    return result
+
+
+def _comparisons(
+    plan: Plan, methods: list[dict[str, Any]], cells: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    scores: dict[str, list[CellScores]] = defaultdict(list)
+    for cell in cells:
+        if cell["robustness"] is not None:
+            scores[cell["method"]].append(
+                read_scores(CellStore(plan.out / "cells" / cell["id"]), cell)
+            )
+    return [
+        compare(p.method, p.baseline, mine, theirs, question=p.question).as_dict()
+        for p in plan_comparisons(methods)
+        if (mine := scores[p.method])
+        and (theirs := scores[p.baseline])
+        and {cell.seed for cell in mine} & {cell.seed for cell in theirs}
+    ]
+
+
+def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
+    """Returns what a finished cell did on each image.
+
+    Args:
+        store: the cell's folder.
+        cell: its result.
+    """
+    with np.load(store.predictions_file) as arrays:
+        conditions, correct = tuple(map(str, arrays["conditions"])), arrays["correct"]
+    traces: dict[str, Any] = {}
+    if cell["flatness"] is not None:
+        with np.load(store.flatness_file) as arrays:
+            traces = {name: arrays[name] for name in arrays.files}
+    return CellScores(
+        cell["seed"],
+        conditions,
+        correct,
+        traces.get("trace_per_image"),
+        traces.get("adaptive_per_image"),
+    )
+
+
+def _write_gallery(plan: Plan) -> None:
+    """Stores a few test images under every corruption and severity."""
+    suite = plan.suite
+    assert suite is not None
+    test = load_prepared(plan.data.file).test
+    chosen = limit_classwise(test.labels, _GALLERY_IMAGES, seed=0)
+    clean = np.moveaxis(test.images[chosen], 1, 3)  # (k, h, w, 3)
+    columns = [np.stack([clean] * len(suite.severities), axis=1)]
+    for name in suite.corruptions:
+        blocks = [suite.images(name, severity)[chosen] for severity in suite.severities]
+        columns.append(np.moveaxis(np.stack(blocks, axis=1), 2, 4))
+    file = plan.out / "gallery.npz"
+    with atomic_path(file) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(
+            stream, images=np.stack(columns, axis=1), rows=np.array(["clean", *suite.corruptions])
+        )
+
+
+def _table(results: dict[str, Any]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([
+        "method",
+        "optimizer",
+        "sparsifier",
+        "sparsity",
+        "seed",
+        "cell",
+        "suite",
+        "corruption",
+        "severity",
+        "metric",
+        "value",
+    ])
+    by_id = {method["id"]: method for method in results["methods"]}
+    for cell in results["cells"]:
+        method = by_id[cell["method"]]
+        head = [method["id"], method["optimizer"], method["sparsifier"], method["sparsity"]]
+        for tail in _measurements(cell, results["suite"]["name"]):
+            writer.writerow([*head, cell["seed"], cell["id"], *tail])
+    return stream.getvalue()
+
+
+def _measurements(cell: dict[str, Any], suite: str) -> Iterator[list[Any]]:
+    for row in (cell["robustness"] or {}).get("rows", ()):
+        name = "clean" if row["corruption"] == "clean" else suite
+        for metric in ("accuracy", "nll", "brier", "ece"):
+            yield [name, row["corruption"], row["severity"], metric, row[metric]]
+    for metric in ("trace", "adaptive_trace"):
+        measured = (cell["flatness"] or {}).get(metric)
+        if measured is not None:
+            yield ["", "", "", metric, measured["value"]]
+    for metric in ("seconds", "images_per_second", "forwards", "backwards", "steps"):
+        if cell["training"] is not None:
+            yield ["", "", "", metric, cell["training"]["cost"][metric]]
+
+
+def stored_results(out: Path) -> dict[str, Any]:
+    """Returns the results of a finished run.
+
+    Args:
+        out: its output folder.
+    """
+    found: dict[str, Any] = read_json(out / "results.json")
+    return found

@@ -1,0 +1,171 @@
+"""The first stage of a cell: a trained model, or a loaded one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.config import ModelConfig
+from robustbench_zosam.data.dataset import Dataset
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from robustbench_zosam.models.classifier import build_model
+from robustbench_zosam.optim import create_optimizer
+from robustbench_zosam.runs.cells import CellSpec, CellStore
+from robustbench_zosam.seeds import derive_seed
+from robustbench_zosam.sparsity import create_masker
+from robustbench_zosam.sparsity.layers import maskable_layers
+from robustbench_zosam.training import Batches, Trainee, train
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
+    """Builds model, masks, optimizer and batches of a cell.
+
+    Args:
+        spec: the cell.
+        data: its data.
+
+    Returns:
+        All of it at step 0, on the cell's device.
+    """
+    assert spec.model is not None
+    method, device = spec.method, torch.device(spec.device)
+    mean, std = data.channel_statistics()
+    initial = derive_seed(spec.seed, "initialisation")
+    model = build_model(spec.model, spec.classes, mean, std, seed=initial).to(device)
+    batches = Batches(
+        data.train,
+        batch_size=spec.training.batch_size,
+        seed=spec.seed,
+        device=device,
+        augment=spec.training.augment,
+        flip=data.flip,
+    )
+    masker = create_masker(
+        method.sparsifier,
+        model,
+        sparsity=method.sparsity,
+        total_steps=spec.training.epochs * batches.steps_per_epoch,
+        seed=derive_seed(spec.seed, "masks"),
+        **method.sparsifier_options,
+    )
+    recipe: dict[str, Any] = {"weight_decay": spec.training.weight_decay}
+    if method.optimizer != "adamw" and method.options.get("base") != "adamw":
+        recipe["momentum"] = spec.training.momentum
+    optimizer = create_optimizer(
+        method.optimizer,
+        model,
+        masker=masker,
+        lr=spec.training.lr,
+        seed=derive_seed(spec.seed, "directions"),
+        **(recipe | method.options),
+    )
+    return Trainee(model, masker, optimizer, batches, data.validation)
+
+
+def train_cell(
+    spec: CellSpec,
+    store: CellStore,
+    data: Dataset,
+    on_progress: OnProgress,
+    should_stop: Callable[[], bool],
+) -> dict[str, Any]:
+    """Trains a cell, or loads its checkpoint, and stores the model.
+
+    Args:
+        spec: the cell.
+        store: its folder.
+        data: its data.
+        on_progress: called with (stage, done, total).
+        should_stop: asked after each step.
+
+    Returns:
+        The training record and the sparsity reached.
+    """
+    if spec.method.kind == "checkpoint":
+        checkpoint = load_for(spec.method.checkpoint or "", spec.model, data)
+        model, masks = checkpoint.model, checkpoint.masks
+        config = ModelConfig.model_validate(checkpoint.header.get("model") or spec.model)
+        record: dict[str, Any] = {"status": "done", "loaded": spec.method.checkpoint}
+    else:
+        assert spec.model is not None
+        trainee = make_trainee(spec, data)
+        record = train(
+            trainee,
+            spec.training,
+            resume_file=store.resume_file,
+            checkpoint_seconds=spec.checkpoint_seconds,
+            on_epoch=lambda done, total: on_progress("training", done, total),
+            should_stop=should_stop,
+        )
+        trainee.masker.check(trainee.optimizer)
+        model, masks, config = trainee.model, trainee.masker.masks, spec.model
+        record["exploration"] = trainee.masker.report().exploration
+    if record["status"] == "done":
+        save_checkpoint(
+            store.model_file,
+            model.cpu(),
+            config,
+            masks={name: mask.cpu() for name, mask in masks.items()},
+            classes=data.classes,
+            image_size=data.image_size,
+            facts={"data": data.name, "method": spec.method.id, "seed": spec.seed},
+        )
+    return record | {"sparsity": sparsity_facts(model, masks)}
+
+
+def load_for(path: str, model: ModelConfig | None, data: Dataset) -> Checkpoint:
+    """Loads a checkpoint that is to classify this data.
+
+    Args:
+        path: of the file.
+        model: the architecture, where the user named one.
+        data: what it will be evaluated on.
+
+    Returns:
+        The checkpoint on the CPU.
+
+    Raises:
+        InputError: it cannot be loaded, or was trained for other classes.
+    """
+    mean, std = data.channel_statistics()
+    found = load_checkpoint(Path(path), config=model, classes=data.classes, mean=mean, std=std)
+    if found.classes != data.classes:
+        raise InputError(
+            f"the checkpoint {path} was trained for {len(found.classes)} classes "
+            f"({', '.join(found.classes[:3])}, …), the data {data.name!r} has "
+            f"{len(data.classes)} ({', '.join(data.classes[:3])}, …): name its own data with --data"
+        )
+    return found
+
+
+def sparsity_facts(model: torch.nn.Module, masks: dict[str, Tensor]) -> dict[str, Any]:
+    """Returns both sparsities, of the maskable weights and of all parameters, and each layer's.
+
+    Args:
+        model: the classifier.
+        masks: parameter name to bool mask.
+    """
+    found = maskable_layers(model, ())
+    active = [int(masks[x.name].sum()) if x.name in masks else x.size for x in found]
+    layers = [
+        {"name": x.name, "size": x.size, "active": count, "density": count / x.size}
+        for x, count in zip(found, active, strict=True)
+    ]
+    maskable = sum(x.size for x in found)
+    zero = maskable - sum(active)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "maskable": zero / max(maskable, 1),
+        "total": zero / total,
+        "active": maskable - zero,
+        "maskable_parameters": maskable,
+        "parameters": total,
+        "layers": layers,
+    }
