@@ -1,1 +1,21 @@
-"""Image corruptions."""
+"""Image corruptions of the published robustness benchmarks: batched, seeded, exact."""
+
+from corruptions.api import corrupt
+from corruptions.constants import PRESETS
+from corruptions.errors import CorruptionError
+from corruptions.registry import SEVERITIES, Facts, category, check_preset, get, names
+
+__all__ = [  # noqa: RUF022 - grouped by purpose
+    # corrupting images
+    "corrupt",
+    # what there is
+    "PRESETS",
+    "SEVERITIES",
+    "Facts",
+    "category",
+    "check_preset",
+    "get",
+    "names",
+    # what can go wrong
+    "CorruptionError",
+]

@@ -1,0 +1,74 @@
+"""Noise that acts on each value alone, as a channel: 256 levels in, 256 levels out.
+
+Any such corruption is its matrix of transition probabilities. One random word per value and one
+table look-up draw from it exactly, whatever the distribution, where simulating the sensor would
+need logarithms, rejection or Poisson samplers for each pixel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+LEVELS = 256
+_CELL_MASS = 1 << 24  # each of the 256 cells holds 2²⁴ of the 2³² equally likely words
+
+
+def alias_table(transitions: NDArray[np.float64]) -> Tensor:
+    """Prepares constant-time sampling from the rows of a transition matrix.
+
+    Args:
+        transitions: probabilities `(256, 256)`, level in by level out; rows sum to 1.
+
+    Returns:
+        int32 tensor `(65536,)`: for each level in and each cell, the 24-bit share of the cell's own
+        level above the 8-bit level that has the rest. Probabilities are exact to 2⁻²⁴ · 2⁻⁸.
+
+    Source: Walker, An efficient method for generating discrete random variables with general
+        distributions, 1977.
+    """
+    mass = _integer_mass(transitions)
+    rows = np.arange(LEVELS)
+    alias = np.tile(rows, (LEVELS, 1))
+    share = np.zeros_like(mass)
+    is_open = np.ones(mass.shape, bool)
+    for _ in range(LEVELS - 1):
+        poorest = np.where(is_open, mass, np.iinfo(np.int64).max).argmin(1)
+        richest = np.where(is_open, mass, -1).argmax(1)
+        own = mass[rows, poorest]
+        mass[rows, richest] -= _CELL_MASS - own
+        is_full = own == _CELL_MASS
+        share[rows, poorest] = np.where(is_full, 0, own)
+        alias[rows, poorest] = np.where(is_full, poorest, richest)
+        is_open[rows, poorest] = False
+    packed = (share << 8 | alias).astype(np.uint32).view(np.int32)
+    return torch.from_numpy(packed.ravel())
+
+
+def transmit(images: Tensor, words: Tensor, table: Tensor) -> Tensor:
+    """Sends every value through the channel.
+
+    Args:
+        images: uint8 tensor.
+        words: int32 tensor of the same shape, uniform over all 2³² patterns.
+        table: from `alias_table`.
+
+    Returns:
+        uint8 tensor of the same shape.
+    """
+    cell = (words >> 24) & 0xFF
+    packed = table.index_select(0, (images.int() << 8 | cell).view(-1)).view_as(cell)
+    share = (packed >> 8) & 0xFFFFFF
+    keeps_cell = ((words & 0xFFFFFF) - share) >> 31  # all bits set where the word is below
+    packed.bitwise_xor_(cell).bitwise_and_(keeps_cell ^ -1).bitwise_xor_(cell)
+    return packed.to(torch.uint8)
+
+
+def _integer_mass(transitions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rounds each row to integers that sum to 2³²; the likeliest level takes the remainder."""
+    mass = np.floor(transitions * 2.0**32).astype(np.int64)
+    rows = np.arange(LEVELS)
+    mass[rows, mass.argmax(1)] += 2**32 - mass.sum(1)
+    return mass

@@ -1,0 +1,116 @@
+"""Accepting images in the layouts users have, and giving back the same kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from corruptions.errors import CorruptionError
+
+SMALLEST_SIDE = 16
+Images = TypeVar("Images", Tensor, NDArray[np.uint8])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the axes of a batch are.
+
+    Attributes:
+        count: number of images.
+        channels: 3, or 1 for grey-scale.
+        height: in pixels.
+        width: in pixels.
+        channels_last: the channel axis is the last one.
+    """
+
+    count: int
+    channels: int
+    height: int
+    width: int
+    channels_last: bool
+
+
+def layout_of(images: Tensor | NDArray[np.uint8]) -> Layout:
+    """Validates a batch and finds its axes.
+
+    Args:
+        images: uint8, `(n, c, h, w)` or `(n, h, w, c)` with one or three channels.
+
+    Returns:
+        The layout.
+
+    Raises:
+        CorruptionError: for another type, number of axes or channels, or sides below 16 pixels.
+    """
+    if not isinstance(images, (Tensor, np.ndarray)):
+        raise CorruptionError(
+            f"images are a {type(images).__name__}; give a torch tensor or a NumPy array."
+        )
+    if images.dtype not in {torch.uint8, np.dtype(np.uint8)}:
+        raise CorruptionError(
+            f"images have dtype {images.dtype}; give uint8 from 0 to 255 "
+            "(for floats in [0, 1]: multiply by 255 and round)."
+        )
+    shape = tuple(images.shape)
+    channels_last = len(shape) == 4 and shape[1] not in {1, 3}
+    if len(shape) != 4 or shape[3 if channels_last else 1] not in {1, 3}:
+        raise CorruptionError(
+            f"images have shape {shape}; give (n, 3, h, w) or (n, h, w, 3), or 1 for grey-scale."
+        )
+    height, width = shape[1:3] if channels_last else shape[2:]
+    if min(height, width) < SMALLEST_SIDE:
+        raise CorruptionError(
+            f"images are {height} x {width} pixels; sides need at least {SMALLEST_SIDE}."
+        )
+    return Layout(shape[0], shape[3 if channels_last else 1], height, width, channels_last)
+
+
+def as_planes(images: Tensor | NDArray[np.uint8], layout: Layout) -> Tensor:
+    """Copies or views a piece of a batch as contiguous planes.
+
+    Args:
+        images: the piece.
+        layout: of the whole batch.
+
+    Returns:
+        uint8 tensor `(n, c, h, w)`.
+    """
+    # A copy also lifts the read-only flag of memory maps, which torch warns about.
+    tensor = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
+    return (tensor.permute(0, 3, 1, 2) if layout.channels_last else tensor).contiguous()
+
+
+def write_planes(out: Tensor | NDArray[np.uint8], planes: Tensor, layout: Layout) -> None:
+    """Writes corrupted planes back in the caller's layout.
+
+    Args:
+        out: the piece of the result, same kind and shape as the caller's images.
+        planes: uint8 tensor `(n, c, h, w)`.
+        layout: of the whole batch.
+    """
+    ordered = planes.permute(0, 2, 3, 1) if layout.channels_last else planes
+    if isinstance(out, Tensor):
+        out.copy_(ordered)
+    else:
+        out[...] = ordered.numpy()
+
+
+def to_grey(planes: Tensor) -> Tensor:
+    """Reduces colour to luma with 16-bit integer weights, the identity on grey pixels.
+
+    Args:
+        planes: uint8 tensor `(n, 3, h, w)`.
+
+    Returns:
+        uint8 tensor `(n, 1, h, w)`.
+
+    Source: ITU-R BT.601.
+    """
+    red, green, blue = planes.int().unbind(1)
+    luma = (red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16
+    return luma.to(torch.uint8).unsqueeze(1)

@@ -1,0 +1,44 @@
+"""What an implementation of a corruption provides: a sampler of its parameters, and their use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+from corruptions.constants import Row
+from corruptions.draws import Draws
+
+P = TypeVar("P")
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Corruption(Generic[P]):
+    """A corruption split at its randomness, so that recorded draws can be replayed.
+
+    Attributes:
+        sample: `(draws, (channels, height, width), constants) -> parameters`; all that is random.
+        apply: `(images, parameters, constants) -> images`; deterministic, uint8
+            `(n, channels, height, width)` in and out, any device. Each image's result depends
+            on no other image.
+        any_channels: works on each channel alone, so grey-scale images need no colour.
+    """
+
+    sample: Callable[[Draws, Shape, Row], P]
+    apply: Callable[[Tensor, P, Row], Tensor]
+    any_channels: bool = False
+
+
+def deterministic(apply: Callable[[Tensor, Row], Tensor]) -> Corruption[None]:
+    """Wraps a corruption that draws nothing.
+
+    Args:
+        apply: `(images, constants) -> images`.
+
+    Returns:
+        The corruption, with no parameters.
+    """
+    return Corruption(lambda _draws, _shape, _row: None, lambda images, _, row: apply(images, row))
