@@ -11,9 +11,14 @@ from robustbench_zosam.files import atomic_path, read_json, require_writable, wr
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path):
     file = tmp_path / "result.json"
     write_json(file, {"a": 1})
-    with pytest.raises(RuntimeError), atomic_path(file) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def write_half() -> None:
+        with atomic_path(file) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
     assert read_json(file) == {"a": 1}
     assert list(tmp_path.iterdir()) == [file]
 

@@ -1,7 +1,8 @@
 """Optimizers by name.
 
-Facts: `forwards` and `backwards` are passes per step as formulas in the method's options; `base` is
-set where the base optimizer is not a choice; `options` are the method's own, with their defaults.
+Facts: `label` is the printed name; `forwards` and `backwards` are passes per step as formulas in the
+method's options; `base` is set where the base optimizer is not a choice, and `lr` where the recipe's
+learning rate would be of another scale; `options` are the method's own, with their defaults.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ OPTIMIZERS.add(
     "stochastic gradient descent with momentum (control)",
     f"{_OPTIM}.plain:Plain",
     source="torch.optim.SGD",
+    label="SGD",
     forwards="1",
     backwards="1",
     base="sgd",
@@ -34,9 +36,11 @@ OPTIMIZERS.add(
     "Adam with decoupled weight decay (control)",
     f"{_OPTIM}.plain:Plain",
     source="torch.optim.AdamW",
+    label="AdamW",
     forwards="1",
     backwards="1",
     base="adamw",
+    lr=3e-3,
     options={},
 )
 OPTIMIZERS.add(
@@ -44,6 +48,7 @@ OPTIMIZERS.add(
     "gradient at the weights moved uphill along the gradient",
     f"{_OPTIM}.sam:SAM",
     source="Foret et al. 2021, arXiv 2010.01412",
+    label="SAM",
     forwards="2",
     backwards="2",
     options={"rho": 0.05},
@@ -53,6 +58,7 @@ OPTIMIZERS.add(
     "gradient at the weights moved at random by the same radius (control)",
     f"{_OPTIM}.random_perturbation:RandomPerturbation",
     source="control for zo-sam",
+    label="Random perturbation",
     forwards="1",
     backwards="1",
     options={"rho": 0.05, "directions": "gaussian"},
@@ -62,6 +68,7 @@ OPTIMIZERS.add(
     "gradient at the weights moved uphill along a direction estimated from losses alone",
     f"{_OPTIM}.zo_sam:ZOSAM",
     source="Ji et al. 2026, arXiv 2603.13115",
+    label="ZO-SAM",
     forwards="2 * queries + 1",
     backwards="1",
     options={

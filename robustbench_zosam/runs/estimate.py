@@ -10,7 +10,7 @@ import torch
 
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.runs.cells import CellSpec
-from robustbench_zosam.runs.obtain import make_trainee
+from robustbench_zosam.runs.obtain import make_trainee, recipe
 from robustbench_zosam.runs.planning import Plan
 from robustbench_zosam.training.loop import train_step
 
@@ -51,7 +51,7 @@ def _training_seconds(plan: Plan, cell: CellSpec) -> float:
     for step in range(_WARM_UP + _TIMED):
         if step == _WARM_UP:
             started = time.perf_counter()
-        float(train_step(trainee, cell.training, step))  # waits for the device
+        float(train_step(trainee, recipe(cell), step))  # waits for the device
     one = (time.perf_counter() - started) / _TIMED
     return one * cell.training.epochs * trainee.batches.steps_per_epoch
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustbench_zosam.config import ModelConfig
+from robustbench_zosam.config import ModelConfig, TrainingConfig
 from robustbench_zosam.data.dataset import Dataset
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -55,18 +55,27 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         seed=derive_seed(spec.seed, "masks"),
         **method.sparsifier_options,
     )
-    recipe: dict[str, Any] = {"weight_decay": spec.training.weight_decay}
+    base: dict[str, Any] = {"weight_decay": spec.training.weight_decay}
     if method.optimizer != "adamw" and method.options.get("base") != "adamw":
-        recipe["momentum"] = spec.training.momentum
+        base["momentum"] = spec.training.momentum
     optimizer = create_optimizer(
         method.optimizer,
         model,
         masker=masker,
-        lr=spec.training.lr,
         seed=derive_seed(spec.seed, "directions"),
-        **(recipe | method.options),
+        **({"lr": spec.training.lr} | base | method.options),
     )
     return Trainee(model, masker, optimizer, batches, data.validation)
+
+
+def recipe(spec: CellSpec) -> TrainingConfig:
+    """Returns the training settings of a cell, with its method's own learning rate if it has one.
+
+    Args:
+        spec: the cell.
+    """
+    rate = spec.method.options.get("lr", spec.training.lr)
+    return spec.training.model_copy(update={"lr": rate})
 
 
 def train_cell(
@@ -98,7 +107,7 @@ def train_cell(
         trainee = make_trainee(spec, data)
         record = train(
             trainee,
-            spec.training,
+            recipe(spec),
             resume_file=store.resume_file,
             checkpoint_seconds=spec.checkpoint_seconds,
             on_epoch=lambda done, total: on_progress("training", done, total),

@@ -17,6 +17,7 @@ SPARSIFIERS.add(
     "dense",
     "keep every weight (control)",
     f"{_POLICIES}.dense:Dense",
+    label="dense",
     dynamic=False,
     options={},
 )
@@ -25,6 +26,7 @@ SPARSIFIERS.add(
     "static random masks of exact counts, ERK densities",
     f"{_POLICIES}.random:Random",
     source="Liu et al. 2022, arXiv 2202.02643",
+    label="random",
     dynamic=False,
     options={"allocation": "erk"},
 )
@@ -33,6 +35,7 @@ SPARSIFIERS.add(
     "dynamic: drop small weights, grow where the gradient is large",
     f"{_POLICIES}.rigl:RigL",
     source="Evci et al. 2020, arXiv 1911.11134",
+    label="RigL",
     dynamic=True,
     options={
         "allocation": "erk",

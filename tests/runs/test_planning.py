@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robustbench_zosam.config import ExperimentConfig, load_config
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.runs.cells import CellStore, identity
+from robustbench_zosam.runs.methods import expand
+from robustbench_zosam.runs.planning import Plan, choose_device, make_plan, share_cores
+
+
+def config(out: Path | None = None, *assignments: str, **overrides: Any) -> ExperimentConfig:
+    base = {"run.out": str(out)} if out else {}
+    return load_config(None, base | overrides, assignments)
+
+
+def ids(plan: Plan) -> list[str]:
+    return [cell.id for cell in plan.cells]
+
+
+def test_the_default_experiment_is_five_methods():
+    methods = expand(ExperimentConfig())
+    assert [(m.id, m.role) for m in methods] == [
+        ("sgd-dense", "reference"),
+        ("sgd-rigl-0.9", "baseline"),
+        ("random-perturbation-rigl-0.9", "control"),
+        ("sam-rigl-0.9", "method"),
+        ("zo-sam-rigl-0.9", "method"),
+    ]
+    assert methods[-1].label == "ZO-SAM · RigL 90 %"
+
+
+def test_methods_are_a_product_without_repeats():
+    methods = expand(
+        config(sparsifiers=("dense", "random", "rigl"), sparsities=(0.0, 0.5), optimizers=("sgd",))
+    )
+    assert [m.id for m in methods] == ["sgd-dense", "sgd-random-0.5", "sgd-rigl-0.5"]
+
+
+def test_options_reach_only_those_that_take_them():
+    methods = {
+        m.optimizer: m.options
+        for m in expand(config(None, "optimizer.rho=0.2", "optimizer.zo-sam.queries=3"))
+    }
+    assert methods["sgd"] == {}
+    assert methods["sam"] == {"rho": 0.2}
+    assert methods["zo-sam"] == {"rho": 0.2, "queries": 3}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "needle"),
+    [
+        ("optimizer.roh=0.2", "no optimizer of this run has an option 'roh'"),
+        ("optimizer.smmm.rho=2", "unknown optimizer 'smmm'"),
+        ("sparsifier.growth=2", "no sparsifier of this run has an option 'growth'"),
+        ('optimizers=["zosam"]', "unknown optimizer 'zosam': did you mean zo-sam"),
+        ('sparsifiers=["rig"]', "unknown sparsifier 'rig': did you mean rigl?"),
+        ("optimizers=[]", "no method is left"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(assignment: str, needle: str):
+    overrides = {"dense_reference": False} if assignment == "optimizers=[]" else {}
+    with pytest.raises(InputError) as caught:
+        expand(config(None, assignment, **overrides))
+    assert needle in str(caught.value)
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path):
+    with pytest.raises(InputError, match=r"absent\.pt does not exist"):
+        expand(config(checkpoints=(str(tmp_path / "absent.pt"),)))
+
+
+def test_unknown_data_and_models_cost_no_time(tmp_path: Path):
+    with pytest.raises(InputError, match="unknown data set 'digit': did you mean digits"):
+        make_plan(config(tmp_path, "data.name=digit"))
+    with pytest.raises(InputError, match="unknown model 'resnet21'"):
+        make_plan(config(tmp_path, "model.name=resnet21"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_change_a_result_changes_no_cell(tmp_path: Path):
+    plain = make_plan(config(tmp_path))
+    other = make_plan(config(tmp_path, "run.workers=1", "run.threads=3", 'title="x"'))
+    assert ids(plain) == ids(other)
+    assert len(plain.cells) == 15
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "training.epochs=3", "training.lr=0.2", "optimizer.rho=0.1", "sparsities=[0.8]",
+        "data.limit=100", "model.width=2", "sparsifier.interval=7",
+    ],
+)  # fmt: skip
+def test_what_can_change_a_model_trains_it_again(tmp_path: Path, assignment: str):
+    before, after = make_plan(config(tmp_path)), make_plan(config(tmp_path, assignment))
+    touched = [c for c in after.cells if c.method.optimizer == "sam"]
+    assert touched
+    assert not {c.id for c in touched} & set(ids(before))
+
+
+def test_measuring_otherwise_keeps_the_trained_model(tmp_path: Path):
+    before = make_plan(config(tmp_path))
+    after = make_plan(config(tmp_path, "flatness.images=64", "suite.severities=[1]"))
+    assert ids(before) == ids(after)
+    one, other = before.cells[0].identities, after.cells[0].identities
+    assert one["training"] == other["training"]
+    assert one["landscape"] == other["landscape"]
+    assert one["flatness"] != other["flatness"]
+    assert one["robustness"] != other["robustness"]
+
+
+def test_identity_depends_on_values_not_on_the_order_of_keys():
+    assert identity(a=1, b={"x": 1, "y": 2}) == identity(b={"y": 2, "x": 1}, a=1)
+    assert identity(a=1) != identity(a=2)
+
+
+def test_stages_are_reused_only_under_their_identity(tmp_path: Path):
+    plan = make_plan(config(tmp_path))
+    cell, store = plan.cells[0], plan.store(plan.cells[0])
+    assert store.missing(cell) == ["training", "robustness", "flatness", "landscape"]
+    store.save("training", cell.identities["training"], {"status": "done"})
+    store.save("robustness", "another identity", {"rows": []})
+    assert store.missing(cell) == ["robustness", "flatness", "landscape"]
+    store.save("training", cell.identities["training"], {"status": "diverged"})
+    assert store.is_finished(cell)
+
+
+def test_a_specification_comes_back_equal(tmp_path: Path):
+    plan = make_plan(config(tmp_path))
+    store = CellStore(tmp_path / "cell")
+    store.write_spec(plan.cells[3])
+    assert store.read_spec() == plan.cells[3]
+
+
+def test_devices_that_are_not_here_are_refused():
+    assert choose_device("cpu") == "cpu"
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        choose_device("gpu")
+    with pytest.raises(InputError, match="is not here"):
+        choose_device("cuda:99")
+
+
+def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert share_cores(config(), "cpu", 15) == (8, 1)
+    assert share_cores(config(), "cpu", 2) == (2, 4)
+    assert share_cores(config(), "cuda:0", 15) == (1, 8)
+    assert share_cores(config(None, "run.workers=0"), "cpu", 15) == (0, 8)
+    assert share_cores(config(None, "run.workers=4", "run.threads=1"), "cpu", 15) == (4, 1)
