@@ -7,7 +7,7 @@ from robustbench_zosam.robustness.metrics import Metrics, Scored, calibration_er
 from robustbench_zosam.robustness.plan import SuitePlan, plan_suite
 
 if TYPE_CHECKING:
-    from robustbench_zosam.robustness.evaluate import Evaluation, evaluate
+    from robustbench_zosam.robustness.evaluation import Evaluation, evaluate
     from robustbench_zosam.robustness.suites import generate_suite
 
 __all__ = [
@@ -23,5 +23,5 @@ __all__ = [
 ]
 
 __getattr__ = lazy_exports(
-    __name__, {"Evaluation": "evaluate", "evaluate": "evaluate", "generate_suite": "suites"}
+    __name__, {"Evaluation": "evaluation", "evaluate": "evaluation", "generate_suite": "suites"}
 )

@@ -87,9 +87,9 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
 
 
 NAMES = (
-    "optimizer sparsity corruption severity setting option seeds data empty cifar output truncated "
-    "plain architecture config device rerun"
-).split()
+    "optimizer", "sparsity", "corruption", "severity", "setting", "option", "seeds", "data", "empty",
+    "cifar", "output", "truncated", "plain", "architecture", "config", "device", "rerun",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
