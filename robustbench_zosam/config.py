@@ -95,7 +95,7 @@ class LandscapeConfig(Section):
     """Slices through the training loss along filter-normalised random directions."""
 
     enabled: bool = True
-    images: Positive = 256
+    images: Positive = 128
     points: Annotated[int, Field(ge=3)] = 41
     directions: Positive = 5
     grid: Annotated[int, Field(ge=3)] = 21

@@ -87,8 +87,8 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
 
 
 NAMES = (
-    "optimizer", "sparsity", "corruption", "severity", "setting", "option", "seeds", "data", "empty",
-    "cifar", "output", "truncated", "plain", "architecture", "config", "device", "rerun",
+    "optimizer", "sparsity", "corruption", "severity", "setting", "option", "seeds", "data",
+    "empty", "cifar", "output", "truncated", "plain", "architecture", "config", "device", "rerun",
 )  # fmt: skip
 
 
