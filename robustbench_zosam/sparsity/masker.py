@@ -168,10 +168,11 @@ class Masker(MaskSet):
         )
 
     def _active_counts(self) -> dict[str, int]:
-        masks = self.masks
-        return {
-            x.name: int(masks[x.name].sum()) if x.name in masks else x.size for x in self.layers
-        }
+        counts = {layer.name: layer.size for layer in self.layers}
+        if self._masked:
+            sums = torch.stack([mask.sum() for mask in self.masks.values()])  # waits only once
+            counts.update(zip(self.masks, sums.tolist(), strict=True))
+        return counts
 
     def check(self, optimizer: Optimizer | None = None) -> None:
         """Asserts that weights and optimizer state are exactly 0 off the masks, and the counts.
@@ -184,7 +185,8 @@ class Masker(MaskSet):
             off = ~self._masks[layer.weight].to(layer.weight.device)
             for tensor in (layer.weight.detach(), *slots(layer.weight)):
                 assert not tensor[off].any(), f"{layer.name} is not zero off its mask"
-        counts = [int(mask.sum()) for mask in self.masks.values()]
+        active = self._active_counts()
+        counts = [active[layer.name] for layer in self._masked]
         assert all(counts), "a layer has no active weight"
         if self.policy.conserves == "layer":
             assert counts == self._counts, "the count of a layer has changed"

@@ -106,6 +106,10 @@ def test_fewer_weights_than_layers_are_refused(allocate):
         allocate([(2, 2)] * 5, 0.9)
 
 
+def test_no_layer_is_left_empty():
+    assert exact_counts([100, 100, 100], [0.5, 0.001, 0.001], 51) == (49, 1, 1)
+
+
 def test_counts_that_cannot_exist_are_refused():
     with pytest.raises(InputError, match="cannot be spread"):
         exact_counts([2, 2], [1.0, 1.0], 5)

@@ -107,6 +107,23 @@ def test_the_update_replaces_the_step_and_starts_from_zero():
         assert not optimizer.state[model.weight][slot][~both].any()
 
 
+def test_what_was_written_off_the_mask_does_not_wake_up():
+    model, masker = linear(interval=1)
+    optimizer = create_optimizer("sgd", model, masker=masker, lr=0.1)
+    closure = closure_for(model)
+    optimizer.step(closure)
+    old = masker.masks["weight"].clone()
+    with torch.no_grad():
+        model.weight[~old] = 7.0
+    optimizer.state[model.weight]["momentum_buffer"][~old] = 7.0
+    optimizer.step(closure)
+    grown = masker.masks["weight"] & ~old
+    assert grown.any()
+    assert not model.weight[grown].any()
+    assert not optimizer.state[model.weight]["momentum_buffer"][grown].any()
+    masker.check(optimizer)
+
+
 def test_a_weight_dropped_and_grown_again_keeps_value_and_momentum():
     model, masker = linear(rows=1, columns=10, sparsity=0.5, interval=1, drop_fraction=0.5)
     optimizer = create_optimizer("sgd", model, masker=masker, lr=0.1)
