@@ -1,8 +1,8 @@
 """Optimizers by name.
 
-Facts: `label` is the printed name; `forwards` and `backwards` are passes per step as formulas in the
-method's options; `base` is set where the base optimizer is not a choice, and `lr` where the recipe's
-learning rate would be of another scale; `options` are the method's own, with their defaults.
+Facts: `label` is the printed name; `forwards` and `backwards` are passes per step as formulas in
+the method's options; `base` is set where the base optimizer is not a choice, and `lr` where the
+recipe's learning rate would be of another scale; `options` are the method's own, with defaults.
 """
 
 from __future__ import annotations
