@@ -1,0 +1,174 @@
+"""Which coordinates of theta a measurement is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.flatness.guard import unwrap
+
+Masks = Mapping[str, Tensor | None]
+Params = Literal["all", "weights", "masked-layers"]
+
+
+@dataclass(frozen=True)
+class ActiveSet:
+    """The active coordinates A: selected tensors, and in each the entries that are not pruned.
+
+    A flat vector over A lists the tensors in the order of `masks`, active entries only, so that
+    pruned coordinates cost nothing and cannot enter a norm.
+
+    Attributes:
+        masks: selected tensor name to boolean mask, on the network's device.
+        total: D, the number of entries of theta.
+        dead_filters: output filters without any active weight.
+    """
+
+    masks: dict[str, Tensor]
+    total: int
+    dead_filters: int
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Active entries of each selected tensor."""
+        return {name: int(mask.sum()) for name, mask in self.masks.items()}
+
+    @cached_property
+    def size(self) -> int:
+        """D_A, the number of active coordinates."""
+        return sum(self.sizes.values())
+
+    def gather(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Collects the active entries.
+
+        Args:
+            tensors: at least the selected tensors, by name.
+
+        Returns:
+            Flat vector, shape (D_A,).
+        """
+        return torch.cat([tensors[name][mask] for name, mask in self.masks.items()])
+
+    def scatter(self, vector: Tensor) -> dict[str, Tensor]:
+        """Distributes a flat vector; pruned entries are zero.
+
+        Args:
+            vector: shape (D_A,).
+
+        Returns:
+            Selected tensors by name.
+        """
+        parts = torch.split(vector, list(self.sizes.values()))
+        zeros = {name: vector.new_zeros(mask.shape) for name, mask in self.masks.items()}
+        return {
+            name: zeros[name].masked_scatter_(mask, part)
+            for (name, mask), part in zip(self.masks.items(), parts, strict=True)
+        }
+
+
+def nonzero_masks(model: nn.Module) -> dict[str, Tensor]:
+    """Guesses masks from exact zeros in weight tensors.
+
+    For models whose masks are lost. Tensors of dimension 0 and 1 get none: a bias that is exactly
+    zero is not pruned.
+
+    Args:
+        model: any module.
+
+    Returns:
+        Parameter name to boolean mask.
+    """
+    return {
+        name: parameter.detach() != 0
+        for name, parameter in unwrap(model).named_parameters()
+        if parameter.ndim >= 2
+    }
+
+
+def resolve(
+    model: nn.Module,
+    masks: Masks | None = None,
+    params: Params = "all",
+    *,
+    include_pruned: bool = False,
+) -> ActiveSet:
+    """Determines the active set of a model.
+
+    Masks of `torch.nn.utils.prune` (buffer `weight_mask` beside parameter `weight_orig`) are found
+    and combined with the given ones.
+
+    Args:
+        model: the unwrapped model; its parameters with `requires_grad` are theta.
+        masks: parameter name to boolean tensor, True where active; absent or None: all active.
+        params: "all", "weights" (tensors of dimension 2 and more), or "masked-layers" (tensors
+            that have a mask).
+        include_pruned: also count pruned coordinates as active.
+
+    Returns:
+        The active set.
+
+    Raises:
+        InputError: a mask fits no parameter, or nothing is active.
+    """
+    if params not in get_args(Params):
+        raise InputError(f"params must be one of {', '.join(get_args(Params))}, got {params!r}")
+    theta = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    known = _known_masks(model, masks or {})
+    selected = [name for name, p in theta.items() if _selects(params, p, name in known)]
+    active = {name: known.get(name, _all_true(theta[name])) for name in selected}
+    dead = sum(_dead_rows(mask) for mask in known.values())
+    if include_pruned:
+        active = {name: _all_true(mask) for name, mask in active.items()}
+    if not any(mask.any() for mask in active.values()):
+        raise InputError(
+            f"no active parameter: params={params!r} selects {len(selected)} of {len(theta)} "
+            "tensors with requires_grad, and the masks leave no entry of them"
+        )
+    return ActiveSet(active, sum(p.numel() for p in theta.values()), dead)
+
+
+def _selects(params: Params, parameter: Tensor, masked: bool) -> bool:
+    return params == "all" or (parameter.ndim >= 2 if params == "weights" else masked)
+
+
+def _all_true(tensor: Tensor) -> Tensor:
+    return torch.ones_like(tensor, dtype=torch.bool)
+
+
+def _dead_rows(mask: Tensor) -> int:
+    return int((~mask.flatten(1).any(1)).sum()) if mask.ndim >= 2 else 0
+
+
+def _known_masks(model: nn.Module, masks: Masks) -> dict[str, Tensor]:
+    """Returns the checked masks, on the devices of their parameters."""
+    parameters = dict(model.named_parameters())
+    known = {
+        name: _checked(name, mask, parameters) for name, mask in masks.items() if mask is not None
+    }
+    for name, buffer in model.named_buffers():
+        target = name.removesuffix("_mask") + "_orig"
+        if name.endswith("_mask") and target in parameters:
+            pruned = buffer.bool()
+            known[target] = known[target] & pruned if target in known else pruned
+    return known
+
+
+def _checked(name: str, mask: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    if name not in parameters:
+        raise InputError(
+            f"the mask {name!r} belongs to no parameter of the model; "
+            f"names are like {next(iter(parameters), 'none')!r}"
+        )
+    parameter = parameters[name]
+    if mask.dtype != torch.bool or mask.shape != parameter.shape:
+        raise InputError(
+            f"the mask of {name!r} must be boolean of shape {tuple(parameter.shape)}, "
+            f"got {mask.dtype} of shape {tuple(mask.shape)}"
+        )
+    return mask.to(parameter.device)

@@ -1,0 +1,251 @@
+r"""The exact Hessian trace of a network that is piecewise linear in each parameter tensor.
+
+There the residual part of the Hessian has a zero diagonal, so the trace of H is that of the
+generalised Gauss-Newton matrix, and with cross-entropy
+
+.. math:: \sum_i w_i H_{ii} = \frac{1}{N} \sum_n \sum_c p_{nc} \sum_i w_i
+    (\partial_i \log p_c(x_n))^2
+
+for any weights w: the mask gives the trace, the mask times theta^2 the adaptive trace. One backward
+pass with respect to layer outputs serves all images of a chunk, each with a class of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.flatness.active import ActiveSet
+from robustbench_zosam.flatness.network import Data, Network, Predictions
+from robustbench_zosam.flatness.noise import gaussian, rademacher
+from robustbench_zosam.flatness.tape import Layer, Tape, UnsupportedError, layers_of
+
+_ENUMERATE = 20  # classes up to which all of them are visited
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One backward pass over a chunk.
+
+    Attributes:
+        cotangent: derivative of the images' scalars with respect to their logits, (b, C) float64.
+        weight: share of each image's squares in the trace, (b,) float64.
+        is_label: whether the scalar is log p of the image's own label, (b,).
+    """
+
+    cotangent: Tensor
+    weight: Tensor
+    is_label: Tensor
+
+
+@dataclass
+class Sums:
+    """What the sweep accumulates, all float64; the last axis is (plain, adaptive).
+
+    Attributes:
+        per_image: (n, 2).
+        squares: sums of squared single-pass contributions, (n, 2).
+        fisher: squared norm of the gradient of the image's own loss, (n,).
+        per_layer: parameter name to (2,), divided by n.
+        fisher_per_layer: parameter name to (2,), divided by n.
+        skipped_mass: mean probability of the classes left out.
+    """
+
+    per_image: Tensor
+    squares: Tensor
+    fisher: Tensor
+    per_layer: dict[str, Tensor] = field(default_factory=dict)
+    fisher_per_layer: dict[str, Tensor] = field(default_factory=dict)
+    skipped_mass: float = 0.0
+
+    @classmethod
+    def zeros(cls, n: int, device: torch.device) -> Sums:
+        """Returns the sums before any pass over n images."""
+        pair = torch.zeros(n, 2, dtype=torch.float64, device=device)
+        return cls(pair, pair.clone(), pair[:, 0].clone())
+
+    def add(self, rows: Tensor, done: Pass, squares: dict[str, Tensor]) -> None:
+        """Adds one pass.
+
+        Args:
+            rows: indices of the chunk's images, (b,).
+            done: the pass.
+            squares: parameter name to per-image squares, (b, 2).
+        """
+        total = torch.stack(list(squares.values())).sum(0)
+        weighted = total * done.weight[:, None]
+        self.per_image[rows] += weighted
+        self.squares[rows] += weighted.square()
+        self.fisher[rows] = torch.where(done.is_label, total[:, 0], self.fisher[rows])
+        own = done.is_label.to(total.dtype)
+        for name, value in squares.items():
+            for shares, weight in ((self.per_layer, done.weight), (self.fisher_per_layer, own)):
+                shares[name] = shares.get(name, 0) + (weight @ value) / len(self.fisher)
+
+    def sampling_error(self, samples: int) -> Tensor:
+        """Returns the standard error from the random output directions, (2,).
+
+        Args:
+            samples: directions per image.
+
+        Returns:
+            Plain and adaptive, from the spread of each image's samples.
+        """
+        spread = samples * self.squares - self.per_image.square()
+        return (spread.clamp(min=0).sum(0) / (samples - 1)).sqrt() / len(self.fisher)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which passes to make.
+
+    Attributes:
+        class_threshold: a class is left out for images that give it less probability.
+        samples: random output directions per image, where classes are too many to enumerate.
+        seed: seed of these directions.
+    """
+
+    class_threshold: float = 1e-6
+    samples: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.class_threshold < 1:
+            raise InputError(f"class_threshold must be in [0, 1), got {self.class_threshold}")
+        if self.samples < 2:
+            raise InputError(f"output_samples must be at least 2, got {self.samples}")
+
+    def enumerates(self, classes: int) -> bool:
+        """Whether all classes are visited, so that the trace has no sampling error."""
+        return classes <= _ENUMERATE
+
+
+def sweep(
+    network: Network,
+    data: Data,
+    active: ActiveSet,
+    predictions: Predictions,
+    plan: Plan,
+    chunk: int,
+) -> Sums:
+    """Computes plain and adaptive traces and the empirical Fisher trace.
+
+    Args:
+        network: the network; the gate must have passed.
+        data: n images.
+        active: the coordinates.
+        predictions: log-probabilities of these images.
+        plan: which passes to make.
+        chunk: images per pass.
+
+    Returns:
+        Per-image and per-layer sums.
+
+    Raises:
+        UnsupportedError: the engine cannot treat this network.
+    """
+    layers = layers_of(network, active)
+    _check_against_autograd(network, data, active, layers)
+    sums = Sums.zeros(len(data), network.device)
+    directions = _Directions(predictions, plan)
+    for rows in torch.split(directions.order(), chunk):
+        here = rows.to(data.images.device)
+        with Tape(layers) as tape:
+            logits = network(data.images[here])
+        for group in _grouped(directions.passes(rows), tape.passes_at_once()):
+            squares = tape.squares(logits, [one.cotangent.to(logits.dtype) for one in group])
+            for index, one in enumerate(group):
+                sums.add(rows, one, {name: value[index] for name, value in squares.items()})
+    sums.skipped_mass = directions.skipped_mass()
+    return sums
+
+
+def _grouped(passes: Iterator[Pass], size: int) -> Iterator[list[Pass]]:
+    while group := list(islice(passes, size)):
+        yield group
+
+
+class _Directions:
+    """Chooses the output directions of each chunk."""
+
+    def __init__(self, predictions: Predictions, plan: Plan) -> None:
+        self.log_p, self.labels = predictions.log_p, predictions.labels  # (n, C), (n,)
+        self.p = self.log_p.exp()
+        self.plan = plan
+        self.enumerates = plan.enumerates(self.p.shape[1])
+        self.kept = self.p >= plan.class_threshold  # (n, C)
+
+    def order(self) -> Tensor:
+        """Returns the images such that those with equally many classes share a chunk, (n,)."""
+        if not self.enumerates:
+            return torch.arange(len(self.p), device=self.p.device)
+        return self.kept.sum(1).argsort(stable=True)
+
+    def skipped_mass(self) -> float:
+        """Returns the mean probability of classes left out."""
+        if not self.enumerates:
+            return 0.0
+        return (self.p * ~self.kept).sum(1).mean().item()
+
+    def passes(self, rows: Tensor) -> Iterator[Pass]:
+        """Yields the passes of one chunk, that of the labels last if it was not among them."""
+        seen = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+        for done in self._classes(rows) if self.enumerates else self._samples(rows):
+            seen |= done.is_label
+            yield done
+        if not seen.all():
+            yield self._class_pass(rows, self.labels[rows], torch.zeros_like(self.p[rows, 0]))
+
+    def _classes(self, rows: Tensor) -> Iterator[Pass]:
+        """Yields one pass for each rank: every image visits its classes from likely to unlikely."""
+        kept = self.kept[rows]
+        ranked = self.p[rows].argsort(dim=1, descending=True, stable=True)
+        for rank in range(int(kept.sum(1).max())):
+            classes = ranked[:, rank]
+            weight = self.p[rows, classes] * self.kept[rows, classes]
+            yield self._class_pass(rows, classes, weight)
+
+    def _class_pass(self, rows: Tensor, classes: Tensor, weight: Tensor) -> Pass:
+        cotangent = -self.p[rows]
+        own = classes[:, None]
+        # 1 - p by expm1: the difference of two numbers near 1 would lose the confident images
+        cotangent.scatter_(1, own, -torch.expm1(self.log_p[rows].gather(1, own)))
+        return Pass(cotangent, weight, classes == self.labels[rows])
+
+    def _samples(self, rows: Tensor) -> Iterator[Pass]:
+        p, root = self.p[rows], self.p[rows].sqrt()
+        share = p.new_full((len(rows),), 1 / self.plan.samples)
+        never = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+        for index in range(self.plan.samples):
+            signs = rademacher(tuple(self.p.shape), self.plan.seed, "output", index)
+            xi = signs.to(p.device)[rows].to(p.dtype)
+            inner = (root * xi).sum(1, keepdim=True)
+            yield Pass(root * xi - p * inner, share, never)
+
+
+def _check_against_autograd(
+    network: Network, data: Data, active: ActiveSet, layers: list[Layer]
+) -> None:
+    """Compares the rules with autograd on one image, which finds what hooks cannot see."""
+    with Tape(layers) as tape:
+        logits = network(data.images[:1])
+    cotangent = gaussian(tuple(logits.shape), 0, "check").to(logits)
+    ours = tape.squares(logits, [cotangent])
+    leaves = network.leaves()
+    selected = [leaves[name] for name in active.masks]
+    gradients = torch.autograd.grad(logits, selected, cotangent, materialize_grads=True)
+    theirs = {
+        name: (gradient.double().square() * mask).sum()
+        for (name, mask), gradient in zip(active.masks.items(), gradients, strict=True)
+    }
+    floor = 1e-6 * torch.stack(list(theirs.values())).sum()
+    for name, expected in theirs.items():
+        found = ours[name][0, 0, 0] if name in ours else torch.zeros_like(expected)
+        if not F.l1_loss(found, expected) <= 1e-3 * expected + floor:
+            raise UnsupportedError(f"{name!r} is used outside its layer")

@@ -1,0 +1,122 @@
+"""What every measurement promises: exact arithmetic settings, and a model left as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_zosam.errors import InputError
+
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """Returns the module inside `torch.compile`, DataParallel and DistributedDataParallel.
+
+    Neither wrapper supports a backward of a backward.
+    """
+    while True:
+        if isinstance(model, _WRAPPERS):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Returns the one device of the model.
+
+    Args:
+        model: any module with parameters.
+
+    Returns:
+        The device all parameters are on.
+
+    Raises:
+        InputError: the model has no parameters, or they are on several devices.
+    """
+    devices = {parameter.device for parameter in model.parameters()}
+    if len(devices) != 1:
+        where = ", ".join(sorted(map(str, devices))) or "nowhere: it has none"
+        raise InputError(
+            f"the model's parameters must be on one device, but they are on {where}; "
+            "move the model to one device first"
+        )
+    return devices.pop()
+
+
+@contextmanager
+def measuring(model: nn.Module, *, evaluation: bool = True) -> Iterator[None]:
+    """Holds the conditions of a measurement and undoes everything afterwards.
+
+    In force inside: evaluation mode, IEEE float32 (no TF32, no bfloat16), deterministic cuDNN, no
+    autocast, gradients enabled, a private random state. Restored afterwards, also after an
+    exception: training flags, tensors kept as plain attributes (`torch.nn.utils.prune` writes one
+    in each forward pass), buffers, random state and backend settings.
+
+    Args:
+        model: the unwrapped model.
+        evaluation: whether to switch the model to evaluation mode.
+
+    Yields:
+        Nothing.
+    """
+    device = device_of(model)
+    with ExitStack() as stack:
+        stack.enter_context(_ieee_arithmetic())
+        stack.enter_context(_same_module_state(model))
+        cuda = [device] if device.type == "cuda" else []
+        stack.enter_context(torch.random.fork_rng(devices=cuda))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        if evaluation:
+            model.eval()
+        yield
+
+
+@contextmanager
+def _ieee_arithmetic() -> Iterator[None]:
+    cudnn = torch.backends.cudnn
+    settings: list[tuple[Any, str, Any]] = [
+        (torch.backends.cuda.matmul, "fp32_precision", "ieee"),
+        (cudnn.conv, "fp32_precision", "ieee"),  # type: ignore[attr-defined] # missing in the stubs
+        (torch.backends.mkldnn.matmul, "fp32_precision", "ieee"),  # type: ignore[attr-defined] # idem
+        (torch.backends.mkldnn.conv, "fp32_precision", "ieee"),  # type: ignore[attr-defined] # idem
+        (cudnn, "deterministic", True),
+        (cudnn, "benchmark", False),
+    ]
+    before = [getattr(holder, name) for holder, name, _ in settings]
+    try:
+        for holder, name, value in settings:
+            setattr(holder, name, value)
+        yield
+    finally:
+        for (holder, name, _), value in zip(settings, before, strict=True):
+            setattr(holder, name, value)
+
+
+@contextmanager
+def _same_module_state(model: nn.Module) -> Iterator[None]:
+    modules = list(model.modules())
+    training = [module.training for module in modules]
+    attributes = [
+        {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
+        for module in modules
+    ]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for module, flag, tensors in zip(modules, training, attributes, strict=True):
+            module.training = flag
+            vars(module).update(tensors)
+        with torch.no_grad():
+            for buffer, value in buffers:
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)

@@ -1,0 +1,122 @@
+"""Evaluates loss and accuracy at displaced weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.flatness.guard import device_of, measuring, unwrap
+from robustbench_zosam.flatness.network import Data, uses_batch_statistics
+
+_CENTRE = 1e-5  # how far the grid's centre may be from the loss at theta
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Loss and accuracy of a model as functions of its weights.
+
+    Weights are replaced in place and each point is computed from the stored ones: adding step after
+    step to the same tensors would drift.
+
+    Attributes:
+        module: the model.
+        parts: the images in chunks, on the model's device.
+        names: the parameters that move.
+        tensors: these parameters.
+        base: their stored values.
+    """
+
+    module: nn.Module
+    parts: list[Data]
+    names: list[str]
+    tensors: list[nn.Parameter]
+    base: list[Tensor]
+
+    def row(self, direction: Mapping[str, Tensor], step: float) -> list[Tensor]:
+        """Returns theta + step * direction, in the order of `names`."""
+        return self.shifted(self.base, direction, step)
+
+    def shifted(
+        self, start: Sequence[Tensor], direction: Mapping[str, Tensor], step: float
+    ) -> list[Tensor]:
+        """Displaces weights, leaving the given ones alone.
+
+        Args:
+            start: values in the order of `names`.
+            direction: by name.
+            step: how far.
+
+        Returns:
+            New tensors.
+        """
+        deltas = [direction[name] for name in self.names]
+        return list(torch._foreach_add(list(start), deltas, alpha=step))
+
+    def at(self, values: Sequence[Tensor]) -> tuple[float, float]:
+        """Evaluates the model.
+
+        Args:
+            values: weights in the order of `names`.
+
+        Returns:
+            Mean cross-entropy in nats, possibly not finite, and accuracy in [0, 1].
+        """
+        for parameter, value in zip(self.tensors, values, strict=True):
+            parameter.data = value
+        loss, correct, images = 0.0, 0, 0
+        for part in self.parts:
+            logits = self.module(part.images).double()
+            loss += F.cross_entropy(logits, part.labels, reduction="sum").item()
+            correct += int((logits.argmax(1) == part.labels).sum())
+            images += len(part)
+        return loss / images, correct / images
+
+
+@contextmanager
+def surface(model: nn.Module, data: Data, names: Sequence[str], chunk: int) -> Iterator[Surface]:
+    """Opens a model for displacement; afterwards it is bit-identical, whatever happened.
+
+    Args:
+        model: any module returning logits (n, C).
+        data: n images.
+        names: the parameters that move.
+        chunk: images per forward pass.
+
+    Yields:
+        The surface.
+
+    Raises:
+        InputError: a batch norm has no running statistics.
+    """
+    model = unwrap(model)
+    with measuring(model):
+        if uses_batch_statistics(model):
+            raise InputError(
+                "a batch norm of the model has no running statistics, so that a slice would depend "
+                "on the chunk size; use track_running_stats=True"
+            )
+        parameters = dict(model.named_parameters())
+        tensors = [parameters[name] for name in names]
+        base = [parameter.data for parameter in tensors]
+        device, dtype = device_of(model), next(model.parameters()).dtype
+        whole = Data(data.images.to(device, dtype), data.labels.to(device))
+        try:
+            with torch.inference_mode():
+                yield Surface(model, list(whole.chunks(chunk)), list(names), tensors, base)
+        finally:
+            for parameter, value in zip(tensors, base, strict=True):
+                parameter.data = value
+
+
+def assert_centre(centre: float, loss: float) -> None:
+    """Asserts that a grid's centre is the loss at theta, or that neither is finite."""
+    near = abs(centre - loss) <= _CENTRE * max(1.0, abs(loss))
+    both_diverge = not math.isfinite(centre) and not math.isfinite(loss)
+    assert near or both_diverge, f"the centre of the grid is {centre}, the loss at theta {loss}"
