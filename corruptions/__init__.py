@@ -1,6 +1,6 @@
 """Image corruptions of the published robustness benchmarks: batched, seeded, exact."""
 
-from corruptions.api import corrupt
+from corruptions.api import corrupt, frost_source
 from corruptions.constants import PRESETS
 from corruptions.errors import CorruptionError
 from corruptions.registry import SEVERITIES, Facts, category, check_preset, get, names
@@ -8,6 +8,7 @@ from corruptions.registry import SEVERITIES, Facts, category, check_preset, get,
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # corrupting images
     "corrupt",
+    "frost_source",
     # what there is
     "PRESETS",
     "SEVERITIES",

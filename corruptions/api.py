@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
 
 from corruptions import registry
 from corruptions.errors import CorruptionError
 
 if TYPE_CHECKING:
     from corruptions.images import Images
+
+FROST_FOLDER_VARIABLE: Final = "CORRUPTIONS_FROST_DIR"
 
 
 def corrupt(
@@ -19,6 +23,7 @@ def corrupt(
     preset: str = "cifar",
     seed: int = 0,
     start: int = 0,
+    textures: str | Path | None = None,
 ) -> Images:
     """Corrupts images as the published benchmarks do, in memory.
 
@@ -33,6 +38,8 @@ def corrupt(
         preset: whose constants: `"cifar"`, `"tiny-imagenet"`, `"imagenet"` or `"inception"`.
         seed: any integer; another seed gives independent draws.
         start: index of the first image in its data set.
+        textures: folder of the published frost textures; without it, the one named by the
+            environment variable CORRUPTIONS_FROST_DIR, or else drawn textures.
 
     Returns:
         The corrupted images: same kind, layout and device. They are not saved as JPEG again.
@@ -57,7 +64,24 @@ def corrupt(
         raise CorruptionError(f"start is {start!r}; give the index of the first image, 0 or more.")
     from corruptions.engine import run  # torch is loaded when it is needed, not for listings
 
-    return run(images, facts, severity, preset, seed, start)
+    return run(images, facts, severity, preset, seed, start, _frost_folder(textures))
+
+
+def frost_source(textures: str | Path | None = None) -> Literal["published", "synthetic"]:
+    """Says which textures frost uses; only published ones are comparable with published suites.
+
+    Args:
+        textures: as given to `corrupt`.
+
+    Returns:
+        `"published"` with a folder, `"synthetic"` for drawn textures.
+    """
+    return "synthetic" if _frost_folder(textures) is None else "published"
+
+
+def _frost_folder(textures: str | Path | None) -> Path | None:
+    folder = textures or os.environ.get(FROST_FOLDER_VARIABLE)
+    return Path(folder) if folder else None
 
 
 def _is_integer(value: object) -> bool:

@@ -74,13 +74,13 @@ class Draws:
         """
         return (self.words(field, shape).double() + (2.0**31 + 0.5)) * 2.0**-32
 
-    def integers(self, field: str, shape: tuple[int, ...], bound: int) -> Tensor:
+    def integers(self, field: str, shape: tuple[int, ...], bound: int | Tensor) -> Tensor:
         """Draws integers 0 to `bound - 1`; the bias is below bound · 2⁻³².
 
         Args:
             field: name of the quantity.
             shape: shape of one image's numbers.
-            bound: number of possible values.
+            bound: number of possible values; a tensor has one for each number.
 
         Returns:
             int64 tensor `(count, *shape)`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from corruptions.draws import Draws
+from corruptions.frost import over
 from corruptions.images import Images, as_planes, layout_of, to_grey, write_planes
 from corruptions.kernel import Corruption
 from corruptions.registry import Facts
@@ -17,7 +19,15 @@ from corruptions.registry import Facts
 _PIXELS_PER_PIECE = 2**15
 
 
-def run(images: Images, facts: Facts, severity: int, preset: str, seed: int, start: int) -> Images:
+def run(
+    images: Images,
+    facts: Facts,
+    severity: int,
+    preset: str,
+    seed: int,
+    start: int,
+    textures: Path | None,
+) -> Images:
     """Corrupts a batch; the arguments are those of `corruptions.corrupt`, already validated.
 
     Args:
@@ -27,6 +37,7 @@ def run(images: Images, facts: Facts, severity: int, preset: str, seed: int, sta
         preset: whose constants.
         seed: of the suite.
         start: index of the first image.
+        textures: folder of the published frost textures, or None for drawn ones.
 
     Returns:
         The corrupted images: same kind, layout and device.
@@ -34,7 +45,7 @@ def run(images: Images, facts: Facts, severity: int, preset: str, seed: int, sta
     layout = layout_of(images)
     out: Images
     out = torch.empty_like(images) if isinstance(images, Tensor) else np.empty(images.shape, "u1")
-    corruption = facts.load()
+    corruption = over(textures) if facts.name == "frost" else facts.load()
     row = facts.row(preset, severity)
     key = f"{facts.name}/{severity}/{seed}"
     for piece in _pieces(layout.count, layout.height * layout.width):

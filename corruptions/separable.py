@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 WEIGHT_BITS = 22
+_FIELD_BITS, _FIELD_WEIGHT_BITS = 20, 30  # 22 bits of value times 30 of weight stay below 2⁵³
 Border = Literal["nearest", "symmetric"]
 
 
@@ -54,6 +55,29 @@ def gaussian_filter(images: Tensor, sigma: float) -> Tensor:
     )
     blurred = filter_planes(images.double(), rows, columns)
     return blurred.mul_(2.0 ** (-2 * WEIGHT_BITS)).to(torch.uint8)
+
+
+def filter_field(
+    fields: Tensor, sigma: float, truncate: float, border: Border = "nearest"
+) -> Tensor:
+    """Blurs random fields reproducibly: values are rounded to 2⁻²⁰ before and between the passes.
+
+    Args:
+        fields: values from -4 to 4, float64 `(..., h, w)`.
+        sigma: standard deviation in pixels.
+        truncate: reach of the kernel in standard deviations.
+        border: how pixels outside are made up.
+
+    Returns:
+        float64 tensor of the same shape.
+    """
+    rows, columns = (
+        gaussian_matrix(side, sigma, truncate, border, _FIELD_WEIGHT_BITS).to(fields.device)
+        for side in fields.shape[-2:]
+    )
+    whole = (fields * 2.0**_FIELD_BITS).round_()
+    across = (whole @ columns.T).mul_(2.0**-_FIELD_WEIGHT_BITS).round_()
+    return (rows @ across).mul_(2.0 ** -(_FIELD_BITS + _FIELD_WEIGHT_BITS))
 
 
 def gaussian_radius(sigma: float, truncate: float) -> int:

@@ -12,27 +12,26 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import corruptions
 from corruptions import corrupt, registry
 
 ALL = registry.names("all")
 RANDOM = [name for name in ALL if registry.get(name).random]
 CALM = [name for name in ALL if not registry.get(name).random]
 # Those whose published constants move strictly away from the clean image.
-MONOTONE = [
-    name
-    for name in (
-        "gaussian_noise",
-        "shot_noise",
-        "impulse_noise",
-        "speckle_noise",
-        "gaussian_blur",
-        "brightness",
-        "contrast",
-        "pixelate",
-        "jpeg_compression",
-    )
-    if name in ALL
-]
+MONOTONE = (
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "speckle_noise",
+    "gaussian_blur",
+    "defocus_blur",
+    "zoom_blur",
+    "brightness",
+    "contrast",
+    "pixelate",
+    "jpeg_compression",
+)
 each_corruption = pytest.mark.parametrize("name", ALL)
 
 
@@ -172,10 +171,26 @@ def test_cuda_gives_the_bytes_of_the_cpu(name, crops):
 
 def test_facts_are_listed_without_torch():
     code = (
-        "import sys, corruptions, corruptions.registry as r; r.names('all'); r.get('contrast');"
+        "import sys, corruptions, corruptions.registry as r; r.names('all'); r.get('fog');"
         "sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'robustbench_zosam')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_names_and_order_are_those_of_the_published_suites():
+    assert corruptions.names() == (
+        *("gaussian_noise", "shot_noise", "impulse_noise"),
+        *("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+        *("snow", "frost", "fog", "brightness"),
+        *("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+    )
+    assert corruptions.names("extra") == ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+    assert corruptions.names("all") == corruptions.names("common") + corruptions.names("extra")
+
+
+def test_categories_of_the_common_corruptions():
+    categories = [corruptions.category(name) for name in corruptions.names()]
+    assert categories == ["noise"] * 3 + ["blur"] * 4 + ["weather"] * 4 + ["digital"] * 4
 
 
 @each_corruption

@@ -1,0 +1,113 @@
+"""Reading images at other positions: gathers, borders, bilinear interpolation, zooming.
+
+Everything is elementwise arithmetic and table look-up, so results do not depend on the batch.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Reflection = Literal["reflect_101", "symmetric"]
+
+
+def gather_pixels(planes: Tensor, index: Tensor) -> Tensor:
+    """Reads every channel of an image at the same positions.
+
+    Args:
+        planes: `(n, c, h, w)`.
+        index: int32 positions in a flattened plane, `(n, *shape)`.
+
+    Returns:
+        Tensor of the planes' type, `(n, c, *shape)`.
+    """
+    count, channels, height, width = planes.shape
+    first = torch.arange(count * channels, device=planes.device, dtype=torch.int32)
+    first = (first * (height * width)).view(count, channels, *[1] * (index.dim() - 1))
+    flat = (index.unsqueeze(1) + first).view(-1)
+    return planes.reshape(-1).index_select(0, flat).view(count, channels, *index.shape[1:])
+
+
+def reflect(index: Tensor, side: int, border: Reflection) -> Tensor:
+    """Folds positions back into the image, as often as needed.
+
+    Args:
+        index: integer positions.
+        side: number of pixels.
+        border: `"reflect_101"` does not repeat the edge pixel, `"symmetric"` does.
+
+    Returns:
+        Positions from 0 to `side - 1`.
+    """
+    repeats = border == "symmetric"
+    period = 2 * side if repeats else 2 * side - 2
+    folded = index % period
+    return torch.minimum(folded, period - repeats - folded)
+
+
+def sample_bilinear(planes: Tensor, y: Tensor, x: Tensor, border: Reflection) -> Tensor:
+    """Interpolates between the four pixels around each position.
+
+    Args:
+        planes: float32 `(n, c, h, w)`.
+        y: vertical positions in pixels, float `(n, *shape)`.
+        x: horizontal positions.
+        border: where pixels outside the image are taken from.
+
+    Returns:
+        float32 tensor `(n, c, *shape)`.
+    """
+    height, width = planes.shape[-2:]
+    y_floor, x_floor = y.floor(), x.floor()
+    y_part, x_part = ((p - f).float().unsqueeze(1) for p, f in ((y, y_floor), (x, x_floor)))
+    top, left = y_floor.int(), x_floor.int()
+    rows = [reflect(top + step, height, border) * width for step in (0, 1)]
+    columns = [reflect(left + step, width, border) for step in (0, 1)]
+    lines = []
+    for row in rows:
+        near, far = (gather_pixels(planes, row + column) for column in columns)
+        lines.append(far.sub_(near).mul_(x_part).add_(near))
+    upper, lower = lines
+    return lower.sub_(upper).mul_(y_part).add_(upper)
+
+
+@functools.lru_cache(maxsize=256)
+def zoom_taps(side: int, factor: float) -> tuple[Tensor, Tensor]:
+    """Positions read by a zoom about the centre: crop, corner-aligned enlargement, centre trim.
+
+    Args:
+        side: number of pixels.
+        factor: magnification, at least 1.
+
+    Returns:
+        For each output pixel the lower of its two source pixels, int64 `(side,)`, and the weight of
+        the upper one, float64 `(side,)`.
+    """
+    kept = math.ceil(side / factor)
+    enlarged = round(kept * factor)
+    trim = (enlarged - side) // 2
+    position = (torch.arange(side, dtype=torch.float64) + trim) * ((kept - 1) / (enlarged - 1))
+    lower = position.floor().clamp_(max=kept - 2)
+    return lower.long() + (side - kept) // 2, position - lower
+
+
+def zoom_plane(planes: Tensor, factor: float) -> Tensor:
+    """Zooms into single planes.
+
+    Args:
+        planes: float32 `(n, 1, h, w)`.
+        factor: magnification, at least 1.
+
+    Returns:
+        float32 tensor of the same shape.
+    """
+    if factor == 1:
+        return planes
+    taps = (zoom_taps(side, factor) for side in planes.shape[-2:])
+    y, x = ((lower + upper_weight).to(planes.device) for lower, upper_weight in taps)
+    shape = (len(planes), len(y), len(x))
+    return sample_bilinear(planes, y[:, None].expand(shape), x.expand(shape), "symmetric")
