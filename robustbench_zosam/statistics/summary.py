@@ -20,12 +20,14 @@ class MetricFacts:
         unit: of the value.
         higher_is_better: None where neither is.
         read: takes the value from a cell; None where it was not measured there.
+        bounds: what the value cannot leave, nor the part of an interval that is worth showing.
     """
 
     label: str
     unit: str
     higher_is_better: bool | None
     read: Callable[[Cell], Any]
+    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,14 @@ def _final_loss(cell: Cell) -> Any:
     return history[-1]["loss"] if history else None
 
 
+_SHARE = (0.0, 1.0)
+
+
 def _robust(label: str, key: str, unit: str, higher: bool) -> MetricFacts:
-    return MetricFacts(label, unit, higher, _at("robustness", key))
+    bounds = None if key in {"drop", "mean_corruption_nll"} else _SHARE
+    if key == "mean_corruption_brier":
+        bounds = (0.0, 2.0)
+    return MetricFacts(label, unit, higher, _at("robustness", key), bounds)
 
 
 METRICS: dict[str, MetricFacts] = {
@@ -98,6 +106,7 @@ METRICS: dict[str, MetricFacts] = {
         "accuracy",
         True,
         _at("robustness", "worst_corruption", "accuracy"),
+        _SHARE,
     ),
     "trace": MetricFacts("Hessian trace", "loss", False, _at("flatness", "trace")),
     "adaptive_trace": MetricFacts(
@@ -109,6 +118,9 @@ METRICS: dict[str, MetricFacts] = {
     ),
     "forwards_per_step": MetricFacts("forward passes", "1/step", False, _per_step("forwards")),
     "backwards_per_step": MetricFacts("backward passes", "1/step", False, _per_step("backwards")),
+    "sparsity_maskable": MetricFacts(
+        "sparsity of the maskable weights", "share", None, _at("sparsity", "maskable")
+    ),
     "sparsity_total": MetricFacts("total sparsity", "share", None, _at("sparsity", "total")),
     "line_half_width": MetricFacts(
         "half-width of the loss slice",
@@ -174,8 +186,7 @@ def _measure(facts: MetricFacts, cells: Sequence[Cell], level: float) -> Measure
         estimate = _over_images(next(c for c, value in found if value is not None), estimate)
     return Measure(
         estimate.value,
-        estimate.low,
-        estimate.high,
+        *_inside(estimate, facts.bounds),
         estimate.se,
         len(values),
         facts.unit,
@@ -183,6 +194,16 @@ def _measure(facts: MetricFacts, cells: Sequence[Cell], level: float) -> Measure
         "ok",
         estimate.detail + left_out,
     )
+
+
+def _inside(
+    estimate: Estimate, bounds: tuple[float, float] | None
+) -> tuple[float | None, float | None]:
+    """Returns the limits cut to the possible values, which costs no coverage."""
+    low, high = estimate.low, estimate.high
+    if bounds is None or low is None or high is None:
+        return low, high
+    return max(low, bounds[0]), min(high, bounds[1])
 
 
 def _over_images(cell: Cell, estimate: Estimate) -> Estimate:

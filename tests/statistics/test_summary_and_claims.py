@@ -100,6 +100,13 @@ def test_summary_of_one_seed_has_an_interval_over_images_for_the_clean_accuracy_
     assert "no interval" in found["mean_corruption_accuracy"].detail
 
 
+def test_summary_intervals_stay_among_the_possible_values():
+    cells = [cell("sgd", s, 0.79 - 0.05 * s) for s in range(3)]
+    found = summarise([method("sgd")], cells)["sgd"]["clean_accuracy"]
+    assert found.high == 1.0
+    assert found.low > 0.7
+
+
 def test_summary_counts_what_diverged():
     cells = [cell("sgd", 0, 0.5), cell("sgd", 1, 0.5), cell("sgd", 2, 0.5, status="diverged")]
     found = summarise([method("sgd")], cells)["sgd"]["trace"]

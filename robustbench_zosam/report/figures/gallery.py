@@ -1,0 +1,85 @@
+"""Sample images of the suite."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from robustbench_zosam.report import text
+from robustbench_zosam.report.figures.panel import Block, Panel
+from robustbench_zosam.report.run import Gallery, Run
+
+_BUDGET = 300_000  # bytes of PNG in the page
+_CHOICES = ((2, 96), (1, 96), (1, 64), (1, 48))  # samples and largest side, the best first
+
+
+def sample_gallery(run: Run) -> Block | None:
+    """Shows the same images under every corruption and severity.
+
+    Args:
+        run: the stored results.
+
+    Returns:
+        The figure; None where no samples were stored.
+    """
+    gallery = run.gallery
+    if gallery is None or gallery.images.size == 0:
+        return None
+    severities = run.results["suite"]["severities"]
+    strips = _strips(gallery)
+    panels = tuple(
+        Panel(
+            text.plain(name),
+            image="data:image/png;base64," + base64.b64encode(png).decode("ascii"),
+            alt=f"Sample image clean, then under {text.plain(name)} at severity "
+            f"{text.listed([str(s) for s in severities])}.",
+        )
+        for name, png in strips.items()
+    )
+    return Block(
+        "samples",
+        "What the models were shown",
+        "From left to right: the clean image, then rising severity. What a person can no longer "
+        "read should not be asked of a network.",
+        f"Test images of {run.results['data']['title']} under {run.results['suite']['name']}.",
+        panels,
+    )
+
+
+def _strips(gallery: Gallery) -> dict[str, bytes]:
+    """Returns a PNG per corruption, as many and as large as the budget allows."""
+    for samples, largest in _CHOICES:
+        images = _shrink(gallery.images[:samples], largest)
+        strips = {
+            name: _png(images, row)
+            for row, name in enumerate(gallery.rows)
+            if name != "clean" or len(gallery.rows) == 1
+        }
+        if sum(map(len, strips.values())) <= _BUDGET:
+            break
+    return strips
+
+
+def _shrink(images: NDArray[np.uint8], largest: int) -> NDArray[np.uint8]:
+    height, width = images.shape[3:5]
+    factor = max(height, width) / largest
+    if factor <= 1:
+        return images
+    size = (round(width / factor), round(height / factor))
+    flat = images.reshape(-1, *images.shape[3:])
+    small = np.stack([np.asarray(Image.fromarray(image).resize(size)) for image in flat])
+    return small.reshape(*images.shape[:3], size[1], size[0], 3)
+
+
+def _png(images: NDArray[np.uint8], row: int) -> bytes:
+    clean = images[:, :1, :1] if row else images[:, :1, :0]
+    columns = np.concatenate([clean, images[:, row : row + 1]], axis=2)[:, 0]
+    samples, count, height, width, _ = columns.shape
+    grid = columns.transpose(0, 2, 1, 3, 4).reshape(samples * height, count * width, 3)
+    stream = io.BytesIO()
+    Image.fromarray(grid).save(stream, "PNG", optimize=True)
+    return stream.getvalue()

@@ -1,0 +1,99 @@
+"""Flatness against robustness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from robustbench_zosam.report import text
+from robustbench_zosam.report.figures.panel import (
+    HEIGHT,
+    WIDTH,
+    Block,
+    Panel,
+    label_axes,
+    plain_log_ticks,
+)
+from robustbench_zosam.report.run import MethodView, Run, logarithmic
+from robustbench_zosam.report.style import PAPER
+from robustbench_zosam.report.svg import drawing, new_figure, to_svg
+
+_MEASURES = (
+    ("trace", "Hessian trace", "Hessian trace (loss / weight²)"),
+    ("adaptive_trace", "Adaptive Hessian trace", "adaptive Hessian trace (loss)"),
+)
+Points = list[tuple[MethodView, list[tuple[float, float]]]]
+
+
+def flatness_against_robustness(run: Run) -> Block | None:
+    """Draws accuracy under corruption over the trace, a marker per run.
+
+    Args:
+        run: the stored results.
+
+    Returns:
+        The figure; None where no trace was measured.
+    """
+    panels, shown = [], {}
+    for metric, title, label in _MEASURES:
+        points = _points(run, metric)
+        if points:
+            panels.append(_panel(points, title, label, metric))
+            shown.update(dict.fromkeys(method for method, _ in points))
+    if not panels:
+        return None
+    return Block(
+        "flatness",
+        "Flatness and robustness",
+        "If flatter minima were more robust, the markers would fall from the upper left to the "
+        "lower right.",
+        f"Small markers are single seeds, large ones the means of the methods. {_how(run)} The "
+        "adaptive trace weighs each direction by the squared weight, which rescaling the weights "
+        "cannot change.",
+        tuple(panels),
+        tuple(shown),
+    )
+
+
+def _points(run: Run, metric: str) -> Points:
+    found = [(method, list(_values(run, method, metric))) for method in run.methods]
+    return [(method, values) for method, values in found if values]
+
+
+def _values(run: Run, method: MethodView, metric: str) -> Iterator[tuple[float, float]]:
+    for cell in run.cells(method, "flatness"):
+        measured: Any = cell["flatness"].get(metric)
+        value = measured["value"] if measured else None
+        if value is not None and cell.get("robustness"):
+            yield value, 100 * cell["robustness"]["mean_corruption_accuracy"]
+
+
+def _how(run: Run) -> str:
+    flatness = [c["flatness"] for m in run.methods for c in run.cells(m, "flatness")]
+    images = max(f.get("images", 0) for f in flatness)
+    methods = text.listed(sorted({str(f.get("method", "unknown")) for f in flatness}))
+    subset = f"{text.count(images, 'training image')} without augmentation"
+    failed = sum(not (f.get("gate") or {}).get("passed", True) for f in flatness)
+    warning = f" {text.count(failed, 'measurement')} failed the validity check." if failed else ""
+    return f"Trace of the Hessian over the active weights, {subset}, method: {methods}.{warning}"
+
+
+def _panel(points: Points, title: str, label: str, metric: str) -> Panel:
+    with drawing():
+        figure = new_figure(WIDTH, HEIGHT)
+        axes = figure.add_subplot()
+        for method, values in points:
+            x, y = zip(*values, strict=True)
+            colour, marker = method.shade.placeholder, method.marker
+            axes.scatter(x, y, s=22, c=colour, marker=marker, alpha=0.5, linewidths=0)
+            axes.scatter(
+                sum(x) / len(x), sum(y) / len(y), s=75, c=colour, marker=marker,
+                edgecolors=PAPER.placeholder, linewidths=1.2, zorder=4,
+            )  # fmt: skip
+        if logarithmic([x for _, values in points for x, _ in values]):
+            axes.set_xscale("log")
+            plain_log_ticks(axes, "x")
+        label_axes(axes, label, "mean corruption accuracy (%)")
+        means = [f"{m.label}: {text.number(sum(x for x, _ in v) / len(v))}" for m, v in points]
+        alt = f"{title} against mean corruption accuracy. Mean trace: {'; '.join(means)}."
+        return Panel(title, to_svg(figure, f"scatter-{metric}", alt))

@@ -1,0 +1,119 @@
+"""Corruption by method as a table whose cells are coloured: a heat map that can be read aloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import seaborn as sns
+
+from robustbench_zosam.report import text
+from robustbench_zosam.report.run import MethodView, Run
+
+
+@dataclass(frozen=True)
+class HeatCell:
+    """One accuracy.
+
+    Attributes:
+        text: in per cent.
+        fill: background colour; empty without a value.
+        ink: text colour that stands out on it.
+    """
+
+    text: str
+    fill: str
+    ink: str
+
+
+@dataclass(frozen=True)
+class HeatRow:
+    """One corruption.
+
+    Attributes:
+        name: of the corruption.
+        category: of the corruption where it is the first of its category, else empty.
+        cells: one per method.
+        primary: whether it is clean or the mean.
+    """
+
+    name: str
+    category: str
+    cells: tuple[HeatCell, ...]
+    primary: bool
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """All accuracies.
+
+    Attributes:
+        methods: the columns.
+        rows: clean, mean, then the corruptions by category.
+        scale: colours from low to high.
+        low: accuracy of the first colour, in per cent.
+        high: accuracy of the last colour, in per cent.
+    """
+
+    methods: tuple[MethodView, ...]
+    rows: tuple[HeatRow, ...]
+    scale: tuple[str, ...]
+    low: str
+    high: str
+
+
+def heat_map(run: Run) -> HeatMap | None:
+    """Collects the accuracy of every method under every corruption.
+
+    Args:
+        run: the stored results.
+
+    Returns:
+        The table; None where nothing was evaluated.
+    """
+    names = ["clean", "mean", *run.corruptions]
+    values = {name: [run.mean_accuracy(m, name) for m in run.methods] for name in names}
+    known = [value for row in values.values() for value in row if value is not None]
+    if not known:
+        return None
+    low, high = min(known), max(known)
+    return HeatMap(
+        run.methods,
+        tuple(_row(run, name, index, values[name], low, high) for index, name in enumerate(names)),
+        tuple(_colour(i / 24)[0] for i in range(25)),
+        text.percent(low),
+        text.percent(high),
+    )
+
+
+def _row(
+    run: Run, name: str, index: int, values: list[float | None], low: float, high: float
+) -> HeatRow:
+    primary = index < 2
+    label = {"clean": "clean images", "mean": "mean corruption"}.get(name, text.plain(name))
+    category = ""
+    if not primary:
+        categories = run.results["suite"]["categories"]
+        before = run.corruptions[index - 3] if index > 2 else None
+        category = categories.get(name, "")
+        if before is not None and categories.get(before, "") == category:
+            category = ""
+    return HeatRow(label, category, tuple(_cell(v, low, high) for v in values), primary)
+
+
+def _cell(value: float | None, low: float, high: float) -> HeatCell:
+    if value is None:
+        return HeatCell("–", "", "")
+    fill, ink = _colour((value - low) / max(high - low, 1e-9))
+    return HeatCell(text.percent(value), fill, ink)
+
+
+def _colour(share: float) -> tuple[str, str]:
+    """Returns a colour of the scale, dark to light, and the text colour of higher contrast."""
+    scale = sns.color_palette("mako", as_cmap=True)
+    red, green, blue, _ = scale(0.18 + 0.8 * min(max(share, 0.0), 1.0))
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    fill = "#" + "".join(f"{round(255 * c):02x}" for c in (red, green, blue))
+    return fill, "#000000" if luminance > 0.179 else "#ffffff"

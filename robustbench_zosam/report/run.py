@@ -1,0 +1,249 @@
+"""A finished run as the report sees it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import read_json
+from robustbench_zosam.report.style import (
+    BASELINE,
+    DASHES,
+    MARKERS,
+    METHODS,
+    REFERENCE,
+    Shade,
+)
+
+SCHEMA = 1
+_SEPARATOR = "\u00a0· "  # between name and setting in a label; a line may end after it
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MethodView:
+    """A method with the looks it keeps in all figures.
+
+    Attributes:
+        id: of the method.
+        label: as printed.
+        facts: its entry in the results.
+        shade: colour.
+        marker: of its points.
+        dash: of its lines, matplotlib's (offset, lengths).
+    """
+
+    id: str
+    label: str
+    facts: Mapping[str, Any]
+    shade: Shade
+    marker: str
+    dash: tuple[int, tuple[float, ...]]
+
+    @property
+    def name(self) -> str:
+        """Returns the label without its setting: the optimizer, or the checkpoint."""
+        return self.label.partition(_SEPARATOR)[0]
+
+    @property
+    def setting(self) -> str:
+        """Returns what the label says after the name: sparsifier and sparsity; may be empty."""
+        return self.label.partition(_SEPARATOR)[2]
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Returns matplotlib's arguments of its lines."""
+        return {"color": self.shade.placeholder, "linestyle": self.dash, "marker": self.marker}
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Sample images under every corruption.
+
+    Attributes:
+        rows: "clean", then the corruptions.
+        images: uint8, (k, rows, severities, h, w, 3).
+    """
+
+    rows: tuple[str, ...]
+    images: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Stored results.
+
+    Attributes:
+        results: the content of `results.json`.
+        gallery: None where none was stored.
+    """
+
+    results: Mapping[str, Any]
+    gallery: Gallery | None
+
+    @cached_property
+    def methods(self) -> tuple[MethodView, ...]:
+        """The methods in their order in the results."""
+        others = 0
+        found: list[MethodView] = []
+        for index, facts in enumerate(self.results["methods"]):
+            shade = {"baseline": BASELINE, "reference": REFERENCE}.get(facts["role"])
+            taken = any(view.shade is shade for view in found)
+            if shade is None or taken:
+                shade = METHODS[others % len(METHODS)]
+                others += 1
+            found.append(
+                MethodView(
+                    facts["id"],
+                    facts["label"].replace(" %", "\u00a0%").replace(" · ", _SEPARATOR),
+                    facts,
+                    shade,
+                    MARKERS[index % len(MARKERS)],
+                    DASHES[index % len(DASHES)],
+                )
+            )
+        return tuple(found)
+
+    @cached_property
+    def by_id(self) -> dict[str, MethodView]:
+        """The methods by their ids."""
+        return {method.id: method for method in self.methods}
+
+    def cells(self, method: MethodView, part: str) -> list[Mapping[str, Any]]:
+        """Returns the finished cells of a method in which a part was measured.
+
+        Args:
+            method: whose.
+            part: such as "flatness".
+        """
+        return [
+            cell
+            for cell in self.results["cells"]
+            if cell["method"] == method.id and cell["status"] == "done" and cell.get(part)
+        ]
+
+    def measure(self, method: MethodView, metric: str) -> Mapping[str, Any]:
+        """Returns a summary measure; one without a value where there is none.
+
+        Args:
+            method: whose.
+            metric: which.
+        """
+        missing = {"value": None, "low": None, "high": None, "status": "missing", "detail": ""}
+        found: Mapping[str, Any] = self.results["summary"].get(method.id, {}).get(metric, missing)
+        return found
+
+    @property
+    def corruptions(self) -> list[str]:
+        """The corruptions of the suite, category by category."""
+        names: list[str] = self.results["suite"]["corruptions"]
+        categories = self.results["suite"]["categories"]
+        order = list(dict.fromkeys(categories.get(name, "") for name in names))
+        return sorted(names, key=lambda name: order.index(categories.get(name, "")))
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds the method with the most of them has."""
+        return max((len(method.facts["seeds"]) for method in self.methods), default=0)
+
+    @property
+    def images(self) -> int:
+        """How many test images there are."""
+        return int(self.results["data"]["counts"].get("test", 0))
+
+    def accuracies(self, method: MethodView, corruption: str) -> dict[int, Floats]:
+        """Returns severity to the accuracies of all seeds.
+
+        Args:
+            method: whose.
+            corruption: "clean" has the one severity 0.
+        """
+        found: dict[int, list[float]] = {}
+        for cell in self.cells(method, "robustness"):
+            for row in cell["robustness"]["rows"]:
+                if row["corruption"] == corruption and row["accuracy"] is not None:
+                    found.setdefault(row["severity"], []).append(row["accuracy"])
+        return {severity: np.array(found[severity]) for severity in sorted(found)}
+
+    def mean_accuracy(self, method: MethodView, corruption: str) -> float | None:
+        """Returns the accuracy over seeds and severities, None where not measured.
+
+        Args:
+            method: whose.
+            corruption: "clean", "mean" or a corruption.
+        """
+        if corruption == "mean":
+            value = self.measure(method, "mean_corruption_accuracy")["value"]
+            return None if value is None else float(value)
+        values = self.accuracies(method, corruption)
+        return float(np.mean([v.mean() for v in values.values()])) if values else None
+
+
+def load_run(folder: Path) -> Run:
+    """Reads what a run has stored.
+
+    Args:
+        folder: its output folder.
+
+    Returns:
+        Results and gallery.
+
+    Raises:
+        InputError: there are no results, or they are of a version this release cannot read.
+    """
+    results = read_json(folder / "results.json")
+    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
+        found = results.get("schema") if isinstance(results, dict) else None
+        raise InputError(
+            f"{folder / 'results.json'} has schema {found!r}, this release reads {SCHEMA}: run "
+            "`zosam-robust evaluate` again with this release"
+        )
+    return Run(results, _load_gallery(folder / "gallery.npz"))
+
+
+def _load_gallery(file: Path) -> Gallery | None:
+    if not file.is_file():
+        return None
+    with np.load(file, allow_pickle=False) as arrays:
+        return Gallery(tuple(map(str, arrays["rows"])), arrays["images"])
+
+
+def against(method: MethodView, baseline: MethodView) -> str:
+    """Returns the title of a comparison, with the setting only once where it is common.
+
+    Args:
+        method: that is compared.
+        baseline: with which it is compared.
+    """
+    if method.setting and method.setting == baseline.setting:
+        return f"{method.name} against {baseline.name}{_SEPARATOR}{method.setting}"
+    return f"{method.label} against {baseline.label}"
+
+
+def finite(values: Sequence[Any]) -> Floats:
+    """Returns numbers with NaN where the JSON has null.
+
+    Args:
+        values: numbers, None, or nested lists of them.
+    """
+    return np.array(values, dtype=np.float64)
+
+
+def logarithmic(values: Sequence[float]) -> bool:
+    """Says whether an axis should be logarithmic.
+
+    Args:
+        values: finite.
+
+    Returns:
+        Whether the values are positive and range over more than a factor of ten.
+    """
+    return bool(values) and min(values) > 0 and math.log10(max(values) / min(values)) > 1

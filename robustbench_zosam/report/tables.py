@@ -1,0 +1,224 @@
+"""The tables of the page as plain values; the template lays them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from robustbench_zosam.report import text
+from robustbench_zosam.report.figures.panel import Table
+from robustbench_zosam.report.run import MethodView, Run
+
+Show = Callable[[float | None], str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as a column.
+
+    Attributes:
+        metric: in the summary.
+        head: name.
+        unit: below the name.
+        show: formats a value.
+        ranked: whether the best value is marked.
+    """
+
+    metric: str
+    head: str
+    unit: str
+    show: Show
+    ranked: bool = True
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One measure.
+
+    Attributes:
+        text: the value.
+        note: its interval, or why there is no value.
+        sort: what the column is sorted by; empty without a value.
+        best: whether no other method is better.
+    """
+
+    text: str
+    note: str
+    sort: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method.
+
+    Attributes:
+        method: with its looks.
+        seeds: finished of planned.
+        cells: one per column.
+    """
+
+    method: MethodView
+    seeds: str
+    cells: tuple[TableCell, ...]
+
+
+def _passes(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+_PERFORMANCE = (
+    Column("clean_accuracy", "Clean", "%", text.percent),
+    Column("mean_corruption_accuracy", "Corrupted", "mean, %", text.percent),
+    Column("drop", "Drop", "points", text.percent),
+    Column("worst_corruption_accuracy", "Worst", "corruption, %", text.percent),
+    Column("mean_corruption_ece", "ECE", "corrupted, %", text.percent),
+    Column("mean_corruption_nll", "NLL", "corrupted, nats", text.number),
+    Column("mean_corruption_brier", "Brier", "corrupted", text.number),
+)
+_COST = (
+    Column("trace", "Trace", "Hessian", text.number),
+    Column("adaptive_trace", "Adaptive", "trace", text.number),
+    Column("forwards_per_step", "Forwards", "per step", _passes, ranked=False),
+    Column("backwards_per_step", "Backwards", "per step", _passes, ranked=False),
+    Column("train_seconds", "Training", "s", text.number),
+    Column("images_per_second", "Speed", "images/s", text.number),
+    Column("sparsity_maskable", "Zeros", "maskable, %", text.percent),
+    Column("sparsity_total", "Zeros", "of all, %", text.percent),
+)
+
+
+@dataclass(frozen=True)
+class MethodTable:
+    """Methods by metrics.
+
+    Attributes:
+        caption: what the metrics are about.
+        columns: the metrics.
+        rows: the methods.
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[MethodRow, ...]
+
+
+def method_tables(run: Run) -> tuple[MethodTable, ...]:
+    """Returns what each method reached and what it cost.
+
+    Args:
+        run: the stored results.
+
+    Returns:
+        Tables of the metrics that at least one method has.
+    """
+    groups = (("Accuracy and calibration", _PERFORMANCE), ("Flatness, cost and sparsity", _COST))
+    found = []
+    for caption, all_columns in groups:
+        columns = tuple(
+            column
+            for column in all_columns
+            if any(run.measure(m, column.metric)["value"] is not None for m in run.methods)
+        )
+        if columns:
+            found.append(MethodTable(caption, columns, _method_rows(run, columns)))
+    return tuple(found)
+
+
+def _method_rows(run: Run, columns: tuple[Column, ...]) -> tuple[MethodRow, ...]:
+    best = {c.metric: _best(run, c.metric) if c.ranked else None for c in columns}
+    return tuple(
+        MethodRow(
+            method,
+            _seeds(run, method),
+            tuple(_cell(run.measure(method, c.metric), c, best[c.metric]) for c in columns),
+        )
+        for method in run.methods
+    )
+
+
+def _best(run: Run, metric: str) -> float | None:
+    """Returns the best value where there is something to choose between."""
+    measures = [run.measure(method, metric) for method in run.methods]
+    values = [m["value"] for m in measures if m["value"] is not None]
+    higher = next((m.get("higher_is_better") for m in measures if m["value"] is not None), None)
+    if higher is None or len(set(values)) < 2:
+        return None
+    return float(max(values) if higher else min(values))
+
+
+def _cell(measure: Mapping[str, Any], column: Column, best: float | None) -> TableCell:
+    value = measure["value"]
+    if value is None:
+        return TableCell(
+            "–", measure["status"] if measure["status"] != "missing" else "", "", False
+        )
+    span = text.interval(measure["low"], measure["high"], column.show)
+    constant = measure["low"] == measure["high"]  # counted, not sampled
+    return TableCell(
+        column.show(value), "" if constant else span, repr(float(value)), value == best
+    )
+
+
+def _seeds(run: Run, method: MethodView) -> str:
+    planned = len(method.facts["seeds"])
+    done = sum(
+        cell["method"] == method.id and cell["status"] == "done" for cell in run.results["cells"]
+    )
+    return str(done) if done == planned else f"{done} of {planned}"
+
+
+def failures(run: Run) -> tuple[tuple[str, str, str], ...]:
+    """Returns method, seed and reason of each cell that failed or diverged.
+
+    Args:
+        run: the stored results.
+    """
+    return tuple(_failures(run))
+
+
+def _failures(run: Run) -> Iterator[tuple[str, str, str]]:
+    for failure in run.results["failures"]:
+        yield _label(run, failure["method"]), str(failure["seed"]), failure["error"]
+    for cell in run.results["cells"]:
+        if cell["status"] == "diverged":
+            yield _label(run, cell["method"]), str(cell["seed"]), "the training diverged"
+
+
+def _label(run: Run, method: str) -> str:
+    return run.by_id[method].label if method in run.by_id else method
+
+
+def layers(run: Run) -> tuple[Table, ...]:
+    """Returns density and trace of each layer, for the first finished seed of each method.
+
+    Args:
+        run: the stored results.
+    """
+    found = []
+    for method in run.methods:
+        cells = [c for c in run.cells(method, "sparsity") if c["sparsity"].get("layers")]
+        if cells:
+            found.append(_layer_table(method, cells[0]))
+    return tuple(found)
+
+
+def _layer_table(method: MethodView, cell: Mapping[str, Any]) -> Table:
+    traces = (cell.get("flatness") or {}).get("per_layer") or {}
+    sparsity = cell["sparsity"]
+    rows = tuple(
+        (
+            layer["name"],
+            f"{layer['size']:,}",
+            f"{layer['active']:,}",
+            text.percent(layer["density"]),
+            text.number(traces.get(layer["name"])),
+        )
+        for layer in sparsity["layers"]
+    )
+    caption = (
+        f"{method.label}, seed {cell['seed']}: {text.percent(sparsity['maskable'])} % of the "
+        f"maskable and {text.percent(sparsity['total'])} % of all weights are zero"
+    )
+    return Table(caption, ("layer", "weights", "active", "density (%)", "trace"), rows)

@@ -1,0 +1,144 @@
+"""Numbers and names as a reader expects them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MINUS = "−"
+THIN = "\u202f"  # narrow no-break space, between number and unit
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Returns a number with so many significant digits, or a dash.
+
+    Args:
+        value: the number; None where there is none.
+        digits: significant digits.
+
+    Example:
+        >>> number(1234.5), number(0.01234), number(None)
+        ('1230', '0.0123', '–')
+    """
+    if value is None:
+        return "–"
+    if value != 0 and not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.{digits - 1}e}".replace("-", MINUS)
+    rounded = float(f"{value:.{digits - 1}e}")
+    whole = len(str(int(abs(rounded))))
+    places = max(digits - whole, 0) if abs(rounded) >= 1 else _places(rounded, digits)
+    return f"{rounded:.{places}f}".replace("-", MINUS)
+
+
+def _places(value: float, digits: int) -> int:
+    if value == 0:
+        return 0
+    exponent = int(f"{value:e}".rpartition("e")[2])
+    return digits - 1 - exponent
+
+
+def percent(share: float | None, places: int = 1) -> str:
+    """Returns a share in per cent, without the sign.
+
+    Args:
+        share: between 0 and 1; None where there is none.
+        places: decimals.
+
+    Example:
+        >>> percent(0.7125), percent(None)
+        ('71.2', '–')
+    """
+    return "–" if share is None else f"{100 * share:.{places}f}".replace("-", MINUS)
+
+
+def points(difference: float | None, places: int = 1) -> str:
+    """Returns a difference of shares in percentage points, with its sign.
+
+    Args:
+        difference: of two shares.
+        places: decimals.
+
+    Example:
+        >>> points(0.0123), points(-0.02), points(0.0)
+        ('+1.2', '−2.0', '0.0')
+    """
+    if difference is None:
+        return "–"
+    text = f"{100 * difference:+.{places}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def p_value(p: float | None) -> str:
+    r"""Returns a p-value, or a dash.
+
+    Args:
+        p: None where there is none.
+
+    Example:
+        >>> p_value(0.0312), p_value(1e-7)
+        ('0.031', '<\xa00.001')
+    """
+    if p is None:
+        return "–"
+    return "<\u00a00.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def interval(low: float | None, high: float | None, show: Any = percent) -> str:
+    """Returns an interval in brackets, or nothing.
+
+    Args:
+        low: lower limit; None where there is none.
+        high: upper limit.
+        show: formats a limit.
+    """
+    return "" if low is None or high is None else f"[{show(low)},\u00a0{show(high)}]"
+
+
+def plain(name: str) -> str:
+    """Returns an identifier as words.
+
+    Args:
+        name: such as "gaussian_noise".
+    """
+    return name.replace("_", " ")
+
+
+def count(n: int, noun: str) -> str:
+    """Returns a number with its noun, in the plural where it belongs.
+
+    Args:
+        n: how many.
+        noun: in the singular.
+
+    Example:
+        >>> count(1, "seed"), count(3, "seed")
+        ('1 seed', '3 seeds')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Returns parts as an enumeration.
+
+    Args:
+        parts: at least one.
+
+    Example:
+        >>> listed(["a", "b", "c"])
+        'a, b and c'
+    """
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def difference_text(row: Mapping[str, Any]) -> str:
+    """Returns a tested difference of accuracies: points, interval, p.
+
+    Args:
+        row: of a comparison.
+    """
+    span = interval(row["low"], row["high"], points)
+    p = p_value(row["p"])
+    sign = "" if p.startswith("<") else "=\u00a0"
+    return f"{points(row['difference'])} points {span}".rstrip() + f", p\u00a0{sign}{p}"
