@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_sample_images
+
+from corruptions import corrupt, registry
+from corruptions.draws import Draws
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +47,20 @@ def reference():
         return np.load(path)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def replay():
+    """Function (images, name, severity, preset) -> (random parameters, corrupted images)."""
+
+    def run(images, name, severity, preset):
+        facts = registry.get(name)
+        row, corruption = facts.row(preset, severity), facts.load()
+        planes = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        draws = Draws(f"{name}/{severity}/0", 0, len(planes), planes.device)
+        parameters = corruption.sample(draws, tuple(planes.shape[1:]), row)
+        result = corruption.apply(planes, parameters, row).permute(0, 2, 3, 1).numpy()
+        np.testing.assert_array_equal(result, corrupt(images, name, severity, preset=preset))
+        return parameters, result
+
+    return run
