@@ -94,7 +94,8 @@ def _measure(
 
 def _end_with_parent() -> None:
     """Ends this process when standard input closes, which it does however the parent dies."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # unbuffered: a lock held at exit would be fatal
+        pass
     os._exit(INTERRUPTED)
 
 

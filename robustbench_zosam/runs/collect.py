@@ -187,7 +187,7 @@ def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
         conditions,
         correct,
         traces.get("trace_per_image"),
-        traces.get("adaptive_per_image"),
+        traces.get("adaptive_trace_per_image"),
     )
 
 

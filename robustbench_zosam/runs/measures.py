@@ -12,11 +12,11 @@ from torch import Tensor
 
 from robustbench_zosam.data.dataset import Dataset, limit_classwise
 from robustbench_zosam.files import atomic_path
-from robustbench_zosam.flatness import hessian_trace
-from robustbench_zosam.landscape import line, plane
+from robustbench_zosam.flatness import TraceResult, hessian_trace
+from robustbench_zosam.landscape import LineResult, PlaneResult, line, plane
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.predict import to_unit
-from robustbench_zosam.robustness.evaluate import evaluate
+from robustbench_zosam.robustness.evaluation import evaluate
 from robustbench_zosam.runs.cells import CellSpec, CellStore
 
 OnProgress = Callable[[str, int, int], None]
@@ -82,13 +82,22 @@ def measure_flatness(
         probes=settings.probes,
         seed=settings.seed,
     )
-    _save_arrays(
-        store.flatness_file,
-        trace_per_image=result.per_image,
-        adaptive_per_image=result.adaptive.per_image,
-    )
+    arrays = {f"{name}_per_image": values for name, values in result.arrays().items()}
+    _save_arrays(store.flatness_file, **arrays)
     on_progress("flatness", 1, 1)
-    return {"images": len(labels), **result.to_dict()}
+    return _flatness_facts(result)
+
+
+def _flatness_facts(result: TraceResult) -> dict[str, Any]:
+    """Returns a trace result under the names of the result schema."""
+    facts = result.to_dict()
+    names = {"n": "images", "D": "dimensions", "D_A": "active_dimensions"}
+    names |= {"trace_per_param": "trace_per_parameter"}
+    renamed = {names.get(key, key): value for key, value in facts.items()}
+    for key in ("trace", "adaptive_trace", "fisher_empirical"):
+        if renamed[key] is not None:
+            renamed[key] |= {"n": result.n}
+    return renamed | {"per_layer": renamed["trace"].pop("per_layer")}
 
 
 def measure_landscape(
@@ -118,15 +127,21 @@ def measure_landscape(
         images,
         labels,
         points=settings.grid,
-        on_progress=lambda done, total: on_progress("landscape", done, total),
+        progress=lambda done, total: on_progress("landscape", done, total),
         **common,
     )
     return {
-        "line": lines.to_dict(),
-        "plane": surface.to_dict(),
+        "line": _slice_facts(lines),
+        "plane": _slice_facts(surface),
         "norm": "filter",
         "images": len(labels),
     }
+
+
+def _slice_facts(result: LineResult | PlaneResult) -> dict[str, Any]:
+    """Returns a slice under the names of the result schema."""
+    names = {"steps": "positions", "loss": "losses", "error": "errors"}
+    return {names.get(key, key): value for key, value in result.to_dict().items()}
 
 
 def _training_images(data: Dataset, count: int, seed: int, device: str) -> tuple[Tensor, Tensor]:
