@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import unwrap
+from robustbench_zosam.flatness.guard import device_of, unwrap
 
 Masks = Mapping[str, Tensor | None]
 Params = Literal["all", "weights", "masked-layers"]
@@ -114,10 +114,11 @@ def resolve(
         The active set.
 
     Raises:
-        InputError: a mask fits no parameter, or nothing is active.
+        InputError: a mask fits no parameter, nothing is active, or the model is on several devices.
     """
     if params not in get_args(Params):
         raise InputError(f"params must be one of {', '.join(get_args(Params))}, got {params!r}")
+    device_of(model)
     theta = {name: p for name, p in model.named_parameters() if p.requires_grad}
     known = _known_masks(model, masks or {})
     selected = [name for name, p in theta.items() if _selects(params, p, name in known)]

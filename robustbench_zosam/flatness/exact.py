@@ -13,7 +13,7 @@ pass with respect to layer outputs serves all images of a chunk, each with a cla
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import torch
@@ -36,7 +36,7 @@ class Pass:
     Attributes:
         cotangent: derivative of the images' scalars with respect to their logits, (b, C) float64.
         weight: share of each image's squares in the trace, (b,) float64.
-        is_label: whether the scalar is log p of the image's own label, (b,).
+        is_label: whether to take the scalar for log p of the image's own label, (b,).
     """
 
     cotangent: Tensor
@@ -200,7 +200,8 @@ class _Directions:
             seen |= done.is_label
             yield done
         if not seen.all():
-            yield self._class_pass(rows, self.labels[rows], torch.zeros_like(self.p[rows, 0]))
+            none = torch.zeros_like(self.p[rows, 0])
+            yield replace(self._class_pass(rows, self.labels[rows], none), is_label=~seen)
 
     def _classes(self, rows: Tensor) -> Iterator[Pass]:
         """Yields one pass for each rank: every image visits its classes from likely to unlikely."""

@@ -72,7 +72,8 @@ def summarise_plane(steps: Array, loss: Array) -> Summary:
         loss: (points, points).
 
     Returns:
-        The summary over 64 rays from the centre, interpolated bilinearly.
+        The summary over 64 rays from the centre, interpolated bilinearly, which reads a convex
+        bowl high by up to (step between points)^2 / 8 times the sum of its two curvatures.
     """
     radii = steps[len(steps) // 2 :]
     angles = np.arange(_ANGLES) * 2 * np.pi / _ANGLES
@@ -116,7 +117,7 @@ def _width(radii: Array, rise: Array) -> float:
 def _bilinear(steps: Array, values: Array, a: Array, b: Array) -> Array:
     width = steps[1] - steps[0]
     found = np.zeros_like(a)
-    x, y = ((np.clip((c - steps[0]) / width, 0, len(steps) - 1)) for c in (a, b))
+    x, y = (np.clip(c / width + len(steps) // 2, 0, len(steps) - 1) for c in (a, b))
     i, j = (np.minimum(c.astype(int), len(steps) - 2) for c in (x, y))
     for di in (0, 1):
         for dj in (0, 1):

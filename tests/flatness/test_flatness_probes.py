@@ -1,0 +1,172 @@
+"""Trace estimators: plain matrices first, then networks.
+
+Statistical comparisons are at 4 standard errors with fixed seeds: a correct estimator fails one
+with probability below 7e-5.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.flatness import (
+    Data,
+    HessianOperator,
+    MatrixOperator,
+    Network,
+    hessian_trace,
+    hutchinson,
+    resolve,
+)
+from robustbench_zosam.flatness.guard import measuring
+from robustbench_zosam.flatness.noise import gaussian, rademacher
+
+
+def symmetric(n, seed=0):
+    a = torch.randn(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return a + a.T
+
+
+def test_hutchinson_on_a_matrix():
+    matrix = symmetric(30)
+    estimate = hutchinson(MatrixOperator(matrix), probes=1000)
+    assert abs(estimate.value - matrix.trace().item()) < 4 * estimate.se
+    assert estimate.n == 1000
+    off_diagonal = matrix - torch.diag(matrix.diagonal())
+    deviation = math.sqrt(2) * off_diagonal.norm().item()  # of one probe
+    assert estimate.se * math.sqrt(1000) == pytest.approx(deviation, rel=0.15)
+
+
+@settings(max_examples=20, deadline=None)
+@given(values=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8), seed=st.integers(0, 99))
+def test_diagonal_matrices_have_no_probe_noise(values, seed):
+    matrix = torch.diag(torch.tensor(values, dtype=torch.float64))
+    estimate = hutchinson(MatrixOperator(matrix), probes=3, seed=seed)
+    assert estimate.value == pytest.approx(sum(values), abs=1e-9)
+    assert estimate.se == pytest.approx(0, abs=1e-9)
+
+
+def test_hutchinson_stops_on_its_standard_error_also_for_a_negative_trace():
+    matrix = -100 * torch.eye(30, dtype=torch.float64) + symmetric(30)
+    estimate = hutchinson(MatrixOperator(matrix), probes=1000, rtol=0.02)
+    assert 8 <= estimate.n < 1000
+    assert estimate.se <= 0.02 * abs(estimate.value)
+    assert abs(estimate.value - matrix.trace().item()) < 4 * estimate.se
+    assert hutchinson(MatrixOperator(matrix), probes=10, rtol=1e-9).n == 10
+
+
+def test_one_probe_has_no_standard_error():
+    assert math.isnan(hutchinson(MatrixOperator(symmetric(3)), probes=1).se)
+    with pytest.raises(InputError, match="probes"):
+        hutchinson(MatrixOperator(symmetric(3)), probes=0)
+
+
+def test_noise_depends_on_its_key_alone():
+    state = torch.get_rng_state()
+    assert torch.equal(rademacher((50,), 1, "a", 2), rademacher((50,), 1, "a", 2))
+    assert not torch.equal(rademacher((50,), 1, "a", 2), rademacher((50,), 1, "a", 3))
+    assert not torch.equal(rademacher((50,), 1, "a", 2), rademacher((50,), 2, "a", 2))
+    assert rademacher((50,), 0, "a").unique().tolist() == [-1, 1]
+    assert torch.equal(gaussian((2, 3), 1, "b"), gaussian((2, 3), 1, "b"))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 12])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.GELU])
+def test_hessian_operator_equals_the_dense_product(tools, images, labels, chunk, activation):
+    net = tools.settle(tools.Residual(activation=activation)).double()
+    masks = tools.random_masks(net)
+    keep = tools.flat_masks(net, masks)
+    dense = tools.dense_hessian(net, images, labels)[keep][:, keep]
+    with measuring(net):
+        operator = HessianOperator(
+            Network.of(net), Data(images, labels), resolve(net, masks), chunk
+        )
+        vector = torch.randn(operator.size, dtype=torch.float64)
+        product = operator.matvec(vector)
+    assert operator.size == len(dense)
+    assert torch.allclose(product, dense @ vector, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["hvp", "output-probe"])
+def test_estimates_agree_with_the_exact_trace(tools, model, images, labels, method):
+    masks = tools.random_masks(model)
+    exact = hessian_trace(model, images, labels, masks=masks)
+    found = hessian_trace(model, images, labels, masks=masks, method=method, probes=1000, chunk=4)
+    assert found.method == method
+    assert abs(found.value - exact.value) < 4 * found.se_probes
+    assert abs(found.adaptive.value - exact.adaptive.value) < 4 * found.adaptive.se_probes
+    assert found.se_probes < 0.1 * exact.value
+    assert sum(found.per_layer.values()) == pytest.approx(found.value)
+
+
+def test_hvp_of_a_smooth_network_agrees_with_its_dense_hessian(tools, images, labels):
+    net = tools.settle(tools.Residual(activation=nn.GELU))
+    masks = tools.random_masks(net)
+    diagonal = tools.dense_hessian(net, images, labels).diagonal() * tools.flat_masks(net, masks)
+    found = hessian_trace(net, images, labels, masks=masks, probes=500, chunk=4)
+    assert found.method == "hvp"
+    assert abs(found.value - diagonal.sum().item()) < 4 * found.se_probes
+
+
+def test_fresh_probes_in_each_chunk_halve_the_variance(model, images, labels):
+    options = {"method": "hvp", "probes": 300, "dtype": torch.float64}
+    whole = hessian_trace(model, images, labels, chunk=12, **options)
+    parts = hessian_trace(model, images, labels, chunk=2, **options)
+    assert parts.se_probes < whole.se_probes
+
+
+def test_standard_error_over_images_needs_two_chunks(model, images, labels):
+    exact = hessian_trace(model, images, labels)
+    one = hessian_trace(model, images, labels, method="hvp", probes=100, chunk=12)
+    many = hessian_trace(model, images, labels, method="hvp", probes=100, chunk=1)
+    assert one.se is None
+    assert many.se > 0.5 * exact.se  # it contains the noise of the probes as well
+
+
+def test_one_probe_reports_no_error_over_probes(model, images, labels):
+    assert hessian_trace(model, images, labels, method="hvp", probes=1).se_probes is None
+
+
+def test_a_loss_affine_in_theta_has_no_curvature(images, labels):
+    class Constant(nn.Module):
+        """Equal logits whatever theta: the derivative is zero everywhere."""
+
+        def __init__(self):
+            super().__init__()
+            self.shift = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            return self.shift.expand(len(x), 4)
+
+    found = hessian_trace(Constant(), images, labels, probes=2)
+    assert found.value == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")  # the other library's own deprecations
+def test_cross_check_against_curvlinops(model, images, labels):
+    curvlinops = pytest.importorskip("curvlinops")
+    net = model.double()
+    parameters = list(net.parameters())
+    operator = curvlinops.HessianLinearOperator(
+        net, nn.CrossEntropyLoss(), parameters, [(images.double(), labels)]
+    )
+    dense = operator @ torch.eye(operator.shape[1], dtype=torch.float64)
+    ours = hessian_trace(net, images, labels)
+    assert ours.method == "exact"
+    assert ours.value == pytest.approx(dense.trace().item(), rel=1e-9)
+
+
+def test_loss_and_accuracy(model, images, labels):
+    found = hessian_trace(model, images, labels, chunk=5)
+    with torch.no_grad():
+        logits = model(images)
+    assert found.loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-6)
+    assert found.accuracy == pytest.approx((logits.argmax(1) == labels).double().mean().item())
