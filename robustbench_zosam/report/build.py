@@ -58,7 +58,9 @@ def render(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(plain=text.plain, count=text.count, percent=text.percent)
+    environment.filters.update(
+        plain=text.plain, count=text.count, percent=text.percent, minus=text.minus
+    )
     environment.globals["swatch"] = swatch
     script = _asset("report.js")
     return environment.get_template("report.html.j2").render(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -101,6 +102,19 @@ def plain(name: str) -> str:
         name: such as "gaussian_noise".
     """
     return name.replace("_", " ")
+
+
+def minus(words: str) -> str:
+    """Returns words with real minus signs in front of numbers.
+
+    Args:
+        words: such as "-0.5 [-1.0, 0.0] in e-commerce".
+
+    Example:
+        >>> minus("-0.5 [-1.0, 0.0] at 2026-01-01")
+        '−0.5 [−1.0, 0.0] at 2026-01-01'
+    """
+    return re.sub(r"(?<![\w.-])-(?=\d)", MINUS, words)
 
 
 def count(n: int, noun: str) -> str:

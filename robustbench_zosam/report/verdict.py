@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -161,25 +162,39 @@ def _flatness(run: Run, focus: Comparison) -> Iterator[str]:
 
 def _cost(run: Run, focus: Comparison) -> Iterator[str]:
     method, baseline = run.by_id[focus["method"]], run.by_id[focus["baseline"]]
-    mine, base = _speed(run, method), _speed(run, baseline)
-    if mine is None or base is None:
+    mine, base = _passes(run, method), _passes(run, baseline)
+    share = _throughput(run, method, baseline)
+    if mine is None or base is None or share is None:
         return
-    sentence = f"It trains at {text.percent(mine / base, 0)} % of the baseline’s throughput"
+    sentence = f"A step takes {mine} against {base}, and the measured throughput is {share} %"
     sam = next((m for m in run.methods if _is_sam_beside(m, method)), None)
-    speed = _speed(run, sam) if sam is not None else None
-    if speed is not None:
-        sentence += f"; SAM at {text.percent(speed / base, 0)} %"
-    yield f"{sentence}."
+    beside = _throughput(run, sam, baseline) if sam is not None else None
+    yield sentence + (f" of the baseline’s (SAM: {beside} %)." if beside else " of the baseline’s.")
+
+
+def _passes(run: Run, method: MethodView) -> str | None:
+    found = [run.measure(method, f"{kind}_per_step")["value"] for kind in ("forwards", "backwards")]
+    if None in found:
+        return None
+    return f"{found[0]:.3g} forward and {found[1]:.3g} backward"
+
+
+def _throughput(run: Run, method: MethodView, baseline: MethodView) -> str | None:
+    """Returns the geometric mean over common seeds of the ratio of throughputs, in per cent."""
+    mine, base = (
+        {
+            cell["seed"]: cell["training"]["cost"]["images_per_second"]
+            for cell in run.cells(which, "training")
+        }
+        for which in (method, baseline)
+    )
+    logs = [math.log(mine[seed] / base[seed]) for seed in mine if mine[seed] and base.get(seed)]
+    return text.percent(math.exp(math.fsum(logs) / len(logs)), 0) if logs else None
 
 
 def _is_sam_beside(candidate: MethodView, method: MethodView) -> bool:
     same = all(candidate.facts[k] == method.facts[k] for k in ("sparsifier", "sparsity"))
     return same and candidate.facts["optimizer"] == "sam" and candidate.id != method.id
-
-
-def _speed(run: Run, method: MethodView) -> float | None:
-    value = run.measure(method, "images_per_second")["value"]
-    return float(value) if value else None
 
 
 def _limits(run: Run) -> Iterator[str]:

@@ -107,7 +107,8 @@ def _share(speeds: Mapping[str, Mapping[int, float]], method: str, reference: st
     common = speeds[method].keys() & base.keys()
     if not common:
         return None
-    return 100 * sum(speeds[method][seed] / base[seed] for seed in common) / len(common)
+    logs = [math.log(speeds[method][seed] / base[seed]) for seed in common]
+    return 100 * math.exp(math.fsum(logs) / len(logs))
 
 
 def _points(results: Results, members: set[str]) -> Iterator[tuple[float, float, str]]:

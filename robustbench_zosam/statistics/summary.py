@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -81,12 +82,12 @@ def _final_loss(cell: Cell) -> Any:
 
 
 _SHARE = (0.0, 1.0)
+_POSITIVE = (0.0, math.inf)
 
 
 def _robust(label: str, key: str, unit: str, higher: bool) -> MetricFacts:
-    bounds = None if key in {"drop", "mean_corruption_nll"} else _SHARE
-    if key == "mean_corruption_brier":
-        bounds = (0.0, 2.0)
+    special = {"drop": None, "mean_corruption_nll": _POSITIVE, "mean_corruption_brier": (0.0, 2.0)}
+    bounds = special.get(key, _SHARE)
     return MetricFacts(label, unit, higher, _at("robustness", key), bounds)
 
 
@@ -112,9 +113,15 @@ METRICS: dict[str, MetricFacts] = {
     "adaptive_trace": MetricFacts(
         "adaptive Hessian trace", "loss", False, _at("flatness", "adaptive_trace")
     ),
-    "train_seconds": MetricFacts("training time", "s", False, _at("training", "cost", "seconds")),
+    "train_seconds": MetricFacts(
+        "training time", "s", False, _at("training", "cost", "seconds"), _POSITIVE
+    ),
     "images_per_second": MetricFacts(
-        "training throughput", "images/s", True, _at("training", "cost", "images_per_second")
+        "training throughput",
+        "images/s",
+        True,
+        _at("training", "cost", "images_per_second"),
+        _POSITIVE,
     ),
     "forwards_per_step": MetricFacts("forward passes", "1/step", False, _per_step("forwards")),
     "backwards_per_step": MetricFacts("backward passes", "1/step", False, _per_step("backwards")),

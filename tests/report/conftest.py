@@ -15,27 +15,14 @@ from robustbench_zosam.statistics import (
     summary_dict,
 )
 
-CATEGORIES = {
-    "gaussian_noise": "noise",
-    "shot_noise": "noise",
-    "impulse_noise": "noise",
-    "defocus_blur": "blur",
-    "glass_blur": "blur",
-    "motion_blur": "blur",
-    "zoom_blur": "blur",
-    "snow": "weather",
-    "frost": "weather",
-    "fog": "weather",
-    "brightness": "weather",
-    "contrast": "digital",
-    "elastic_transform": "digital",
-    "pixelate": "digital",
-    "jpeg_compression": "digital",
-    "speckle_noise": "extra",
-    "gaussian_blur": "extra",
-    "spatter": "extra",
-    "saturate": "extra",
+GROUPS = {
+    "noise": "gaussian_noise shot_noise impulse_noise",
+    "blur": "defocus_blur glass_blur motion_blur zoom_blur",
+    "weather": "snow frost fog brightness",
+    "digital": "contrast elastic_transform pixelate jpeg_compression",
+    "extra": "speckle_noise gaussian_blur spatter saturate",
 }
+CATEGORIES = {name: group for group, names in GROUPS.items() for name in names.split()}
 # name, label, role, gain in accuracy, trace, forwards and backwards per step, relative speed
 KINDS = (
     ("sgd", "SGD", "baseline", 0.0, 90.0, 1, 1, 1.0),

@@ -79,7 +79,14 @@ def _png(images: NDArray[np.uint8], row: int) -> bytes:
     clean = images[:, :1, :1] if row else images[:, :1, :0]
     columns = np.concatenate([clean, images[:, row : row + 1]], axis=2)[:, 0]
     samples, count, height, width, _ = columns.shape
-    grid = columns.transpose(0, 2, 1, 3, 4).reshape(samples * height, count * width, 3)
+    gap = max(width // 16, 1)
+    tall, wide = height + gap, width + gap
+    grid = np.zeros((samples * tall - gap, count * wide - gap, 4), np.uint8)  # clear gaps
+    for sample in range(samples):
+        for place in range(count):
+            top, left = sample * tall, place * wide
+            grid[top : top + height, left : left + width, :3] = columns[sample, place]
+            grid[top : top + height, left : left + width, 3] = 255
     stream = io.BytesIO()
     Image.fromarray(grid).save(stream, "PNG", optimize=True)
     return stream.getvalue()

@@ -72,7 +72,7 @@ def planes(run: Run) -> Block | None:
         "The trained weights lie at the cross. The larger the dark basin, the flatter the minimum "
         "on this plane; a plane shows two directions of very many.",
         f"{_how(run, list(found))} One plane per method, of its first seed, all on the same "
-        "logarithmic colour scale; contours are labelled with the loss. White: not finite.",
+        "logarithmic colour scale; contours are labelled with the loss. Blank: not finite.",
         tuple(panels),
     )
 

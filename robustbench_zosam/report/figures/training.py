@@ -6,8 +6,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import HEIGHT, WIDTH, Block, Panel, label_axes
-from robustbench_zosam.report.run import Floats, MethodView, Run, finite
+from robustbench_zosam.report.figures.panel import (
+    HEIGHT,
+    WIDTH,
+    Block,
+    Panel,
+    label_axes,
+    plain_log_ticks,
+)
+from robustbench_zosam.report.run import Floats, MethodView, Run, finite, logarithmic
 from robustbench_zosam.report.svg import drawing, new_figure, to_svg
 
 _VALUES = (
@@ -70,13 +77,18 @@ def _panel(
     with drawing():
         figure = new_figure(WIDTH, HEIGHT)
         axes = figure.add_subplot()
-        ends = []
+        ends: list[str] = []
+        lowest_and_highest: list[float] = []
         for method in methods:
             x, y = curves(run, method, axis[0]), curves(run, method, key)
             if x is not None and y is not None:
                 _draw(axes, method, x.mean(axis=0), scale * y, band=len(methods) <= 6)
+                lowest_and_highest += [float(y.min()), float(y.max())]
                 ends.append(f"{method.label} {text.number(scale * float(y[:, -1].mean()))}")
         axes.set_xlim(left=0)
+        if key == "validation_loss" and logarithmic(lowest_and_highest):
+            axes.set_yscale("log")
+            plain_log_ticks(axes, "y")
         label_axes(axes, axis[1], label)
         alt = f"{title} against {axis[2]}. At the end: {'; '.join(ends)}."
         return Panel(f"{title}, by {axis[2]}", to_svg(figure, f"training-{key}-{axis[0]}", alt))
