@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from corruptions.draws import Draws
@@ -16,7 +16,7 @@ from corruptions.images import Images, as_planes, layout_of, to_grey, write_plan
 from corruptions.kernel import Corruption
 from corruptions.registry import Facts
 
-_PIXELS_PER_PIECE = 2**15
+_LAUNCH_FACTOR = 64  # accelerators want more work for each kernel launch than a cache holds
 
 
 def run(
@@ -48,16 +48,18 @@ def run(
     corruption = over(textures) if facts.name == "frost" else facts.load()
     row = facts.row(preset, severity)
     key = f"{facts.name}/{severity}/{seed}"
-    for piece in _pieces(layout.count, layout.height * layout.width):
+    step = max(1, _pixels_at_once(images, corruption) // (layout.height * layout.width))
+    for low in range(0, layout.count, step):
+        piece = slice(low, min(low + step, layout.count))
         planes = as_planes(images[piece], layout)
-        draws = Draws(key, start + piece.start, len(planes), planes.device)
+        draws = Draws(key, start + low, len(planes), planes.device)
         write_planes(out[piece], _corrupt_planes(planes, corruption, draws, row), layout)
     return out
 
 
-def _pieces(count: int, pixels: int) -> Iterator[slice]:
-    step = max(1, _PIXELS_PER_PIECE // pixels)
-    return (slice(low, min(low + step, count)) for low in range(0, count, step))
+def _pixels_at_once(images: Tensor | NDArray[np.uint8], corruption: Corruption[Any]) -> int:
+    on_processor = not isinstance(images, Tensor) or images.device.type == "cpu"
+    return corruption.piece * (1 if on_processor else _LAUNCH_FACTOR)
 
 
 def _corrupt_planes(

@@ -109,16 +109,25 @@ def _quantise(planes: Tensor, table: NDArray[np.float64]) -> Tensor:
         int32 levels of the same shape.
     """
     height, width = planes.shape[-2:]
-    down, across = _transform(height, planes.device), _transform(width, planes.device)
     steps = torch.from_numpy(np.tile(table, (height // BLOCK, width // BLOCK))).to(planes.device)
-    levels = (planes - 128).double()
+    matrix = torch.from_numpy(_forward_matrix()).to(planes.device)
     bits = _CONSTANT_BITS
-    spectrum = _rescale(levels @ across.T, bits - _EXTRA_BITS)
-    spectrum = _rescale(down @ spectrum, bits + _EXTRA_BITS)
-    spectrum = _round_to_multiple(spectrum, steps)
-    levels = _rescale(down.T @ spectrum, bits - _EXTRA_BITS)
-    levels = _rescale(levels @ across, bits + _EXTRA_BITS + 3)
+    spectrum = _across((planes - 128).double(), matrix)
+    spectrum = _down(_rescale(spectrum, bits - _EXTRA_BITS), matrix)
+    spectrum = _round_to_multiple(_rescale(spectrum, bits + _EXTRA_BITS), steps)
+    levels = _rescale(_down(spectrum, matrix.T), bits - _EXTRA_BITS)
+    levels = _rescale(_across(levels, matrix.T), bits + _EXTRA_BITS + 3)
     return levels.add_(128).clamp_(0, 255).int()
+
+
+def _across(planes: Tensor, matrix: Tensor) -> Tensor:
+    """Applies an 8 x 8 matrix to each run of 8 pixels in a row."""
+    return (planes.reshape(-1, BLOCK) @ matrix.T).view(planes.shape)
+
+
+def _down(planes: Tensor, matrix: Tensor) -> Tensor:
+    """Applies an 8 x 8 matrix to each run of 8 pixels in a column."""
+    return (matrix @ planes.reshape(-1, BLOCK, planes.shape[-1])).view(planes.shape)
 
 
 def _rescale(values: Tensor, bits: int) -> Tensor:
@@ -141,14 +150,9 @@ def _table(base: str, quality: int) -> NDArray[np.float64]:
     return scaled.clip(1, 255).reshape(BLOCK, BLOCK).astype(np.float64)
 
 
-@functools.lru_cache(maxsize=32)
-def _transform(side: int, device: torch.device) -> Tensor:
-    """Block-diagonal matrix of the forward transform; its transpose is the inverse."""
-    return torch.from_numpy(np.kron(np.eye(side // BLOCK), _forward_matrix())).to(device)
-
-
+@functools.cache
 def _forward_matrix() -> NDArray[np.float64]:
-    """The 8-point transform times 2¹³·√8, with the rounding of its eleven rotations' constants."""
+    """The 8-point transform times 2¹³·√8, from its rounded constants; the inverse transposes it."""
     x = np.eye(BLOCK, dtype=np.int64)
     total, difference = x[:4] + x[:3:-1], x[:4] - x[:3:-1]
     out = np.empty_like(x)

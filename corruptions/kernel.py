@@ -25,11 +25,13 @@ class Corruption(Generic[P]):
             `(n, channels, height, width)` in and out, any device. Each image's result depends
             on no other image.
         any_channels: works on each channel alone, so grey-scale images need no colour.
+        piece: pixels to work on at a time, the number that keeps the processor's cache warm.
     """
 
     sample: Callable[[Draws, Shape, Row], P]
     apply: Callable[[Tensor, P, Row], Tensor]
     any_channels: bool = False
+    piece: int = 2**15
 
 
 def deterministic(apply: Callable[[Tensor, Row], Tensor]) -> Corruption[None]:

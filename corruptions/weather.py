@@ -66,5 +66,5 @@ def _fog(images: Tensor, drawn: Tensor, row: Row) -> Tensor:
     return result.clamp_(max=1).mul_(255).to(torch.uint8)
 
 
-snow = Corruption(_sample_snow, _snow)
-fog = Corruption(_sample_fog, _fog)
+snow = Corruption(_sample_snow, _snow, piece=2**16)
+fog = Corruption(_sample_fog, _fog, piece=2**16)

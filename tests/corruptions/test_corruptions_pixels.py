@@ -69,23 +69,22 @@ def test_jpeg_arithmetic_is_libjpeg_on_anything(shape, quality, crops):
 def test_gaussian_blur_is_scipy(preset, severity, row, crops):
     clean = crops(3, 40, 33)
     result = corrupt(clean, "gaussian_blur", severity, preset=preset)
-    exact = ndimage.gaussian_filter(
-        clean.astype(float), (0, row[0], row[0], 0), mode="nearest", truncate=4
-    )
-    assert (np.abs(result + 0.5 - exact) <= 0.5 + 1e-3).all()
+    sigmas = (0, row[0], row[0], 0)
+    exact = ndimage.gaussian_filter(clean / 255.0, sigmas, mode="nearest", truncate=4)
+    np.testing.assert_array_equal(result, (np.clip(exact, 0, 1) * 255).astype(np.uint8))
 
 
 @pytest.mark.parametrize("border", ["nearest", "symmetric"])
 @pytest.mark.parametrize(("side", "sigma", "truncate"), [(32, 1.0, 4), (16, 8.0, 3), (20, 0.5, 3)])
 def test_filter_matrix_is_scipy(side, sigma, truncate, border):
     matrix = gaussian_matrix(side, sigma, truncate, border).numpy()
-    np.testing.assert_array_equal(matrix.sum(1), 2.0**22)
+    np.testing.assert_array_equal(matrix.sum(1), 2.0**30)
     mode = {"nearest": "nearest", "symmetric": "reflect"}[border]
     expected = ndimage.gaussian_filter1d(np.eye(side), sigma, axis=0, mode=mode, truncate=truncate)
-    np.testing.assert_allclose(matrix / 2**22, expected, atol=side * 2.0**-22)
+    np.testing.assert_allclose(matrix / 2**30, expected, atol=side * 2.0**-30)
 
 
-@pytest.mark.parametrize("name", ["gaussian_blur", "contrast", "pixelate"])
+@pytest.mark.parametrize("name", ["contrast", "pixelate", "zoom_blur", "elastic_transform"])
 def test_flat_images_keep_their_level(name):
     flat = np.arange(256, dtype=np.uint8)[:, None, None, None] * np.ones((1, 32, 32, 3), np.uint8)
     for severity in range(1, 6):
