@@ -126,9 +126,10 @@ class ProcessEngine:
 
 def _listen(name: str, process: subprocess.Popen[str], news: queue.Queue[Event]) -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("["):
-            news.put(Event(name, *json.loads(line)))
+    with process:  # closes its pipes
+        for line in process.stdout:
+            if line.startswith("["):
+                news.put(Event(name, *json.loads(line)))
     news.put(Event(name, "finished", process.wait()))
 
 

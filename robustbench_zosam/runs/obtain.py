@@ -113,9 +113,10 @@ def train_cell(
             on_epoch=lambda done, total: on_progress("training", done, total),
             should_stop=should_stop,
         )
-        trainee.masker.check(trainee.optimizer)
         model, masks, config = trainee.model, trainee.masker.masks, spec.model
         record["exploration"] = trainee.masker.report().exploration
+        if record["status"] == "done":  # NaN times a mask is not zero
+            trainee.masker.check(trainee.optimizer)
     if record["status"] == "done":
         save_checkpoint(
             store.model_file,

@@ -44,8 +44,9 @@ def forest(run: Run) -> Block | None:
         "differ by more than chance; open markers are ties.",
         f"Points are paired differences of accuracy (method − baseline) with "
         f"{100 * first['level']:g} % intervals {_sample(first)}, each severity weighing the same. "
-        "Small ticks: single seeds. Verdicts on single corruptions hold after Holm's correction "
-        "over the corruptions; the intervals themselves are uncorrected.",
+        "Small ticks: single seeds; arrowheads: the interval goes on. Verdicts on single "
+        "corruptions hold after Holm’s correction over the corruptions; the intervals themselves "
+        "are uncorrected.",
         panels,
         tuple(methods),
         tuple(_table(run, c) for c in chosen),
@@ -95,7 +96,7 @@ def _limits(comparisons: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     span = max(max(centres) - min(centres), 0.5)
     low = max(min([*ends, *centres]), min(centres) - span)
     high = min(max([*ends, *centres]), max(centres) + span)
-    pad = 0.04 * (high - low)
+    pad = max(0.04 * (high - low), 0.05)  # equal methods still need an axis
     return low - pad, high + pad
 
 
