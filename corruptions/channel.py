@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 LEVELS = 256
+_CLOSED = np.iinfo(np.int64).max
 _CELL_MASS = 1 << 24  # each of the 256 cells holds 2²⁴ of the 2³² equally likely words
 
 
@@ -33,16 +34,16 @@ def alias_table(transitions: NDArray[np.float64]) -> Tensor:
     rows = np.arange(LEVELS)
     alias = np.tile(rows, (LEVELS, 1))
     share = np.zeros_like(mass)
-    is_open = np.ones(mass.shape, bool)
+    low, high = mass.copy(), mass  # closed cells are out of reach in both
     for _ in range(LEVELS - 1):
-        poorest = np.where(is_open, mass, np.iinfo(np.int64).max).argmin(1)
-        richest = np.where(is_open, mass, -1).argmax(1)
-        own = mass[rows, poorest]
-        mass[rows, richest] -= _CELL_MASS - own
+        poorest, richest = low.argmin(1), high.argmax(1)
+        own = low[rows, poorest]
         is_full = own == _CELL_MASS
         share[rows, poorest] = np.where(is_full, 0, own)
         alias[rows, poorest] = np.where(is_full, poorest, richest)
-        is_open[rows, poorest] = False
+        high[rows, richest] -= _CELL_MASS - own
+        low[rows, richest] = high[rows, richest]
+        low[rows, poorest], high[rows, poorest] = _CLOSED, -_CLOSED
     packed = (share << 8 | alias).astype(np.uint32).view(np.int32)
     return torch.from_numpy(packed.ravel())
 
