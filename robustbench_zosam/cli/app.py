@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 
 from robustbench_zosam import __version__
-from robustbench_zosam.cli import compare, doctor, evaluate, listing, report, train
+from robustbench_zosam.cli.compare import compare
+from robustbench_zosam.cli.doctor import doctor
+from robustbench_zosam.cli.evaluate import evaluate
+from robustbench_zosam.cli.listing import list_entries
+from robustbench_zosam.cli.report import report
+from robustbench_zosam.cli.train import train
 from robustbench_zosam.errors import InputError
 
 USAGE = 2
@@ -25,12 +30,12 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.command("evaluate")(evaluate.evaluate)
-app.command("train")(train.train)
-app.command("compare")(compare.compare)
-app.command("report")(report.report)
-app.command("list")(listing.list_entries)
-app.command("doctor")(doctor.doctor)
+app.command("evaluate")(evaluate)
+app.command("train")(train)
+app.command("compare")(compare)
+app.command("report")(report)
+app.command("list")(list_entries)
+app.command("doctor")(doctor)
 
 
 def _print_version(wanted: bool) -> None:

@@ -11,7 +11,6 @@ import typer
 from robustbench_zosam.cli.display import Display
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.runs import experiment
-from robustbench_zosam.runs.estimate import describe
 from robustbench_zosam.runs.planning import Plan, make_plan
 from robustbench_zosam.runs.provenance import command
 
@@ -38,6 +37,8 @@ def execute(
     started = time.monotonic()
     plan = make_plan(config, measure=measure)
     if dry_run:
+        from robustbench_zosam.runs.estimate import describe  # imports torch
+
         typer.echo(describe(plan))
         return None
     if rerun:

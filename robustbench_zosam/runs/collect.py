@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from robustbench_zosam import __version__
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.data.dataset import limit_classwise
 from robustbench_zosam.files import atomic_path, read_json, write_json, write_text
 from robustbench_zosam.runs import provenance
-from robustbench_zosam.runs.cells import CellSpec, CellStore, identity
+from robustbench_zosam.runs.cells import CellSpec, CellStore
 from robustbench_zosam.runs.planning import Plan
 from robustbench_zosam.statistics import (
     CellScores,
@@ -31,19 +30,6 @@ from robustbench_zosam.statistics import (
 SCHEMA = 1
 _GALLERY_IMAGES = 4
 _TRAINING = ("epochs", "steps", "batch_size", "history", "cost", "diagnostics")
-
-
-def is_current(plan: Plan) -> bool:
-    """Returns whether results and report on disk are those of this plan and this version.
-
-    Args:
-        plan: an experiment all of whose cells are finished.
-    """
-    marker = plan.out / "cache" / "collected.json"
-    wanted = [plan.out / "results.json", plan.out / "report.html", marker]
-    if not all(file.exists() for file in wanted):
-        return False
-    return bool(read_json(marker) == _collection_identity(plan))
 
 
 def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, Any]:
@@ -82,13 +68,8 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
     _write_gallery(plan)
     write_text(plan.out / "results.csv", _table(results))
     write_json(plan.out / "results.json", results)
-    write_json(plan.out / "cache" / "collected.json", _collection_identity(plan))
+    plan.mark_collected()
     return results
-
-
-def _collection_identity(plan: Plan) -> str:
-    cells = [[cell.id, cell.identities] for cell in plan.cells]
-    return identity(cells=cells, title=plan.config.title, tool=__version__, suite=plan.suite)
 
 
 def _title(plan: Plan) -> str:

@@ -17,7 +17,6 @@ from robustbench_zosam.data import load_prepared
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.runs.cells import CellSpec, CellStore
-from robustbench_zosam.runs.collect import collect, is_current
 from robustbench_zosam.runs.engines import Engine, Event, InlineEngine, ProcessEngine
 from robustbench_zosam.runs.planning import Plan
 
@@ -66,11 +65,12 @@ def run(plan: Plan, on_event: OnEvent, *, report: bool = True) -> Outcome:
         outcome = Outcome(None, failed, len(unfinished), len(plan.cells) - len(unfinished))
         if report and len(failed) < len(plan.cells):
             outcome.report = plan.out / "report.html"
-            if unfinished or not is_current(plan):
+            if unfinished or not plan.is_collected():
                 on_event(Event("", "report"))
-                collect(plan, failed, time.perf_counter() - started)
-                from robustbench_zosam.report import build_report  # matplotlib takes a second
+                from robustbench_zosam.report import build_report  # matplotlib, scipy: seconds
+                from robustbench_zosam.runs.collect import collect
 
+                collect(plan, failed, time.perf_counter() - started)
                 build_report(plan.out)
         return outcome
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from robustbench_zosam import __version__
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.data.prepare import Prepared, prepare
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import require_writable
+from robustbench_zosam.files import read_json, require_writable, write_json
 from robustbench_zosam.models.registry import MODELS
 from robustbench_zosam.robustness.plan import SuitePlan, plan_suite
 from robustbench_zosam.runs.cells import (
@@ -22,6 +23,8 @@ from robustbench_zosam.runs.cells import (
     training_identity,
 )
 from robustbench_zosam.runs.methods import Method, expand
+
+_GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, Windows' Linux, AMD
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,24 @@ class Plan:
     def unfinished(self) -> list[CellSpec]:
         """Returns the cells that have something left to do."""
         return [cell for cell in self.cells if not self.store(cell).is_finished(cell)]
+
+    def mark_collected(self) -> None:
+        """Remembers that results and report on disk are those of this plan."""
+        write_json(self._marker, self._collection)
+
+    def is_collected(self) -> bool:
+        """Returns whether results and report on disk are those of this plan and this version."""
+        wanted = [self.out / "results.json", self.out / "report.html", self._marker]
+        return all(file.exists() for file in wanted) and read_json(self._marker) == self._collection
+
+    @property
+    def _marker(self) -> Path:
+        return self.out / "cache" / "collected.json"
+
+    @property
+    def _collection(self) -> str:
+        cells = [[cell.id, cell.identities] for cell in self.cells]
+        return identity(cells=cells, title=self.config.title, tool=__version__, suite=self.suite)
 
 
 def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
@@ -105,9 +126,11 @@ def choose_device(wanted: str) -> str:
         return wanted
     if wanted != "auto" and not wanted.startswith("cuda"):
         raise InputError(f"unknown device {wanted!r}: use auto, cpu, cuda or cuda:N")
-    import torch  # only a question about GPUs needs it
+    count = 0
+    if wanted != "auto" or any(Path(node).exists() for node in _GPU_NODES):
+        import torch  # seconds, which a machine without a GPU need not spend
 
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
         return "cuda:0" if count else "cpu"
     index = wanted.partition(":")[2] or "0"
