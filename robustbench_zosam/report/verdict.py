@@ -176,7 +176,7 @@ def _passes(run: Run, method: MethodView) -> str | None:
     found = [run.measure(method, f"{kind}_per_step")["value"] for kind in ("forwards", "backwards")]
     if None in found:
         return None
-    return f"{found[0]:.3g} forward and {found[1]:.3g} backward"
+    return f"{found[0]:.3g} forward and {found[1]:.3g} backward passes"
 
 
 def _throughput(run: Run, method: MethodView, baseline: MethodView) -> str | None:
@@ -205,8 +205,8 @@ def _limits(run: Run) -> Iterator[str]:
         parts.append(f"the data is {run.results['data']['partial']}")
     diverged = sum(cell["status"] == "diverged" for cell in run.results["cells"])
     if diverged:
-        parts.append(f"{text.count(diverged, 'run')} diverged and are left out")
+        parts.append(f"{text.count(diverged, 'run')} diverged and gave no numbers")
     if run.results["failures"]:
-        parts.append(f"{text.count(len(run.results['failures']), 'run')} failed and are missing")
+        parts.append(f"{text.count(len(run.results['failures']), 'run')} failed")
     if parts:
         yield f"Mind: {text.listed(parts)}."

@@ -17,6 +17,7 @@ from robustbench_zosam.report.svg import drawing, new_figure, to_svg
 _CLIP = 10.0  # nats; far above chance, where a loss says nothing more
 _FLOOR = 1e-3
 _LEVELS = (0.02, 0.1, 0.5, 2.0, 5.0)
+_LABELLED = (0.5, 5.0)  # more would meet where the loss is steep
 
 
 def slices(run: Run) -> Block | None:
@@ -72,7 +73,7 @@ def planes(run: Run) -> Block | None:
         "The trained weights lie at the cross. The larger the dark basin, the flatter the minimum "
         "on this plane; a plane shows two directions of very many.",
         f"{_how(run, list(found))} One plane per method, of its first seed, all on the same "
-        "logarithmic colour scale; contours are labelled with the loss. Blank: not finite.",
+        "logarithmic colour scale; contours at 0.02, 0.1, 0.5, 2 and 5 nats. Blank: not finite.",
         tuple(panels),
     )
 
@@ -174,7 +175,9 @@ def _heat(axes: Axes, positions: Floats, grid: Floats, norm: Normalize) -> None:
     if levels:  # none where a value is not finite
         inks = ["#ffffff" if norm(level) < 0.62 else "#10201c" for level in levels]
         lines = axes.contour(places, places, clipped, levels, colors=inks, linewidths=0.9)
-        named = [(level, ink) for level, ink in zip(levels, inks, strict=True) if level >= 0.5]
+        named = [
+            (level, ink) for level, ink in zip(levels, inks, strict=True) if level in _LABELLED
+        ]
         if named:
             values, colours = zip(*named, strict=True)
             axes.clabel(lines, values, fontsize=9, fmt=lambda v: f"{v:g}", colors=colours)
