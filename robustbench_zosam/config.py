@@ -73,8 +73,8 @@ class SuiteConfig(Section):
 
     name: str | None = None
     """Shown in the report; `<data>-c` where none is given."""
-    corruptions: tuple[str, ...] = ()
-    """Which corruptions; none means every one that is registered as common or extra."""
+    corruptions: Annotated[tuple[str, ...], Field(min_length=1)] = ("common",)
+    """Names, or the groups common (the 15 of the published means), extra (4 more) and all."""
     severities: tuple[Severity, ...] = (1, 2, 3, 4, 5)
     preset: str = "cifar"
     seed: int = 0

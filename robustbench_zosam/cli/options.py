@@ -61,7 +61,7 @@ Checkpoint = Annotated[
 ]
 Corruption = Annotated[
     list[str] | None,
-    typer.Option(help="See `list corruptions`; repeatable.", rich_help_panel=_HOW),
+    typer.Option(help="A name or `common`, `extra`, `all`; repeatable.", rich_help_panel=_HOW),
 ]
 Severity = Annotated[
     list[int] | None, typer.Option(help="1 to 5; repeatable.", rich_help_panel=_HOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,12 @@ import corruptions
 from robustbench_zosam.config import SuiteConfig
 from robustbench_zosam.data.dataset import Images
 from robustbench_zosam.errors import InputError
+
+_SYNTHETIC_FROST = (
+    "Frost uses procedural textures, so it is not comparable with published suites; set "
+    "CORRUPTIONS_FROST_DIR to a folder of the original textures."
+)
+_GROUPS = ("common", "extra", "all")
 
 
 class SuitePlan(BaseModel):
@@ -27,6 +34,7 @@ class SuitePlan(BaseModel):
         severities: 1 to 5, ascending.
         preset: which published constants.
         seed: of the corruptions' random draws.
+        frost: which textures frost uses, "published" or "synthetic"; empty without frost.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,10 +46,12 @@ class SuitePlan(BaseModel):
     severities: tuple[int, ...]
     preset: str
     seed: int
+    frost: str = ""
 
     def file(self, corruption: str) -> Path:
         """Returns where the images of a corruption are."""
-        return Path(self.folder) / f"{corruption}.npy"
+        name = f"{corruption}-{self.frost}" if corruption == "frost" else corruption
+        return Path(self.folder) / f"{name}.npy"
 
     def images(self, corruption: str, severity: int) -> Images:
         """Returns the corrupted test images, uint8 (n, 3, h, w), read when used."""
@@ -66,6 +76,7 @@ class SuitePlan(BaseModel):
             "severities": list(self.severities),
             "categories": {name: corruptions.category(name) for name in self.corruptions},
             "left_out": [],
+            "notes": [_SYNTHETIC_FROST] if self.frost == "synthetic" else [],
         }
 
 
@@ -85,9 +96,7 @@ def plan_suite(config: SuiteConfig, data_name: str, cache: Path, key: str) -> Su
         InputError: a corruption or the preset is unknown.
     """
     try:
-        wanted = config.corruptions or corruptions.names("all")
-        for name in wanted:
-            corruptions.category(name)
+        wanted = set(_expand(config.corruptions))
         corruptions.check_preset(config.preset)
     except corruptions.CorruptionError as error:
         raise InputError(str(error)) from error
@@ -102,4 +111,14 @@ def plan_suite(config: SuiteConfig, data_name: str, cache: Path, key: str) -> Su
         severities=severities,
         preset=config.preset,
         seed=config.seed,
+        frost=corruptions.frost_source() if "frost" in wanted else "",
     )
+
+
+def _expand(names: tuple[str, ...]) -> Iterator[str]:
+    """Yields the corruptions that names and group names mean."""
+    for name in names:
+        if name in _GROUPS:
+            yield from corruptions.names(name)  # type: ignore[arg-type] # checked above
+        else:
+            yield corruptions.get(name).name

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from robustbench_zosam.files import atomic_path, read_json, write_json, write_te
 from robustbench_zosam.runs import provenance
 from robustbench_zosam.runs.cells import CellSpec, CellStore
 from robustbench_zosam.runs.planning import Plan
+from robustbench_zosam.runs.table import tidy
 from robustbench_zosam.statistics import (
     CellScores,
     compare,
@@ -66,7 +65,7 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
     }
     results["claims"] = [asdict(verdict) for verdict in evaluate_claims(results)]
     _write_gallery(plan)
-    write_text(plan.out / "results.csv", _table(results))
+    write_text(plan.out / "results.csv", tidy(results).to_csv(index=False, lineterminator="\n"))
     write_json(plan.out / "results.json", results)
     plan.mark_collected()
     return results
@@ -188,45 +187,6 @@ def _write_gallery(plan: Plan) -> None:
         np.savez_compressed(
             stream, images=np.stack(columns, axis=1), rows=np.array(["clean", *suite.corruptions])
         )
-
-
-def _table(results: dict[str, Any]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([
-        "method",
-        "optimizer",
-        "sparsifier",
-        "sparsity",
-        "seed",
-        "cell",
-        "suite",
-        "corruption",
-        "severity",
-        "metric",
-        "value",
-    ])
-    by_id = {method["id"]: method for method in results["methods"]}
-    for cell in results["cells"]:
-        method = by_id[cell["method"]]
-        head = [method["id"], method["optimizer"], method["sparsifier"], method["sparsity"]]
-        for tail in _measurements(cell, results["suite"]["name"]):
-            writer.writerow([*head, cell["seed"], cell["id"], *tail])
-    return stream.getvalue()
-
-
-def _measurements(cell: dict[str, Any], suite: str) -> Iterator[list[Any]]:
-    for row in (cell["robustness"] or {}).get("rows", ()):
-        name = "clean" if row["corruption"] == "clean" else suite
-        for metric in ("accuracy", "nll", "brier", "ece"):
-            yield [name, row["corruption"], row["severity"], metric, row[metric]]
-    for metric in ("trace", "adaptive_trace"):
-        measured = (cell["flatness"] or {}).get(metric)
-        if measured is not None:
-            yield ["", "", "", metric, measured["value"]]
-    for metric in ("seconds", "images_per_second", "forwards", "backwards", "steps"):
-        if cell["training"] is not None:
-            yield ["", "", "", metric, cell["training"]["cost"][metric]]
 
 
 def stored_results(out: Path) -> dict[str, Any]:

@@ -2,17 +2,15 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from robustbench_zosam.config import ExperimentConfig, load_config
+from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.models import load_checkpoint
@@ -21,82 +19,24 @@ from robustbench_zosam.runs.comparing import compare_stored
 from robustbench_zosam.runs.engines import Event, ProcessEngine
 from robustbench_zosam.runs.planning import Plan, make_plan
 
-SMALL = {
-    "data.name": "folder",
-    "data.image_size": 16,
-    "model.width": 0.25,
-    "optimizers": ["sgd", "zo-sam"],
-    "sparsities": [0.5],
-    "dense_reference": False,
-    "seeds": [0],
-    "training.epochs": 2,
-    "training.batch_size": 7,
-    "suite.corruptions": ["contrast", "gaussian_noise"],
-    "suite.severities": [1, 5],
-    "flatness.images": 8,
-    "landscape.images": 8,
-    "landscape.points": 5,
-    "landscape.directions": 2,
-    "landscape.grid": 3,
-    "run.workers": 0,
-    "run.threads": 1,
-    "run.device": "cpu",
-}
-
-
-def small(folder: Path, out: Path, **changes: Any) -> ExperimentConfig:
-    changes = {key.replace("__", "."): value for key, value in changes.items()}
-    return load_config(None, SMALL | {"data.root": str(folder), "run.out": str(out)} | changes)
-
 
 def run(config: ExperimentConfig, events: list[Event] | None = None) -> experiment.Outcome:
     return experiment.run(make_plan(config), (events if events is not None else []).append)
 
 
-def comparable(out: Path) -> dict[str, Any]:
-    """Returns the results without times and provenance."""
-    results = read_json(out / "results.json")
-    del results["provenance"]
-    results["config"]["run"] = results["config"]["data"] = None
-    for cell in results["cells"]:
-        del cell["provenance"]
-        for name in ("seconds", "images_per_second", "peak_memory_bytes"):
-            del cell["training"]["cost"][name]
-        for epoch in cell["training"]["history"]:
-            del epoch["seconds"]
-    timed = {"train_seconds", "images_per_second"}
-    for metrics in results["summary"].values():
-        for name in timed:
-            del metrics[name]
-    results["claims"] = [c for c in results["claims"] if "cost" not in c["id"]]
-    return results
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Event]]:
+def finished(
+    lab: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, list[Event]]:
     """A small run on a folder of images: folder, output, events."""
     folder = tmp_path_factory.mktemp("data")
-    write_images(folder)
+    lab.write_images(folder)
     out = tmp_path_factory.mktemp("out")
     events: list[Event] = []
-    outcome = run(small(folder, out), events)
+    outcome = run(lab.small(folder, out), events)
     assert outcome.failed == {}
     assert (outcome.ran, outcome.reused) == (2, 0)
     return folder, out, events
-
-
-def write_images(folder: Path) -> None:
-    """Writes three classes of ten small images."""
-    import numpy as np
-    from PIL import Image
-
-    rng = np.random.default_rng(1)
-    for index, name in enumerate(("ant", "bee", "<b>cat</b>")):
-        (folder / name.replace("/", "_")).mkdir()
-        for number in range(10):
-            pixels = rng.integers(0, 100, (16, 16, 3), dtype=np.uint8)
-            pixels[..., index] += 150
-            Image.fromarray(pixels).save(folder / name.replace("/", "_") / f"{number}.png")
 
 
 def test_everything_is_measured_and_written(finished: tuple[Path, Path, list[Event]]):
@@ -139,29 +79,33 @@ def test_json_is_strict(finished: tuple[Path, Path, list[Event]]):
 
 
 def test_the_same_again_runs_nothing_and_changes_nothing(
+    lab: SimpleNamespace,
     finished: tuple[Path, Path, list[Event]],
 ):
     folder, out, _ = finished
     before = {file: file.stat().st_mtime_ns for file in out.rglob("*.json")}
-    outcome = run(small(folder, out))
+    outcome = run(lab.small(folder, out))
     assert (outcome.ran, outcome.reused) == (0, 2)
     assert {file: file.stat().st_mtime_ns for file in out.rglob("*.json")} == before
 
 
 def test_another_measurement_keeps_the_trained_models(
-    finished: tuple[Path, Path, list[Event]], tmp_path: Path
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], tmp_path: Path
 ):
     folder, out, _ = finished
     trained = {f: f.stat().st_mtime_ns for f in out.rglob("model.safetensors")}
-    outcome = run(small(folder, out, suite__severities=[1, 3]))
+    outcome = run(lab.small(folder, out, suite__severities=[1, 3]))
     assert outcome.ran == 2
     assert {f: f.stat().st_mtime_ns for f in out.rglob("model.safetensors")} == trained
     assert read_json(out / "results.json")["suite"]["severities"] == [1, 3]
-    run(small(folder, out))
+    run(lab.small(folder, out))
 
 
 def test_a_failing_cell_does_not_end_the_others(
-    finished: tuple[Path, Path, list[Event]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: SimpleNamespace,
+    finished: tuple[Path, Path, list[Event]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     folder, _, _ = finished
     from robustbench_zosam.runs import obtain
@@ -174,19 +118,21 @@ def test_a_failing_cell_does_not_end_the_others(
         return train_cell(spec, *rest)
 
     monkeypatch.setattr(obtain, "train_cell", fail)
-    outcome = run(small(folder, tmp_path))
+    outcome = run(lab.small(folder, tmp_path))
     assert list(outcome.failed.values()) == ["RuntimeError: out of luck"]
     results = read_json(tmp_path / "results.json")
     assert len(results["cells"]) == 1
     assert results["failures"][0]["error"] == "RuntimeError: out of luck"
     monkeypatch.undo()
-    assert run(small(folder, tmp_path)).failed == {}
+    assert run(lab.small(folder, tmp_path)).failed == {}
     assert len(read_json(tmp_path / "results.json")["cells"]) == 2
 
 
-def test_a_diverged_cell_is_reported(finished: tuple[Path, Path, list[Event]], tmp_path: Path):
+def test_a_diverged_cell_is_reported(
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], tmp_path: Path
+):
     folder, _, _ = finished
-    config = small(folder, tmp_path, training__lr=1e30, training__warmup_epochs=0.0)
+    config = lab.small(folder, tmp_path, training__lr=1e30, training__warmup_epochs=0.0)
     outcome = run(config)
     assert outcome.failed == {}
     results = read_json(tmp_path / "results.json")
@@ -195,16 +141,16 @@ def test_a_diverged_cell_is_reported(finished: tuple[Path, Path, list[Event]], t
 
 
 def test_checkpoints_are_compared_without_training(
-    finished: tuple[Path, Path, list[Event]], tmp_path: Path
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], tmp_path: Path
 ):
     folder, out, _ = finished
     files = [str(f) for f in sorted(out.glob("cells/*/model.safetensors"))]
-    outcome = run(small(folder, tmp_path, checkpoints=files))
+    outcome = run(lab.small(folder, tmp_path, checkpoints=files))
     assert outcome.failed == {}
     results = read_json(tmp_path / "results.json")
     assert [cell["training"] for cell in results["cells"]] == [None, None]
     assert results["comparisons"][0]["question"] == "model"
-    trained = {c["robustness"]["clean_accuracy"] for c in comparable(out)["cells"]}
+    trained = {c["robustness"]["clean_accuracy"] for c in lab.comparable(out)["cells"]}
     assert {c["robustness"]["clean_accuracy"] for c in results["cells"]} == trained
     assert all(load_checkpoint(Path(f)).classes[0] == "<b>cat<_b>" for f in files)
 
@@ -219,22 +165,24 @@ def test_methods_are_compared_within_and_across_runs(
         compare_stored("sam", "sgd-rigl-0.5", out)
 
 
-def test_rerun_forgets_what_it_names(finished: tuple[Path, Path, list[Event]]):
+def test_rerun_forgets_what_it_names(
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]]
+):
     folder, out, _ = finished
-    plan = make_plan(small(folder, out))
+    plan = make_plan(lab.small(folder, out))
     assert experiment.forget(plan, "failed") == 0
     with pytest.raises(InputError, match="matches no cell"):
         experiment.forget(plan, "adam*")
     assert experiment.forget(plan, "zo-sam-*") == 1
     assert [cell.method.optimizer for cell in plan.unfinished()] == ["zo-sam"]
-    assert run(small(folder, out)).ran == 1
+    assert run(lab.small(folder, out)).ran == 1
 
 
 def test_two_runs_cannot_write_to_one_folder(
-    finished: tuple[Path, Path, list[Event]], monkeypatch: pytest.MonkeyPatch
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], monkeypatch: pytest.MonkeyPatch
 ):
     folder, out, _ = finished
-    plan = make_plan(small(folder, out))
+    plan = make_plan(lab.small(folder, out))
 
     def nested(*_: Any) -> None:
         experiment.run(plan, lambda _: None)
@@ -245,19 +193,22 @@ def test_two_runs_cannot_write_to_one_folder(
 
 
 def test_a_process_for_each_cell_gives_the_same_results(
-    finished: tuple[Path, Path, list[Event]], tmp_path: Path
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], tmp_path: Path
 ):
     folder, out, _ = finished
-    outcome = run(small(folder, tmp_path, run__workers=2))
+    outcome = run(lab.small(folder, tmp_path, run__workers=2))
     assert outcome.failed == {}
-    assert comparable(tmp_path) == comparable(out)
+    assert lab.comparable(tmp_path) == lab.comparable(out)
 
 
 def test_a_cell_whose_process_dies_is_a_failure_with_a_reason(
-    finished: tuple[Path, Path, list[Event]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: SimpleNamespace,
+    finished: tuple[Path, Path, list[Event]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     folder, _, _ = finished
-    plan = make_plan(small(folder, tmp_path, run__workers=1, training__epochs=100_000))
+    plan = make_plan(lab.small(folder, tmp_path, run__workers=1, training__epochs=100_000))
     children: list[subprocess.Popen[str]] = []
     begin = ProcessEngine._start
 
@@ -274,57 +225,6 @@ def test_a_cell_whose_process_dies_is_a_failure_with_a_reason(
     outcome = experiment.run(plan, kill)
     assert len(outcome.failed) == len(children) == 2
     assert all("ended without a result" in error for error in outcome.failed.values())
-
-
-def start(folder: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
-    settings = [f"--set={k}={json.dumps(v)}" for k, v in SMALL.items() if k != "data.name"]
-    arguments = ["evaluate", "--data", f"folder:{folder}", "--out", str(out), *settings, *options]
-    code = "from robustbench_zosam.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-
-
-def wait_for(pattern: str, out: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not list(out.glob(pattern)):
-        assert time.monotonic() < deadline, f"{pattern} did not appear"
-        time.sleep(0.05)
-
-
-LONG = ("--epochs", "60", "--set", "run.checkpoint_seconds=0.2", "--workers", "2")
-
-
-@pytest.mark.slow
-def test_a_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    write_images(folder)
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert start(folder, whole, *LONG).wait() == 0
-    for pattern in ("cells/*/resume.safetensors", "cells/*/training.json"):
-        process = start(folder, cut, *LONG)
-        wait_for(pattern, cut)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert start(folder, cut, *LONG).wait() == 0
-    assert comparable(cut) == comparable(whole)
-
-
-@pytest.mark.slow
-def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    write_images(folder)
-    process = start(folder, tmp_path / "out", "--epochs", "100000", "--workers", "2")
-    wait_for("cells/*/cell.json", tmp_path / "out")
-    time.sleep(8)
-    os.kill(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"interrupted; to go on: " in error
-    assert b"Traceback" not in error
-    assert list((tmp_path / "out").glob("cells/*/resume.safetensors"))
 
 
 def test_collecting_needs_no_torch(finished: tuple[Path, Path, list[Event]]):
