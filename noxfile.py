@@ -10,7 +10,6 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
-PATHS = ("robustbench_zosam", "corruptions", "tests", "benchmarks", "noxfile.py")
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv"
@@ -28,8 +27,8 @@ def install(session: nox.Session, *groups: str, project: bool = True) -> None:
 def lint(session: nox.Session) -> None:
     """Style and formatting."""
     install(session, "lint", project=False)
-    session.run("ruff", "check", *PATHS)
-    session.run("ruff", "format", "--check", *PATHS)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
 
 
 @nox.session
