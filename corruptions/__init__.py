@@ -3,7 +3,8 @@
 from corruptions.api import corrupt, frost_source
 from corruptions.constants import PRESETS
 from corruptions.errors import CorruptionError
-from corruptions.registry import SEVERITIES, Facts, category, check_preset, get, names
+from corruptions.facts import SEVERITIES, Facts, check_preset
+from corruptions.registry import category, get, names
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # corrupting images

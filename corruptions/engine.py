@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from corruptions.draws import Draws
+from corruptions.facts import Facts
 from corruptions.frost import over
 from corruptions.images import Images, as_planes, layout_of, to_grey, write_planes
 from corruptions.kernel import Corruption
-from corruptions.registry import Facts
 
 _LAUNCH_FACTOR = 64  # accelerators want more work for each kernel launch than a cache holds
 

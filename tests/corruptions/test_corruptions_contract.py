@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import corruptions
-from corruptions import corrupt, registry
+from corruptions import PRESETS, SEVERITIES, corrupt, registry
 
 ALL = registry.names("all")
 RANDOM = [name for name in ALL if registry.get(name).random]
@@ -36,10 +36,10 @@ each_corruption = pytest.mark.parametrize("name", ALL)
 
 
 @each_corruption
-@pytest.mark.parametrize("preset", registry.table.PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_every_severity_of_every_preset_runs_and_changes_the_image(name, preset, crops):
     clean = crops(2, 48)
-    for severity in registry.SEVERITIES:
+    for severity in SEVERITIES:
         result = corrupt(clean, name, severity, preset=preset)
         assert result.shape == clean.shape
         assert result.dtype == np.uint8
@@ -153,7 +153,7 @@ def test_severity_moves_away_from_the_clean_image(name, preset, crops):
     clean = crops(8, 64)
     distance = [
         np.square(corrupt(clean, name, severity, preset=preset).astype(float) - clean).mean()
-        for severity in registry.SEVERITIES
+        for severity in SEVERITIES
     ]
     assert distance == sorted(distance)
     assert distance[0] > 0
@@ -163,7 +163,7 @@ def test_severity_moves_away_from_the_clean_image(name, preset, crops):
 @each_corruption
 def test_cuda_gives_the_bytes_of_the_cpu(name, crops):
     clean = torch.from_numpy(crops(8, 64)).permute(0, 3, 1, 2).contiguous()
-    for severity in registry.SEVERITIES:
+    for severity in SEVERITIES:
         on_device = corrupt(clean.cuda(), name, severity)
         assert on_device.is_cuda
         assert torch.equal(on_device.cpu(), corrupt(clean, name, severity))
@@ -197,6 +197,6 @@ def test_categories_of_the_common_corruptions():
 def test_facts_are_complete(name):
     facts = registry.get(name)
     assert facts.summary.endswith(".")
-    assert tuple(facts.constants) == registry.table.PRESETS
+    assert tuple(facts.constants) == PRESETS
     for rows in facts.constants.values():
         assert [len(row) for row in rows] == [len(facts.columns)] * 5

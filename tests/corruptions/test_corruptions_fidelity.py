@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corruptions import corrupt, noise, registry
+from corruptions import SEVERITIES, corrupt, noise, registry
 
 PRESETS = ("cifar", "tiny-imagenet")
 DRAWS = 24
@@ -24,7 +24,7 @@ STRUCTURED = [
     if registry.get(name).random and name not in TRANSITIONS and name != "frost"
 ]
 each_preset = pytest.mark.parametrize("preset", PRESETS)
-each_severity = pytest.mark.parametrize("severity", registry.SEVERITIES)
+each_severity = pytest.mark.parametrize("severity", SEVERITIES)
 
 
 @each_preset

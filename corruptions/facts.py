@@ -1,0 +1,97 @@
+"""The form of what is known of a corruption, and checks of what chooses its constants."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from corruptions.constants import PRESETS, Row, Table
+from corruptions.errors import CorruptionError
+
+if TYPE_CHECKING:
+    from corruptions.kernel import Corruption
+
+Category = Literal["noise", "blur", "weather", "digital"]
+SEVERITIES: Final = (1, 2, 3, 4, 5)
+RESULTS_VERSION: Final = 1  # raised when any corruption's bytes change
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a corruption is.
+
+    Attributes:
+        name: what a user types, and the name of its file or folder in the published suites.
+        category: noise, blur, weather or digital.
+        summary: one line for listings.
+        columns: meaning of the constants, in order.
+        constants: preset -> five rows of constants, severity 1 first.
+        target: where the implementation is, `"package.module:attribute"`.
+        extra: one of the four held-out corruptions, outside the mean over fifteen.
+        random: the result depends on the seed.
+    """
+
+    name: str
+    category: Category
+    summary: str
+    columns: tuple[str, ...]
+    constants: dict[str, Table]
+    target: str
+    extra: bool = False
+    random: bool = True
+
+    def row(self, preset: str, severity: int) -> Row:
+        """Looks up the constants of one severity.
+
+        Args:
+            preset: one of `PRESETS`.
+            severity: 1 (weakest) to 5.
+
+        Returns:
+            One number per name in `columns`.
+
+        Raises:
+            CorruptionError: for an unknown preset or severity.
+        """
+        return self.constants[check_preset(preset)][check_severity(severity) - 1]
+
+    def load(self) -> Corruption[Any]:
+        """Returns the implementation, importing torch."""
+        module, _, attribute = self.target.partition(":")
+        loaded: Corruption[Any] = getattr(importlib.import_module(module), attribute)
+        return loaded
+
+
+def check_preset(preset: str) -> str:
+    """Validates the name of a set of constants.
+
+    Args:
+        preset: the name.
+
+    Returns:
+        The same name.
+
+    Raises:
+        CorruptionError: if it is not one of `PRESETS`.
+    """
+    if preset not in PRESETS:
+        raise CorruptionError(f"preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
+    return preset
+
+
+def check_severity(severity: int) -> int:
+    """Validates a severity.
+
+    Args:
+        severity: the number.
+
+    Returns:
+        The same number.
+
+    Raises:
+        CorruptionError: if it is not an integer from 1 to 5.
+    """
+    if isinstance(severity, bool) or severity not in SEVERITIES:
+        raise CorruptionError(f"severity is {severity!r}; give an integer from 1 to 5.")
+    return int(severity)

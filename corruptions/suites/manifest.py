@@ -1,0 +1,208 @@
+"""What a written suite says of itself, kept beside it while it grows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from corruptions.api import frost_source
+from corruptions.errors import CorruptionError
+from corruptions.facts import RESULTS_VERSION, check_preset
+from corruptions.registry import get, names
+
+FILE: Final = "manifest.json"
+_CHUNK = 1 << 24
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to corrupt a test set.
+
+    Attributes:
+        corruptions: names, each made at all five severities.
+        preset: whose constants.
+        seed: of the random draws.
+        textures: folder of the published frost textures, or None as for `corrupt`.
+    """
+
+    corruptions: tuple[str, ...] = names("all")
+    preset: str = "cifar"
+    seed: int = 0
+    textures: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        check_preset(self.preset)
+        for name in self.corruptions:
+            get(name)
+
+
+class Manifest:
+    """The record of a suite in the making: what it is, and which parts are finished.
+
+    Args:
+        folder: of the suite.
+        identity: all that decides its bytes, as JSON values. A folder that holds a suite of
+            another identity is refused.
+
+    Raises:
+        CorruptionError: if the folder holds another suite.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        self._path = folder / FILE
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self._path.exists():
+            _refuse_foreign(folder)
+        stored = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
+        _refuse_other(folder, stored.get("identity", identity), identity)
+        self._content = {
+            "identity": identity,
+            "versions": _versions(),
+            "finished": stored.get("finished", {}),
+            "partial": stored.get("partial", {}),
+        }
+
+    def is_finished(self, part: str) -> bool:
+        """Says whether a part, a file or folder of the suite, is complete."""
+        return part in self._content["finished"]
+
+    def partial(self, part: str) -> list[int]:
+        """Returns which severities of an unfinished part are on disk."""
+        severities: list[int] = self._content["partial"].get(part, [])
+        return list(severities)
+
+    def add_partial(self, part: str, severity: int) -> None:
+        """Records that a severity of a part is on disk."""
+        self._content["partial"][part] = [*self.partial(part), severity]
+        self._save()
+
+    def restart(self, part: str) -> None:
+        """Forgets the severities of an unfinished part."""
+        self._content["partial"].pop(part, None)
+
+    def finish(self, part: str, sha256: str) -> None:
+        """Records that a part is complete, with the hash of its bytes."""
+        self._content["partial"].pop(part, None)
+        self._content["finished"][part] = sha256
+        self._save()
+
+    def _save(self) -> None:
+        write_atomically(self._path, json.dumps(self._content, indent=1).encode())
+
+
+def identity(
+    layout: str, recipe: Recipe, images: NDArray[np.uint8], labels: Iterable[object]
+) -> dict[str, Any]:
+    """Collects all that decides the bytes of a suite, except which corruptions it has so far.
+
+    Args:
+        layout: of the files.
+        recipe: how the images are corrupted.
+        images: clean images `(n, h, w, 3)`.
+        labels: of the images.
+
+    Returns:
+        JSON values.
+    """
+    clean = hashlib.sha256(repr(list(labels)).encode())
+    for image in images:
+        clean.update(image.tobytes())
+    described = asdict(recipe)
+    del described["corruptions"], described["textures"]
+    return {
+        "layout": layout,
+        "results_version": RESULTS_VERSION,
+        **described,
+        "frost": frost_source(recipe.textures),
+        "images": len(images),
+        "shape": list(images.shape[1:]),
+        "clean_sha256": clean.hexdigest(),
+    }
+
+
+def _refuse_other(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for key, value in wanted.items():
+        if stored.get(key) != value:
+            raise CorruptionError(
+                f"{folder} holds a suite with {key} {stored.get(key)!r}, not {value!r}; "
+                "choose another folder or delete that one."
+            )
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Keeps a suite that came from elsewhere, such as a published one, from being written over."""
+    for name in names("all"):
+        for found in (folder / name, folder / f"{name}.npy"):
+            if found.exists():
+                raise CorruptionError(
+                    f"{folder} holds {found.name} but no {FILE}; choose an empty folder."
+                )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that it is there wholly or not at all.
+
+    Args:
+        path: of the file.
+        content: its bytes.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def hash_file(path: Path) -> str:
+    """Computes the SHA-256 of a file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Hexadecimal digits.
+    """
+    sha = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            sha.update(chunk)
+    return sha.hexdigest()
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """Refuses to start what cannot be finished.
+
+    Args:
+        folder: to write into.
+        needed: bytes.
+
+    Raises:
+        CorruptionError: if fewer are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise CorruptionError(
+            f"the suite needs {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are "
+            "free; make room or choose fewer corruptions."
+        )

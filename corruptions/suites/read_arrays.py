@@ -1,0 +1,155 @@
+"""Reading CIFAR-10-C, CIFAR-100-C, suites of the same layout, and CIFAR-10.1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions.errors import CorruptionError
+from corruptions.facts import SEVERITIES
+from corruptions.registry import names
+from corruptions.suites.notes import provenance_notes
+from corruptions.suites.suite import Suite
+
+_CIFAR10_1_COUNTS = {"v4": 2021, "v6": 2000}
+
+
+def open_array_suite(
+    folder: str | Path,
+    *,
+    classes: int,
+    clean_labels: NDArray[np.integer] | None = None,
+    name: str | None = None,
+) -> Suite:
+    """Opens `<corruption>.npy` files without loading them.
+
+    Args:
+        folder: that holds them and `labels.npy`.
+        classes: number of classes, 10 for CIFAR-10-C and 100 for CIFAR-100-C.
+        clean_labels: of the clean test set; the suite must be in the same order.
+        name: for reports; the folder's name if None.
+
+    Returns:
+        The suite, whatever subset of the corruptions is present.
+
+    Raises:
+        CorruptionError: if nothing is there, or something is not as the layout says.
+    """
+    folder = Path(folder)
+    labels = _labels(folder / "labels.npy", classes)
+    present = tuple(c for c in names("all") if (folder / f"{c}.npy").is_file())
+    if not present:
+        raise CorruptionError(f"{folder} holds no <corruption>.npy; give the folder of a suite.")
+    arrays = {corruption: _open(folder / f"{corruption}.npy") for corruption in present}
+    count = _count(arrays, len(labels), folder)
+    _check_repeats(labels, count, folder)
+    if clean_labels is not None and not np.array_equal(labels[:count], clean_labels):
+        raise CorruptionError(
+            f"{folder / 'labels.npy'} does not begin with the {len(clean_labels)} labels of the "
+            "clean test set; check that the suite belongs to this data set."
+        )
+
+    def read(corruption: str, severity: int, first: int, last: int) -> NDArray[np.uint8]:
+        start = (severity - 1) * count
+        return np.array(arrays[corruption][start + first : start + last])
+
+    missing = tuple(c for c in names("all") if c not in present)
+    return Suite(
+        name or folder.name,
+        present,
+        missing,
+        SEVERITIES,
+        labels[:count],
+        (),
+        provenance_notes(folder, missing),
+        read,
+    )
+
+
+def open_cifar10_1(
+    folder: str | Path, version: Literal["v4", "v6"] = "v6"
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Opens CIFAR-10.1, a newly collected test set for CIFAR-10.
+
+    Args:
+        folder: that holds `cifar10.1_<version>_data.npy` and `cifar10.1_<version>_labels.npy`.
+        version: v6 (2000 images, balanced) or v4 (2021 images).
+
+    Returns:
+        Images, a memory map of uint8 `(n, 32, 32, 3)`, and labels, int64 `(n,)`.
+
+    Raises:
+        CorruptionError: if a file is missing or not as published.
+
+    Source: Recht et al., Do CIFAR-10 classifiers generalize to CIFAR-10?, 2018.
+    """
+    folder = Path(folder)
+    if version not in _CIFAR10_1_COUNTS:
+        raise CorruptionError(f"version is {version!r}; choose 'v6' or 'v4'.")
+    images = _open(folder / f"cifar10.1_{version}_data.npy")
+    labels = _labels(folder / f"cifar10.1_{version}_labels.npy", 10)
+    expected = (_CIFAR10_1_COUNTS[version], 32, 32, 3)
+    if images.shape != expected or len(labels) != len(images):
+        raise CorruptionError(
+            f"CIFAR-10.1 {version} in {folder} has images of shape {images.shape} and "
+            f"{len(labels)} labels, not {expected}; download it again."
+        )
+    return images, labels
+
+
+def _open(path: Path) -> NDArray[np.uint8]:
+    array = _load(path)
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
+        raise CorruptionError(
+            f"{path} is {array.dtype} of shape {array.shape}, not uint8 (n, h, w, 3); "
+            "download or write it again."
+        )
+    return array
+
+
+def _load(path: Path) -> NDArray[np.uint8]:
+    try:
+        array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise CorruptionError(f"{path} is missing; download or write the suite again.") from None
+    except (ValueError, EOFError) as error:
+        raise CorruptionError(f"{path} is damaged ({error}); download or write it again.") from None
+    return array
+
+
+def _labels(path: Path, classes: int) -> NDArray[np.int64]:
+    array = _load(path)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise CorruptionError(
+            f"{path} is {array.dtype} of shape {array.shape}, not integers (n,); get it again."
+        )
+    if len(array) == 0 or array.min() < 0 or array.max() >= classes:
+        raise CorruptionError(
+            f"{path} has labels outside 0 to {classes - 1}; check the number of classes."
+        )
+    return array.astype(np.int64)
+
+
+def _count(arrays: dict[str, NDArray[np.uint8]], labels: int, folder: Path) -> int:
+    """Number of clean images, from arrays that must all have the same shape."""
+    shapes = {array.shape for array in arrays.values()}
+    if len(shapes) > 1:
+        listed = "; ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise CorruptionError(f"the files in {folder} differ in shape ({listed}); get them again.")
+    (rows, *_), blocks = shapes.pop(), len(SEVERITIES)
+    if rows % blocks or labels not in {rows, rows // blocks}:
+        raise CorruptionError(
+            f"the files in {folder} have {rows} images and {labels} labels; a suite has five "
+            "blocks of images and as many labels, or the labels of one block."
+        )
+    return int(rows // blocks)
+
+
+def _check_repeats(labels: NDArray[np.int64], count: int, folder: Path) -> None:
+    if (labels.reshape(-1, count) != labels[:count]).any():
+        raise CorruptionError(
+            f"{folder / 'labels.npy'} differs between severities; download or write it again."
+        )

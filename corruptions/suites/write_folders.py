@@ -1,0 +1,125 @@
+"""Writing suites in the layout of ImageNet-C: `<corruption>/<severity>/<class>/<file>.JPEG`."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from corruptions.api import corrupt
+from corruptions.errors import CorruptionError
+from corruptions.facts import SEVERITIES
+from corruptions.suites.manifest import Manifest, Recipe, check_disk, identity
+
+QUALITY = 85  # of the published sets: a second degradation, after the corruption
+_BLOCK = 500
+_BYTES_PER_PIXEL = 1.0  # generous for this quality, also with noise
+
+
+def write_folder_suite(
+    folder: str | Path,
+    images: NDArray[np.uint8],
+    files: Sequence[str],
+    recipe: Recipe | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Writes each corrupted image as JPEG of quality 85, as the published sets are stored.
+
+    An interrupted run goes on with the first unfinished severity when called again. The folder of a
+    severity has its final name only when it is complete.
+
+    Args:
+        folder: to write into.
+        images: clean test images, uint8 `(n, h, w, 3)`; may be a memory map.
+        files: where each image goes below the severity, such as `"n01440764/val_00000293.JPEG"`.
+        recipe: how to corrupt; if None, all corruptions with the constants of Tiny-ImageNet-C.
+        on_progress: called with (images written, images in all).
+
+    Returns:
+        The folder.
+
+    Raises:
+        CorruptionError: for images or files of another form, a folder that holds another suite, or
+            too small a disk.
+    """
+    recipe, folder = recipe or Recipe(preset="tiny-imagenet"), Path(folder)
+    _check(images, files)
+    manifest = Manifest(folder, identity("imagenet-c", recipe, images, files) | {"jpeg": QUALITY})
+    parts = [
+        (name, severity)
+        for name in recipe.corruptions
+        for severity in SEVERITIES
+        if not manifest.is_finished(f"{name}/{severity}")
+    ]
+    check_disk(folder, int(len(parts) * images.nbytes / 3 * _BYTES_PER_PIXEL))
+    for number, (name, severity) in enumerate(parts):
+        part = f"{name}/{severity}"
+        manifest.finish(part, _write_severity(folder, name, severity, images, files, recipe))
+        on_progress((number + 1) * len(images), len(parts) * len(images))
+    return folder
+
+
+def _check(images: NDArray[np.uint8], files: Sequence[str]) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise CorruptionError(
+            f"images are {images.dtype} of shape {images.shape}; give uint8 (n, h, w, 3)."
+        )
+    if len(files) != len(images) or len(set(files)) != len(files):
+        raise CorruptionError(
+            f"there are {len(set(files))} different files for {len(images)} images; "
+            "give each image a file of its own."
+        )
+    for file in files:
+        path = PurePosixPath(file)
+        if len(path.parts) != 2 or ".." in path.parts or path.suffix.lower() not in _SUFFIXES:
+            raise CorruptionError(
+                f"file {file!r} is not of the form class/name.JPEG; name a class folder and a file."
+            )
+
+
+_SUFFIXES = {".jpeg", ".jpg"}
+
+
+def _write_severity(
+    folder: Path,
+    name: str,
+    severity: int,
+    images: NDArray[np.uint8],
+    files: Sequence[str],
+    recipe: Recipe,
+) -> str:
+    """Writes one severity and returns the hash over its files' hashes, in the order given."""
+    final = folder / name / str(severity)
+    partial = final.with_name(f"{severity}.partial")
+    for leftover in (partial, final):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for parent in {PurePosixPath(file).parent for file in files}:
+        (partial / parent).mkdir(parents=True)
+    sha = hashlib.sha256()
+    with ThreadPoolExecutor() as pool:
+        for low in range(0, len(images), _BLOCK):
+            block = corrupt(
+                np.asarray(images[low : low + _BLOCK]),
+                name,
+                severity,
+                preset=recipe.preset,
+                seed=recipe.seed,
+                start=low,
+                textures=recipe.textures,
+            )
+            paths = [partial / file for file in files[low : low + _BLOCK]]
+            for digest in pool.map(_save, block, paths):
+                sha.update(digest)
+    partial.replace(final)
+    return sha.hexdigest()
+
+
+def _save(image: NDArray[np.uint8], path: Path) -> bytes:
+    Image.fromarray(image).save(path, "JPEG", quality=QUALITY, optimize=True)
+    return hashlib.sha256(path.read_bytes()).digest()
