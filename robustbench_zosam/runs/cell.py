@@ -1,7 +1,7 @@
 """Running one cell: `python -m robustbench_zosam.runs.cell FOLDER`.
 
-The process reports its progress as JSON lines on standard output, and ends when its standard input
-is closed, so that no cell outlives the run that started it.
+The process reports its progress as JSON lines `[cell, stage, done, total]` on standard output, and
+ends when its standard input is closed, so that no cell outlives the run that started it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from robustbench_zosam.files import write_json
 from robustbench_zosam.models.checkpoints import load_checkpoint
 from robustbench_zosam.runs import measures, obtain
 from robustbench_zosam.runs.cells import CellSpec, CellStore
+from robustbench_zosam.runs.codes import DONE, FAILED, INTERRUPTED
 from robustbench_zosam.runs.provenance import versions
 from robustbench_zosam.training import InterruptedTrainingError
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
 OnProgress = Callable[[str, int, int], None]
 _MEASURES = {
     "robustness": measures.measure_robustness,
@@ -113,13 +113,15 @@ def main(folder: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
+    store = CellStore(Path(folder))
+
     def tell(stage: str, done: int, total: int) -> None:
-        sys.stdout.write(json.dumps([stage, done, total]) + "\n")
-        sys.stdout.flush()
+        news = json.dumps([store.folder.name, stage, done, total])
+        os.write(1, news.encode() + b"\n")  # in one piece: the cells of a run share a pipe
         if stopping.is_set() and stage != "training":
             os._exit(INTERRUPTED)  # a measurement starts over, and files are whole or absent
 
-    return run_cell(CellStore(Path(folder)), tell, stopping.is_set)
+    return run_cell(store, tell, stopping.is_set)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,18 @@
-"""What executes cells: this process, or a process for each."""
+"""What executes cells: this process, or processes of their own."""
 
 from __future__ import annotations
 
 import json
 import os
-import queue
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, Self
 
 from robustbench_zosam.runs.cells import CellStore
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
 _GRACE_SECONDS = 60  # to finish a step and write the training state
 
 
@@ -37,7 +34,11 @@ class Event:
 
 
 class Engine(Protocol):
-    """Runs cells whose specification is stored in their folders."""
+    """Runs cells whose specification is stored in their folders; used as a context."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None: ...
 
     def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
         """Runs all cells; failures are stored in the folders and do not end the others.
@@ -50,6 +51,12 @@ class Engine(Protocol):
 
 class InlineEngine:
     """Runs cells one after another in this process, for debugging."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        pass
 
     def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
         """Runs all cells.
@@ -71,7 +78,8 @@ class ProcessEngine:
     """Runs each cell in a process of its own, some at a time.
 
     A crash or a lack of memory costs one cell only. An interruption asks the running cells to
-    write their state; a second one ends them.
+    write their state; a second one ends them. Used as a context, which starts the server that
+    starts the cells (see `robustbench_zosam.runs.server`).
 
     Args:
         workers: cells at a time.
@@ -84,6 +92,25 @@ class ProcessEngine:
             name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
         }
 
+    def __enter__(self) -> Self:
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "robustbench_zosam.runs.server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+            start_new_session=True,  # Ctrl-C reaches this process only, which passes it on
+        )
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._server.terminate()
+        try:
+            self._server.communicate(timeout=_GRACE_SECONDS)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
+            self._server.kill()
+            self._server.communicate()
+
     def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
         """Runs all cells.
 
@@ -91,54 +118,25 @@ class ProcessEngine:
             stores: the cells' folders.
             on_event: called from this thread.
         """
-        news: queue.Queue[Event] = queue.Queue()
-        waiting = iter(stores)
-        running: dict[str, subprocess.Popen[str]] = {}
-        try:
-            for store in islice(waiting, self._workers):
-                running[store.folder.name] = self._start(store, news)
-            while running:
-                event = news.get()
-                on_event(event)
-                if event.stage == "finished":
-                    del running[event.cell]
-                    for store in islice(waiting, 1):
-                        running[store.folder.name] = self._start(store, news)
-        finally:
-            _stop(running)
+        waiting, left = iter(stores), len(stores)
+        for store in islice(waiting, self._workers):
+            self._start(store, on_event)
+        assert self._server.stdout is not None
+        while left:
+            line = self._server.stdout.readline()
+            if not line:
+                return  # the server has died and its cells with it, without results
+            if not line.startswith("["):
+                continue  # something a library prints
+            event = Event(*json.loads(line))
+            on_event(event)
+            if event.stage == "finished":
+                left -= 1
+                for store in islice(waiting, 1):
+                    self._start(store, on_event)
 
-    def _start(self, store: CellStore, news: queue.Queue[Event]) -> subprocess.Popen[str]:
-        name = store.folder.name
-        with store.log_file.open("w", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "robustbench_zosam.runs.cell", str(store.folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=self._environment,
-                start_new_session=True,  # Ctrl-C reaches this process only, which passes it on
-            )
-        news.put(Event(name, "started"))
-        threading.Thread(target=_listen, args=(name, process, news), daemon=True).start()
-        return process
-
-
-def _listen(name: str, process: subprocess.Popen[str], news: queue.Queue[Event]) -> None:
-    assert process.stdout is not None
-    with process:  # closes its pipes
-        for line in process.stdout:
-            if line.startswith("["):
-                news.put(Event(name, *json.loads(line)))
-    news.put(Event(name, "finished", process.wait()))
-
-
-def _stop(running: dict[str, subprocess.Popen[str]]) -> None:
-    for process in running.values():
-        process.terminate()
-    try:
-        for process in running.values():
-            process.wait(timeout=_GRACE_SECONDS)
-    except (KeyboardInterrupt, subprocess.TimeoutExpired):
-        for process in running.values():
-            process.kill()
+    def _start(self, store: CellStore, on_event: Callable[[Event], None]) -> None:
+        assert self._server.stdin is not None
+        on_event(Event(store.folder.name, "started"))
+        self._server.stdin.write(json.dumps(str(store.folder)) + "\n")
+        self._server.stdin.flush()

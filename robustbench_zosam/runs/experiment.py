@@ -58,9 +58,10 @@ def run(plan: Plan, on_event: OnEvent, *, report: bool = True) -> Outcome:
         unfinished = plan.unfinished()
         started = time.perf_counter()
         if unfinished:
-            _check(plan, unfinished)
-            _make_suite(plan, on_event)
-            _engine(plan, unfinished).run([_stored(plan, cell) for cell in unfinished], on_event)
+            with _engine(plan, unfinished) as engine:  # gets ready during the next two lines
+                _check(plan, unfinished)
+                _make_suite(plan, on_event)
+                engine.run([_stored(plan, cell) for cell in unfinished], on_event)
         failed = {cell.id: _error(plan.store(cell)) for cell in plan.unfinished()}
         outcome = Outcome(None, failed, len(unfinished), len(plan.cells) - len(unfinished))
         if report and len(failed) < len(plan.cells):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -209,22 +211,45 @@ def test_a_cell_whose_process_dies_is_a_failure_with_a_reason(
 ):
     folder, _, _ = finished
     plan = make_plan(lab.small(folder, tmp_path, run__workers=1, training__epochs=100_000))
-    children: list[subprocess.Popen[str]] = []
-    begin = ProcessEngine._start
+    servers: list[subprocess.Popen[str]] = []
+    begin = ProcessEngine.__enter__
 
-    def remember(*arguments: Any) -> subprocess.Popen[str]:
-        children.append(begin(*arguments))
-        return children[-1]
+    def remember(engine: ProcessEngine) -> ProcessEngine:
+        servers.append(begin(engine)._server)
+        return engine
 
-    monkeypatch.setattr(ProcessEngine, "_start", remember)
+    monkeypatch.setattr(ProcessEngine, "__enter__", remember)
+    killed: list[int] = []
 
     def kill(event: Event) -> None:
         if event.stage == "training":
-            children[-1].kill()
+            server = servers[0].pid
+            [cell] = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+            killed.append(int(cell))
+            os.kill(int(cell), signal.SIGKILL)
 
     outcome = experiment.run(plan, kill)
-    assert len(outcome.failed) == len(children) == 2
+    assert len(outcome.failed) == len(set(killed)) == 2
     assert all("ended without a result" in error for error in outcome.failed.values())
+
+
+def test_a_server_that_dies_fails_its_cells(
+    lab: SimpleNamespace,
+    finished: tuple[Path, Path, list[Event]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    folder, _, _ = finished
+    plan = make_plan(lab.small(folder, tmp_path, run__workers=1, training__epochs=100_000))
+    start = ProcessEngine._start
+
+    def start_and_kill(engine: ProcessEngine, *arguments: Any) -> None:
+        start(engine, *arguments)
+        engine._server.kill()
+
+    monkeypatch.setattr(ProcessEngine, "_start", start_and_kill)
+    outcome = experiment.run(plan, lambda event: None)
+    assert len(outcome.failed) == 2
 
 
 def test_collecting_needs_no_torch(finished: tuple[Path, Path, list[Event]]):

@@ -1,0 +1,3 @@
+"""How the process of a cell ends."""
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
