@@ -98,7 +98,7 @@ class LandscapeConfig(Section):
     images: Positive = 128
     points: Annotated[int, Field(ge=3)] = 41
     directions: Positive = 5
-    grid: Annotated[int, Field(ge=3)] = 21
+    grid: Annotated[int, Field(ge=3)] = 17
     span: Annotated[float, Field(gt=0)] = 1.0
     seed: int = 0
 

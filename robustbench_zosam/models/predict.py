@@ -15,7 +15,7 @@ def to_unit(images: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def predict_logits(
-    model: nn.Module, images: Images | Tensor, device: torch.device, batch_size: int = 256
+    model: nn.Module, images: Images | Tensor, device: torch.device, batch_size: int = 128
 ) -> Tensor:
     """Returns the logits of all images, in evaluation mode.
 
