@@ -10,11 +10,12 @@ class Cost:
     """Counts since the start.
 
     Attributes:
-        forwards: forward passes of a mini-batch, with and without a backward pass.
-        backwards: backward passes.
+        forwards: forward passes of a mini-batch, with and without a backward pass; a pass over a
+            part of the mini-batch counts as that part.
+        backwards: backward passes, likewise.
         steps: optimizer steps, topology updates included.
     """
 
-    forwards: int = 0
-    backwards: int = 0
+    forwards: float = 0
+    backwards: float = 0
     steps: int = 0

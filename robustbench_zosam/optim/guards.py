@@ -22,14 +22,29 @@ class RngReplay:
 
     def __init__(self, device: torch.device) -> None:
         self._device = None if device.type == "cpu" else device
-        self._states: list[Tensor] | None = None
+        self._start: list[Tensor] | None = None
 
-    def start(self) -> None:
-        """Records the state at the first call, and returns to it at later ones."""
-        if self._states is None:
-            self._states = self._read()
+    @contextmanager
+    def replay(self, *, whole: bool = True) -> Iterator[None]:
+        """Starts a pass from the state the first pass started from.
+
+        Args:
+            whole: whether the pass is over the whole mini-batch; one over a part, which draws
+                fewer numbers, leaves the state as it was before.
+
+        Yields:
+            Nothing.
+        """
+        before = None if whole else self._read()
+        if self._start is None:
+            self._start = self._read()
         else:
-            self._write(self._states)
+            self._write(self._start)
+        try:
+            yield
+        finally:
+            if before is not None:
+                self._write(before)
 
     def _read(self) -> list[Tensor]:
         states = [torch.get_rng_state()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,12 @@ from robustbench_zosam.optim.cost import Cost
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay
 
 Closure = Callable[..., Tensor]
-"""`closure(backward=True)` -> mean loss; without arguments it is torch's own convention."""
+"""`closure(backward=True)` -> mean loss; without arguments it is torch's own convention.
+
+Methods that look at single examples call `closure(backward, examples=None, reduction="mean")`:
+`examples` are positions in the mini-batch, shape (k,), None for all; with `reduction="none"` the
+result is the loss of each example, while the backward pass is still that of their mean.
+"""
 
 
 class Passes:
@@ -44,68 +50,102 @@ class Passes:
         self._device = device
         self._rng = RngReplay(device)
         self._updated_buffers = False
+        self._batch_size = 0
 
-    def gradient(self) -> Tensor:
-        """Runs a forward and a backward pass; the gradients are in `grad`.
+    def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
+        """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
+
+        Args:
+            examples: positions in the mini-batch, (k,); None is all of it.
+            each: whether to return the loss of each example, shape (b,) or (k,).
 
         Returns:
-            The loss, detached.
+            The loss, detached; the mean unless `each`.
         """
         for param in self._params:
             param.grad = None
-        self._rng.start()
         with torch.enable_grad():
             if self._updated_buffers:
                 with self._buffers.frozen():
-                    loss = self._closure()
+                    loss = self._run(True, examples, each)
             else:
-                loss = self._closure()
+                loss = self._run(True, examples, each)
         self._updated_buffers = True
-        self._cost.forwards += 1
-        self._cost.backwards += 1
-        return _scalar(loss)
+        self._cost.backwards += self._share(examples)
+        return loss
 
-    def loss(self) -> Tensor:
+    def loss(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
         """Runs a forward pass alone, in full precision, leaving the buffers as they were.
 
         An autocast region the closure opens itself is out of reach from here.
 
-        Returns:
-            The loss, detached, at least in float32.
+        Args:
+            examples: positions in the mini-batch, (k,); None is all of it.
+            each: whether to return the loss of each example, shape (b,) or (k,).
 
-        Raises:
-            InputError: the closure cannot leave the backward pass out.
+        Returns:
+            The loss, detached, at least in float32; the mean unless `each`.
         """
-        if not accepts_backward(self._closure):
-            raise InputError(
-                "this optimizer needs losses without gradients: let the closure take an argument, "
-                "closure(backward=True), and call loss.backward() only if it is true"
-            )
-        self._rng.start()
         with (
             self._buffers.frozen(),
             torch.no_grad(),
             torch.autocast(self._device.type, enabled=False),
         ):
-            loss = self._closure(backward=False)
-        self._cost.forwards += 1
-        value = _scalar(loss)
+            value = self._run(False, examples, each)
         return value.to(torch.promote_types(value.dtype, torch.float32))
 
+    def _run(self, backward: bool, examples: Tensor | None, each: bool) -> Tensor:
+        arguments: dict[str, Any] = {} if backward else {"backward": False}
+        if examples is not None:
+            arguments["examples"] = examples
+        if each:
+            arguments["reduction"] = "none"
+        for name in arguments:
+            _require_argument(self._closure, name)
+        with self._rng.replay(whole=examples is None):
+            loss = self._closure(**arguments)
+        if each and examples is None and isinstance(loss, Tensor):
+            self._batch_size = loss.numel()
+        self._cost.forwards += self._share(examples)
+        return _losses(loss) if each else _scalar(loss)
 
-def accepts_backward(closure: Closure) -> bool:
-    """Tells whether a closure takes the argument `backward`.
+    def _share(self, examples: Tensor | None) -> float:
+        if examples is None:
+            return 1
+        assert self._batch_size, "the size of the mini-batch is known after a pass over all of it"
+        return len(examples) / self._batch_size
+
+
+_WHY = {
+    "backward": "losses without gradients: let the closure take an argument, "
+    "closure(backward=True), and call loss.backward() only if it is true",
+    "examples": "parts of the mini-batch: let the closure take an argument, "
+    "closure(backward=True, examples=None, reduction='mean'), and use only these positions",
+    "reduction": "the loss of each example: let the closure take an argument, closure("
+    "backward=True, examples=None, reduction='mean'), hand it to the loss function, and call "
+    "loss.mean().backward()",
+}
+
+
+def _require_argument(closure: Closure, name: str) -> None:
+    if not accepts(closure, name):
+        raise InputError(f"this optimizer needs {_WHY[name]}")
+
+
+def accepts(closure: Closure, name: str) -> bool:
+    """Tells whether a closure takes an argument.
 
     Args:
         closure: what a user gave to `step`.
+        name: `"backward"`, `"examples"` or `"reduction"`.
 
     Returns:
-        True if it can be called as `closure(backward=False)`.
+        True if it can be given by name.
     """
     parameters = inspect.signature(closure).parameters.values()
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return any(
-        p.kind is inspect.Parameter.VAR_KEYWORD or (p.name == "backward" and p.kind in by_name)
+        p.kind is inspect.Parameter.VAR_KEYWORD or (p.name == name and p.kind in by_name)
         for p in parameters
     )
 
@@ -117,3 +157,13 @@ def _scalar(loss: object) -> Tensor:
             f"the closure returned {got}: return the mean loss as a tensor of one value"
         )
     return loss.detach().reshape(())
+
+
+def _losses(losses: object) -> Tensor:
+    if not isinstance(losses, Tensor) or losses.ndim != 1:
+        got = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+        raise InputError(
+            f"the closure returned {got} for reduction='none': return the loss of each example, "
+            "a tensor of one dimension"
+        )
+    return losses.detach()

@@ -136,11 +136,18 @@ def train_step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
     for group in trainee.optimizer.param_groups:
         group["lr"] = rate
 
-    def closure(backward: bool = True) -> Tensor:
-        logits = trainee.model(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+    def closure(
+        backward: bool = True, examples: Tensor | None = None, reduction: str = "mean"
+    ) -> Tensor:
+        inputs, targets = (
+            (images, labels) if examples is None else (images[examples], labels[examples])
+        )
+        logits = trainee.model(inputs)
+        loss = F.cross_entropy(
+            logits, targets, label_smoothing=config.label_smoothing, reduction=reduction
+        )
         if backward:
-            loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+            loss.mean().backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         return loss
 
     return trainee.optimizer.step(closure)

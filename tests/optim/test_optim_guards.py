@@ -92,7 +92,20 @@ def test_every_pass_draws_the_same_numbers_and_the_stream_advances_once():
     after = torch.get_rng_state()
     torch.manual_seed(3)
     replay = RngReplay(torch.device("cpu"))
-    for _ in range(3):
-        replay.start()
-        assert torch.equal(torch.rand(4), expected)
+    for whole in (True, False, True):
+        with replay.replay(whole=whole):
+            assert torch.equal(torch.rand(4 if whole else 2), expected[: 4 if whole else 2])
+    assert torch.equal(torch.get_rng_state(), after)
+
+
+def test_a_pass_over_a_part_leaves_the_stream_where_the_whole_pass_left_it():
+    torch.manual_seed(3)
+    torch.rand(4)
+    after = torch.get_rng_state()
+    torch.manual_seed(3)
+    replay = RngReplay(torch.device("cpu"))
+    with replay.replay():
+        torch.rand(4)
+    with replay.replay(whole=False):
+        torch.rand(1)
     assert torch.equal(torch.get_rng_state(), after)
