@@ -71,13 +71,22 @@ class TrainingConfig(Section):
 class SuiteConfig(Section):
     """The distribution shift."""
 
+    source: str | None = None
+    """A suite on disk: NAME (looked for in data.root), PATH or NAME:PATH; made of the test images
+    where none is given."""
     name: str | None = None
-    """Shown in the report; `<data>-c` where none is given."""
+    """Shown in the report; the folder's, or `<data>-c`, where none is given."""
     corruptions: Annotated[tuple[str, ...], Field(min_length=1)] = ("common",)
     """Names, or the groups common (the 15 of the published means), extra (4 more) and all."""
-    severities: tuple[Severity, ...] = (1, 2, 3, 4, 5)
-    preset: str = "cifar"
+    severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
+    preset: str = "auto"
+    """Whose constants: cifar, tiny-imagenet, imagenet or inception; by image size if auto."""
     seed: int = 0
+    reference: str = "auto"
+    """Whose errors mCE divides by: none, alexnet-imagenet-c, or a CSV file; AlexNet on ImageNet-C
+    and none elsewhere if auto."""
+    verify: bool = True
+    """Decodes every file of a suite of JPEG files before the first training."""
 
 
 class FlatnessConfig(Section):

@@ -9,6 +9,7 @@ import typer
 
 from robustbench_zosam import __version__
 from robustbench_zosam.cli.compare import compare
+from robustbench_zosam.cli.corrupt import corrupt
 from robustbench_zosam.cli.doctor import doctor
 from robustbench_zosam.cli.evaluate import evaluate
 from robustbench_zosam.cli.listing import list_entries
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command("evaluate")(evaluate)
 app.command("train")(train)
+app.command("corrupt")(corrupt)
 app.command("compare")(compare)
 app.command("report")(report)
 app.command("list")(list_entries)

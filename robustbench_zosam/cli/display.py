@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -12,6 +11,54 @@ from rich.progress import TimeElapsedColumn as Elapsed
 from robustbench_zosam.runs.engines import Event
 
 _QUIET_SECONDS = 15.0
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        Elapsed(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+class Bar:
+    """Shows the progress of one job on standard error.
+
+    Args:
+        description: of the job.
+    """
+
+    def __init__(self, description: str) -> None:
+        self._console = Console(stderr=True)
+        self._progress = _bars(self._console)
+        self._bar = self._progress.add_task(description, total=None)
+        self._description = description
+        self._spoken = time.monotonic()
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Shows how far the job is.
+
+        Args:
+            done: units that are done.
+            total: units in all.
+        """
+        self._progress.update(self._bar, completed=done, total=total)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._spoken > _QUIET_SECONDS:
+            self._spoken = now
+            text = f"{self._description}: {100 * done / total:.0f} %"
+            self._console.print(text, highlight=False)
 
 
 class Display:
@@ -23,15 +70,7 @@ class Display:
 
     def __init__(self, cells: int) -> None:
         self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            Elapsed(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-            transient=True,
-        )
+        self._progress = _bars(self._console)
         self._all = self._progress.add_task("cells", total=cells)
         self._bars: dict[str, TaskID] = {}
         self._done, self._cells = 0, cells
@@ -41,12 +80,7 @@ class Display:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:

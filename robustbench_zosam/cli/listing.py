@@ -19,6 +19,7 @@ class Kind(StrEnum):
     SPARSIFIERS = "sparsifiers"
     MODELS = "models"
     DATA = "data"
+    SUITES = "suites"
     CORRUPTIONS = "corruptions"
     METRICS = "metrics"
 
@@ -28,6 +29,7 @@ _REGISTRIES = {
     Kind.SPARSIFIERS: "robustbench_zosam.sparsity.registry:SPARSIFIERS",
     Kind.MODELS: "robustbench_zosam.models.registry:MODELS",
     Kind.DATA: "robustbench_zosam.data.registry:DATASETS",
+    Kind.SUITES: "robustbench_zosam.robustness.registry:SUITES",
     Kind.METRICS: "robustbench_zosam.robustness.registry:METRICS",
 }
 

@@ -59,6 +59,14 @@ Checkpoint = Annotated[
         help="Evaluate this model instead of training; repeatable.", rich_help_panel=_WHAT
     ),
 ]
+Suite = Annotated[
+    str | None,
+    typer.Option(
+        help="A stored suite: a folder, `NAME` (see `list suites`) or `NAME:PATH`; made of the "
+        "test images otherwise.",
+        rich_help_panel=_HOW,
+    ),
+]
 Corruption = Annotated[
     list[str] | None,
     typer.Option(help="A name or `common`, `extra`, `all`; repeatable.", rich_help_panel=_HOW),

@@ -73,6 +73,8 @@ _PERFORMANCE = (
     Column("mean_corruption_accuracy", "Corrupted", "mean, %", text.percent),
     Column("drop", "Drop", "points", text.percent),
     Column("worst_corruption_accuracy", "Worst", "corruption, %", text.percent),
+    Column("mce", "mCE", "of reference, %", text.percent),
+    Column("relative_mce", "Rel. mCE", "of reference, %", text.percent),
     Column("mean_corruption_ece", "ECE", "corrupted, %", text.percent),
     Column("mean_corruption_nll", "NLL", "corrupted, nats", text.number),
     Column("mean_corruption_brier", "Brier", "corrupted", text.number),

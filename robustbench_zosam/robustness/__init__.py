@@ -4,24 +4,43 @@ from typing import TYPE_CHECKING
 
 from robustbench_zosam._lazy import lazy_exports
 from robustbench_zosam.robustness.metrics import Metrics, Scored, calibration_error, measure
-from robustbench_zosam.robustness.plan import SuitePlan, plan_suite
+from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
+from robustbench_zosam.robustness.references import Reference, find_reference, relative_errors
+from robustbench_zosam.robustness.registry import METRICS, SUITES
+from robustbench_zosam.robustness.stored import plan_stored
 
 if TYPE_CHECKING:
     from robustbench_zosam.robustness.evaluation import Evaluation, evaluate
-    from robustbench_zosam.robustness.suites import generate_suite
+    from robustbench_zosam.robustness.suites import generate_suite, verify_suite
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - grouped by purpose
+    # measuring
+    "METRICS",
     "Evaluation",
     "Metrics",
     "Scored",
-    "SuitePlan",
     "calibration_error",
     "evaluate",
-    "generate_suite",
     "measure",
-    "plan_suite",
+    # suites
+    "SUITES",
+    "SuitePlan",
+    "generate_suite",
+    "plan_generated",
+    "plan_stored",
+    "verify_suite",
+    # errors relative to a published model
+    "Reference",
+    "find_reference",
+    "relative_errors",
 ]
 
 __getattr__ = lazy_exports(
-    __name__, {"Evaluation": "evaluation", "evaluate": "evaluation", "generate_suite": "suites"}
+    __name__,
+    {
+        "Evaluation": "evaluation",
+        "evaluate": "evaluation",
+        "generate_suite": "suites",
+        "verify_suite": "suites",
+    },
 )

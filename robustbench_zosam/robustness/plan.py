@@ -3,91 +3,114 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 import corruptions
+from corruptions.facts import RESULTS_VERSION
 from robustbench_zosam.config import SuiteConfig
-from robustbench_zosam.data.dataset import Images
+from robustbench_zosam.data.dataset import limit_classwise
 from robustbench_zosam.errors import InputError
 
+if TYPE_CHECKING:
+    from corruptions.suites import Suite
+
+Layout = Literal["arrays", "folders", "cifar10.1"]
+NATURAL = "natural"  # category of a shift that is no corruption
+_GROUPS = ("common", "extra", "all")
 _SYNTHETIC_FROST = (
     "Frost uses procedural textures, so it is not comparable with published suites; set "
     "CORRUPTIONS_FROST_DIR to a folder of the original textures."
 )
-_GROUPS = ("common", "extra", "all")
 
 
 class SuitePlan(BaseModel):
-    """A generated suite: uint8 arrays `<corruption>.npy` in the layout of CIFAR-10-C.
-
-    Each holds (severities * n, h, w, 3), severity after severity in test order.
+    """A suite on disk, or one that will be there.
 
     Attributes:
         name: as a report prints it, "digits-c".
-        folder: where the arrays are.
-        key: identity of the clean test images.
+        source: made from the test images of this run, or found.
+        layout: of the files, see `corruptions.suites`.
+        folders: where they are; published suites come in parts.
+        key: changes whenever the images may have.
         corruptions: names, in canonical order.
         severities: 1 to 5, ascending.
-        preset: which published constants.
+        classes: their names, in the order of the labels.
+        limit: at most this many images of each condition, drawn class by class; None for all.
+        limit_seed: of that draw.
+        reference: whose errors mCE divides by; "none" for plain means.
+        preset: which published constants; empty for a suite that was found.
         seed: of the corruptions' random draws.
         frost: which textures frost uses, "published" or "synthetic"; empty without frost.
+        left_out: corruptions that were asked for and are absent.
+        notes: what a reader must be told.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    folder: str
+    source: Literal["generated", "stored"]
+    layout: Layout
+    folders: tuple[str, ...]
     key: str
     corruptions: tuple[str, ...]
     severities: tuple[int, ...]
-    preset: str
-    seed: int
+    classes: tuple[str, ...]
+    limit: int | None = None
+    limit_seed: int = 0
+    reference: str = "none"
+    preset: str = ""
+    seed: int = 0
     frost: str = ""
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
-    def file(self, corruption: str) -> Path:
-        """Returns where the images of a corruption are."""
-        name = f"{corruption}-{self.frost}" if corruption == "frost" else corruption
-        return Path(self.folder) / f"{name}.npy"
+    def open(self) -> Suite:
+        """Opens the files that the plan selects.
 
-    def images(self, corruption: str, severity: int) -> Images:
-        """Returns the corrupted test images, uint8 (n, 3, h, w), read when used."""
-        stored = np.load(self.file(corruption), mmap_mode="r")
-        count = len(stored) // len(self.severities)
-        start = self.severities.index(severity) * count
-        images: Images = np.moveaxis(stored[start : start + count], 3, 1)
-        return images
+        Returns:
+            The selected corruptions, severities and images.
+
+        Raises:
+            InputError: they are not as their layout says.
+        """
+        with input_errors():
+            suite = open_layout(self.layout, self.folders, self.classes, self.name)
+        return select(suite, self.corruptions, self.severities, self.limit, self.limit_seed)
 
     def identity_parts(self) -> dict[str, Any]:
         """Returns all that can change a measurement on this suite, as JSON values."""
-        return self.model_dump(mode="json", exclude={"folder", "name"})
+        return self.model_dump(mode="json", exclude={"folders", "name", "left_out", "notes"})
 
     def facts(self) -> dict[str, Any]:
         """Returns what a report says of the suite, as JSON values."""
         return {
             "name": self.name,
-            "source": "generated",
+            "source": self.source,
             "preset": self.preset,
             "seed": self.seed,
+            "reference": self.reference,
             "corruptions": list(self.corruptions),
             "severities": list(self.severities),
-            "categories": {name: corruptions.category(name) for name in self.corruptions},
-            "left_out": [],
-            "notes": [_SYNTHETIC_FROST] if self.frost == "synthetic" else [],
+            "categories": {name: category(name) for name in self.corruptions},
+            "left_out": list(self.left_out),
+            "notes": list(self.notes),
         }
 
 
-def plan_suite(config: SuiteConfig, data_name: str, cache: Path, key: str) -> SuitePlan:
-    """Says which suite a configuration means, without making it.
+def plan_generated(config: SuiteConfig, facts: dict[str, Any], cache: Path) -> SuitePlan:
+    """Says which suite of a run's own test images a configuration means, without making it.
 
     Args:
         config: corruptions, severities, preset and seed.
-        data_name: of the clean data.
+        facts: of the clean data: name, classes, image_size and fingerprint.
         cache: folder in which suites are kept.
-        key: identity of the clean test images.
 
     Returns:
         The suite.
@@ -95,30 +118,133 @@ def plan_suite(config: SuiteConfig, data_name: str, cache: Path, key: str) -> Su
     Raises:
         InputError: a corruption or the preset is unknown.
     """
-    try:
-        wanted = set(_expand(config.corruptions))
-        corruptions.check_preset(config.preset)
-    except corruptions.CorruptionError as error:
-        raise InputError(str(error)) from error
-    severities = tuple(sorted(set(config.severities)))
-    drawn = "".join(map(str, severities))
-    folder = cache / f"suite-{key[:16]}-{config.preset}-{drawn}-seed{config.seed}"
+    with input_errors():
+        names = expand(config.corruptions)
+        preset = choose_preset(config.preset, facts["image_size"])
+    key = f"{facts['fingerprint'][:16]}-v{RESULTS_VERSION}"
+    frost = corruptions.frost_source()
     return SuitePlan(
-        name=config.name or f"{data_name}-c",
-        folder=str(folder),
+        name=config.name or f"{facts['name']}-c",
+        source="generated",
+        layout="arrays",
+        folders=(str(cache / f"suite-{key}-{preset}-seed{config.seed}-{frost}-frost"),),
         key=key,
-        corruptions=tuple(name for name in corruptions.names("all") if name in wanted),
-        severities=severities,
-        preset=config.preset,
+        corruptions=names,
+        severities=tuple(sorted(set(config.severities))),
+        classes=tuple(facts["classes"]),
+        reference="none" if config.reference == "auto" else config.reference,
+        preset=preset,
         seed=config.seed,
-        frost=corruptions.frost_source() if "frost" in wanted else "",
+        frost=frost if "frost" in names else "",
+        notes=(_SYNTHETIC_FROST,) if frost == "synthetic" and "frost" in names else (),
     )
 
 
+def choose_preset(preset: str, side: int) -> str:
+    """Returns a preset, by the size of the images where it is left open.
+
+    Args:
+        preset: its name, or "auto".
+        side: of the images, pixels.
+    """
+    if preset != "auto":
+        return corruptions.check_preset(preset)
+    if side < 48:  # between the 32 of CIFAR and the 64 of Tiny-ImageNet
+        return "cifar"
+    return "tiny-imagenet" if side < 128 else "imagenet"
+
+
+def expand(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the corruptions that names and group names mean, in canonical order.
+
+    Args:
+        names: corruptions, or the groups common, extra and all.
+    """
+    wanted = set(_expand(names))
+    return tuple(name for name in corruptions.names("all") if name in wanted)
+
+
 def _expand(names: tuple[str, ...]) -> Iterator[str]:
-    """Yields the corruptions that names and group names mean."""
     for name in names:
         if name in _GROUPS:
             yield from corruptions.names(name)  # type: ignore[arg-type] # checked above
         else:
             yield corruptions.get(name).name
+
+
+def category(name: str) -> str:
+    """Returns the group a condition is averaged in.
+
+    Args:
+        name: of a corruption, or of a test set that was collected anew.
+    """
+    return corruptions.category(name) if name in corruptions.names("all") else NATURAL
+
+
+def open_layout(
+    layout: Layout, folders: tuple[str, ...], classes: tuple[str, ...], name: str
+) -> Suite:
+    """Opens the files of a suite, all of them.
+
+    Args:
+        layout: of the files.
+        folders: where they are.
+        classes: their names, in the order of the labels.
+        name: for reports.
+
+    Returns:
+        Whatever is present of it.
+    """
+    from corruptions import suites
+
+    if layout == "arrays":
+        return suites.open_array_suite(folders[0], classes=len(classes), name=name)
+    if layout == "folders":
+        return suites.open_folder_suite(folders, classes=classes, name=name)
+    images, labels = suites.open_cifar10_1(folders[0])
+    return suites.Suite(
+        name=name,
+        corruptions=("cifar10.1-v6",),
+        missing=(),
+        severities=(1,),
+        labels=labels,
+        classes=(),
+        notes=("CIFAR-10.1 is a test set collected anew; severity 1 is all there is of it.",),
+        read=lambda corruption, severity, first, last: np.array(images[first:last]),
+    )
+
+
+def select(
+    suite: Suite, names: tuple[str, ...], severities: tuple[int, ...], limit: int | None, seed: int
+) -> Suite:
+    """Returns a part of a suite.
+
+    Args:
+        suite: the whole.
+        names: corruptions to keep.
+        severities: to keep.
+        limit: images to keep at most, the same as `limit_classwise` keeps of equal labels.
+        seed: of the draw.
+
+    Returns:
+        The part, read from disk when used.
+    """
+    kept = replace(suite, corruptions=names, severities=severities)
+    if limit is None or limit >= len(suite):
+        return kept
+    chosen = limit_classwise(suite.labels, limit, seed)
+
+    def read(corruption: str, severity: int, first: int, last: int) -> NDArray[np.uint8]:
+        parts = [suite.read(corruption, severity, i, i + 1) for i in chosen[first:last]]
+        return np.concatenate(parts)
+
+    return replace(kept, labels=suite.labels[chosen], read=read)
+
+
+@contextmanager
+def input_errors() -> Iterator[None]:
+    """Turns the errors of the corruptions package into those of this one."""
+    try:
+        yield
+    except corruptions.CorruptionError as error:
+        raise InputError(str(error)) from error

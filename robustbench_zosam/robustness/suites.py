@@ -1,55 +1,68 @@
-"""Making the corrupted copies of a test set, once for all models."""
+"""Getting the images of a suite ready, once for all models."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-import corruptions
+from corruptions.suites import Recipe, Suite, write_array_suite
 from robustbench_zosam.data.dataset import Split
-from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import atomic_path
-from robustbench_zosam.robustness.plan import SuitePlan
+from robustbench_zosam.files import write_text
+from robustbench_zosam.robustness.plan import SuitePlan, input_errors
+
+OnProgress = Callable[[int, int], None]
+_BLOCK = 500  # images read at a time
 
 
 def generate_suite(
-    plan: SuitePlan, test: Split, on_progress: Callable[[int, int], None] = lambda done, total: None
+    plan: SuitePlan, test: Split, on_progress: OnProgress = lambda done, total: None
 ) -> None:
-    """Makes what is missing of a suite; a corruption is on disk wholly or not at all.
+    """Makes what is missing of a suite, in the layout of CIFAR-10-C.
 
     Args:
         plan: what to make, and where.
         test: the clean test images.
-        on_progress: called with (corruptions done, corruptions in all).
+        on_progress: called with (images done, images in all).
 
     Raises:
-        InputError: the disk is too small.
+        InputError: the disk is too small, or the folder holds another suite.
     """
-    missing = [name for name in plan.corruptions if not plan.file(name).exists()]
-    folder = Path(plan.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    needed = len(missing) * len(plan.severities) * test.images.nbytes
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(
-            f"the suite {plan.name} needs {needed / 1e9:.1f} GB in {folder}, where "
-            f"{free / 1e9:.1f} GB are free: make room, or choose fewer with --corruption"
-        )
-    _save(folder / "labels.npy", np.tile(test.labels, len(plan.severities)))
-    for done, name in enumerate(missing):
-        on_progress(done, len(missing))
-        blocks = [
-            corruptions.corrupt(test.images, name, severity, preset=plan.preset, seed=plan.seed)
-            for severity in plan.severities
-        ]
-        _save(plan.file(name), np.moveaxis(np.concatenate(blocks), 1, 3))
-    on_progress(len(missing), len(missing))
+    recipe = Recipe(corruptions=plan.corruptions, preset=plan.preset, seed=plan.seed)
+    images = np.ascontiguousarray(np.moveaxis(test.images, 1, 3))
+    with input_errors():
+        write_array_suite(plan.folders[0], images, test.labels, recipe, on_progress)
 
 
-def _save(file: Path, array: np.ndarray[Any, Any]) -> None:
-    with atomic_path(file) as temporary, temporary.open("wb") as stream:
-        np.save(stream, array)
+def verify_suite(
+    plan: SuitePlan, marker: Path, on_progress: OnProgress = lambda done, total: None
+) -> None:
+    """Decodes every image of a suite of JPEG files once, so that a damaged one costs no training.
+
+    Args:
+        plan: the suite; other layouts need no decoding and are left alone.
+        marker: written afterwards; nothing is done when it is there for these files.
+        on_progress: called with (images done, images in all).
+
+    Raises:
+        InputError: a file is damaged, or of another size.
+    """
+    if plan.layout != "folders" or (marker.exists() and marker.read_text("utf-8") == plan.key):
+        return
+    suite = plan.open()
+    blocks = [
+        (name, severity, first, min(first + _BLOCK, len(suite)))
+        for name in suite.corruptions
+        for severity in suite.severities
+        for first in range(0, len(suite), _BLOCK)
+    ]
+    with ThreadPoolExecutor() as pool, input_errors():
+        for done, _ in enumerate(pool.map(lambda block: _size(suite, *block), blocks)):
+            on_progress(done + 1, len(blocks))
+    write_text(marker, plan.key)
+
+
+def _size(suite: Suite, name: str, severity: int, first: int, last: int) -> int:
+    return len(suite.read(name, severity, first, last))

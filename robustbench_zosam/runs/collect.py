@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.data.dataset import limit_classwise
@@ -25,6 +26,9 @@ from robustbench_zosam.statistics import (
     summarise,
     summary_dict,
 )
+
+if TYPE_CHECKING:
+    from corruptions.suites import Suite
 
 SCHEMA = 1
 _GALLERY_IMAGES = 4
@@ -157,7 +161,8 @@ def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
         cell: its result.
     """
     with np.load(store.predictions_file) as arrays:
-        conditions, correct = tuple(map(str, arrays["conditions"])), arrays["correct"]
+        conditions = tuple(map(str, arrays["conditions"]))
+        correct = (arrays["clean_correct"], *arrays["correct"])
     traces: dict[str, Any] = {}
     if cell["flatness"] is not None:
         with np.load(store.flatness_file) as arrays:
@@ -173,20 +178,32 @@ def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
 
 def _write_gallery(plan: Plan) -> None:
     """Stores a few test images under every corruption and severity."""
-    suite = plan.suite
-    assert suite is not None
-    test = load_prepared(plan.data.file).test
-    chosen = limit_classwise(test.labels, _GALLERY_IMAGES, seed=0)
-    clean = np.moveaxis(test.images[chosen], 1, 3)  # (k, h, w, 3)
-    columns = [np.stack([clean] * len(suite.severities), axis=1)]
-    for name in suite.corruptions:
-        blocks = [suite.images(name, severity)[chosen] for severity in suite.severities]
-        columns.append(np.moveaxis(np.stack(blocks, axis=1), 2, 4))
+    assert plan.suite is not None
+    suite = plan.suite.open()
+    rows = {name: _samples(suite, name) for name in suite.corruptions}
+    if plan.suite.layout == "arrays":  # whose images are those of the test set, in its order
+        test = load_prepared(plan.data.file).test
+        clean = np.moveaxis(test.images[_sampled(test.labels)], 1, 3)
+        rows = {"clean": np.stack([clean] * len(suite.severities), axis=1), **rows}
     file = plan.out / "gallery.npz"
     with atomic_path(file) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(
-            stream, images=np.stack(columns, axis=1), rows=np.array(["clean", *suite.corruptions])
+            stream, images=np.stack(list(rows.values()), axis=1), rows=np.array(list(rows))
         )
+
+
+def _samples(suite: Suite, name: str) -> NDArray[np.uint8]:
+    """Returns the sampled images of a corruption, (k, severities, h, w, 3)."""
+    chosen = _sampled(suite.labels)
+    blocks = [
+        np.concatenate([suite.read(name, severity, i, i + 1) for i in chosen])
+        for severity in suite.severities
+    ]
+    return np.stack(blocks, axis=1)
+
+
+def _sampled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    return limit_classwise(labels, _GALLERY_IMAGES, seed=0)
 
 
 def stored_results(out: Path) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def run(plan: Plan, on_event: OnEvent, *, report: bool = True) -> Outcome:
         if unfinished:
             with _engine(plan, unfinished) as engine:  # gets ready during the next two lines
                 _check(plan, unfinished)
-                _make_suite(plan, on_event)
+                _ready_suite(plan, on_event)
                 engine.run([_stored(plan, cell) for cell in unfinished], on_event)
         failed = {cell.id: _error(plan.store(cell)) for cell in plan.unfinished()}
         outcome = Outcome(None, failed, len(unfinished), len(plan.cells) - len(unfinished))
@@ -130,16 +130,18 @@ def _check(plan: Plan, cells: Sequence[CellSpec]) -> None:
             make_trainee(cell.model_copy(update={"device": "cpu"}), data)
 
 
-def _make_suite(plan: Plan, on_event: OnEvent) -> None:
+def _ready_suite(plan: Plan, on_event: OnEvent) -> None:
     if plan.suite is None:
         return
-    from robustbench_zosam.robustness.suites import generate_suite  # imports torch
+    from robustbench_zosam.robustness.suites import generate_suite, verify_suite  # imports torch
 
-    generate_suite(
-        plan.suite,
-        load_prepared(plan.data.file).test,
-        lambda done, total: on_event(Event("", "suite", done, total)),
-    )
+    def tell(done: int, total: int) -> None:
+        on_event(Event("", "suite", done, total))
+
+    if plan.suite.source == "generated":
+        generate_suite(plan.suite, load_prepared(plan.data.file).test, tell)
+    elif plan.config.suite.verify:
+        verify_suite(plan.suite, plan.out / "cache" / "verified.txt", tell)
 
 
 def _engine(plan: Plan, cells: Sequence[CellSpec]) -> Engine:

@@ -48,10 +48,12 @@ def measure_robustness(
     _save_arrays(
         store.predictions_file,
         conditions=np.array(found.conditions),
-        correct=found.correct.astype(np.uint8),
-        confidence=found.confidence,
+        clean_correct=found.correct[0].astype(np.uint8),
+        clean_confidence=found.confidence[0],
+        correct=np.stack(found.correct[1:]).astype(np.uint8),
+        confidence=np.stack(found.confidence[1:]),
     )
-    return found.summary(spec.suite.facts()["categories"])
+    return found.summary(spec.suite.facts()["categories"], spec.suite.reference)
 
 
 def measure_flatness(

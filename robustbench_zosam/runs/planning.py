@@ -14,7 +14,9 @@ from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json, require_writable, write_json
 from robustbench_zosam.models.registry import MODELS
-from robustbench_zosam.robustness.plan import SuitePlan, plan_suite
+from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
+from robustbench_zosam.robustness.references import find_reference
+from robustbench_zosam.robustness.stored import plan_stored
 from robustbench_zosam.runs.cells import (
     CellSpec,
     CellStore,
@@ -96,11 +98,7 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
     out = Path(config.run.out)
     require_writable(out)
     data = prepare(config.data, out / "cache")
-    suite = None
-    if measure:
-        suite = plan_suite(
-            config.suite, data.facts["name"], out / "cache", data.facts["fingerprint"]
-        )
+    suite = _plan_suite(config, data, out / "cache") if measure else None
     device = choose_device(config.run.device)
     seeds = config.seeds if not config.checkpoints else (0,)
     count = len(methods) * len(seeds)
@@ -111,6 +109,13 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
         for method in methods
     )
     return Plan(config, out, data, suite, methods, cells, workers)
+
+
+def _plan_suite(config: ExperimentConfig, data: Prepared, cache: Path) -> SuitePlan:
+    find_reference("none" if config.suite.reference == "auto" else config.suite.reference)
+    if config.suite.source is None:
+        return plan_generated(config.suite, data.facts, cache)
+    return plan_stored(config.suite, config.data, data.facts, data.test_labels())
 
 
 def choose_device(wanted: str) -> str:

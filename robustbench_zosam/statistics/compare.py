@@ -27,14 +27,15 @@ class CellScores:
     Attributes:
         seed: of the training run.
         conditions: "clean/0", then "<corruption>/<severity>".
-        correct: whether each image was right, 0 or 1, (conditions, n).
+        correct: whether each image was right, 0 or 1, (n,) for each condition; the clean set may
+            have another n than the suite.
         trace_per_image: Hessian trace of each image's loss, (m,); None where not measured.
         adaptive_per_image: the same weighted by squared weights, (m,).
     """
 
     seed: int
     conditions: tuple[str, ...]
-    correct: NDArray[Any]
+    correct: Sequence[NDArray[Any]] | NDArray[Any]
     trace_per_image: Floats | None = None
     adaptive_per_image: Floats | None = None
 
@@ -217,9 +218,14 @@ def _families(conditions: Sequence[str]) -> Iterator[tuple[str, list[int]]]:
 
 
 def _accuracy_difference(pairs: Pairs, chosen: list[int], level: float) -> PairedDifference:
-    first = [a.correct[chosen].mean(axis=0, dtype=np.float64) for a, _ in pairs]
-    second = [b.correct[chosen].mean(axis=0, dtype=np.float64) for _, b in pairs]
+    first = [_image_means(a, chosen) for a, _ in pairs]
+    second = [_image_means(b, chosen) for _, b in pairs]
     return paired_difference(np.stack(first), np.stack(second), level=level)
+
+
+def _image_means(cell: CellScores, chosen: list[int]) -> Floats:
+    means: Floats = np.mean([cell.correct[index] for index in chosen], axis=0, dtype=np.float64)
+    return means
 
 
 def _trace_difference(pairs: Pairs, field: str, level: float) -> PairedDifference | None:

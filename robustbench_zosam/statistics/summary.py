@@ -109,6 +109,16 @@ METRICS: dict[str, MetricFacts] = {
         _at("robustness", "worst_corruption", "accuracy"),
         _SHARE,
     ),
+    "mce": MetricFacts(
+        "mCE relative to the reference",
+        "reference",
+        False,
+        _at("robustness", "relative", "mce"),
+        _POSITIVE,
+    ),
+    "relative_mce": MetricFacts(
+        "relative mCE", "reference", False, _at("robustness", "relative", "relative_mce")
+    ),
     "trace": MetricFacts("Hessian trace", "loss", False, _at("flatness", "trace")),
     "adaptive_trace": MetricFacts(
         "adaptive Hessian trace", "loss", False, _at("flatness", "adaptive_trace")

@@ -1,0 +1,71 @@
+"""Writing the corrupted copy of a data set in the layouts of the published suites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from corruptions.suites import Recipe, write_array_suite, write_folder_suite
+from robustbench_zosam.config import DataConfig
+from robustbench_zosam.data.dataset import Dataset
+from robustbench_zosam.data.registry import DATASETS
+from robustbench_zosam.files import require_writable
+from robustbench_zosam.robustness.plan import choose_preset, expand, input_errors
+
+Layout = Literal["auto", "cifar-c", "imagenet-c"]
+
+
+def write_suite(
+    data: DataConfig,
+    out: Path,
+    *,
+    corruptions: tuple[str, ...] = ("all",),
+    preset: str = "auto",
+    layout: Layout = "auto",
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> str:
+    """Corrupts the test images of a data set at all severities; goes on where it was interrupted.
+
+    Args:
+        data: whose test images.
+        out: folder to write into.
+        corruptions: names, or the groups common, extra and all.
+        preset: whose constants; by image size if "auto".
+        layout: "cifar-c" (arrays) or "imagenet-c" (JPEG files in class folders); arrays for
+            images of less than 48 pixels if "auto".
+        seed: of the random draws.
+        on_progress: called with (images written, images in all).
+
+    Returns:
+        One sentence that says what was written.
+
+    Raises:
+        InputError: an argument is wrong, the data is missing, or the folder holds another suite.
+    """
+    require_writable(out)
+    with input_errors():
+        names = expand(corruptions)
+        choose_preset(preset, 0)  # a misspelt name must not cost the time of reading the data
+    dataset = DATASETS[data.name].load()(data)
+    recipe = Recipe(corruptions=names, preset=choose_preset(preset, dataset.image_size), seed=seed)
+    images = np.ascontiguousarray(np.moveaxis(dataset.test.images, 1, 3))
+    arrays = layout == "cifar-c" or (layout == "auto" and recipe.preset == "cifar")
+    with input_errors():
+        if arrays:
+            write_array_suite(out, images, dataset.test.labels, recipe, on_progress)
+        else:
+            write_folder_suite(out, images, list(_files(dataset)), recipe, on_progress)
+    kind = "CIFAR-10-C" if arrays else "ImageNet-C"
+    return (
+        f"{len(names)} corruptions of the {len(images)} test images of {dataset.title} with preset "
+        f"{recipe.preset} and seed {seed}, in the layout of {kind}"
+    )
+
+
+def _files(dataset: Dataset) -> Iterator[str]:
+    for number, label in enumerate(dataset.test.labels):
+        yield f"{dataset.classes[label].replace('/', '_')}/test_{number:08}.JPEG"
