@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from robustbench_zosam.config import DataConfig, canonical_json
-from robustbench_zosam.data.dataset import Dataset, Split
+from robustbench_zosam.data.dataset import Dataset, Labels, Split
 from robustbench_zosam.data.folder import listing_key
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
@@ -30,6 +30,12 @@ class Prepared:
 
     file: Path
     facts: dict[str, Any]
+
+    def test_labels(self) -> Labels:
+        """Returns the labels of the test images, without reading an image."""
+        with np.load(self.file) as arrays:
+            labels: Labels = arrays["test_labels"]
+        return labels
 
 
 def prepare(config: DataConfig, cache: Path) -> Prepared:
