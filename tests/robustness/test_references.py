@@ -57,7 +57,8 @@ def test_what_a_reference_lacks_is_left_out_and_named():
     reference = Reference("r", {"fog": {1: 0.2}, "snow": {1: 0.5}})
     found = relative_errors(rows({"fog": {1: 0.1}, "snow": {1: 0.1, 2: 0.1}}, 0.0), reference)
     assert found is not None
-    assert (found.ce, found.without) == ({"fog": 0.5}, ("snow",))
+    assert found.ce == pytest.approx({"fog": 0.5})
+    assert found.without == ("snow",)
     assert found.relative_mce is None
     assert relative_errors(rows({"frost": {1: 0.1}}, 0.0), reference) is None
 
