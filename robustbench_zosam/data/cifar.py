@@ -1,9 +1,10 @@
-"""CIFAR-10 in the format torchvision keeps on disk."""
+"""CIFAR-10 and CIFAR-100 in the format torchvision keeps on disk."""
 
 from __future__ import annotations
 
 import io
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,44 @@ from robustbench_zosam.data.dataset import (
     limit_classwise,
     split_classwise,
 )
+from robustbench_zosam.data.source import locate
 from robustbench_zosam.errors import InputError
 
-_FOLDER = "cifar-10-batches-py"
-_TRAIN_FILES = tuple(f"data_batch_{number}" for number in range(1, 6))
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where one of the two published sets keeps what."""
+
+    name: str
+    title: str
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    meta: str
+    class_names: str
+    labels: str
+
+
+_CIFAR10 = _Layout(
+    name="cifar10",
+    title="CIFAR-10",
+    folder="cifar-10-batches-py",
+    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+    test="test_batch",
+    meta="batches.meta",
+    class_names="label_names",
+    labels="labels",
+)
+_CIFAR100 = _Layout(
+    name="cifar100",
+    title="CIFAR-100",
+    folder="cifar-100-python",
+    train=("train",),
+    test="test",
+    meta="meta",
+    class_names="fine_label_names",
+    labels="fine_labels",
+)
 _ALLOWED = {  # all that the published files need; a pickle that names anything else is refused
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
@@ -37,38 +72,50 @@ class _ArraysOnly(pickle.Unpickler):
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
-def load(config: DataConfig) -> Dataset:
+def load_cifar10(config: DataConfig) -> Dataset:
     """Loads CIFAR-10 from `root/cifar-10-batches-py`.
 
     Args:
-        config: `root` is required; `limit`, `validation_fraction` and `split_seed` are used.
+        config: `root` (`data` if None), `limit`, `validation_fraction` and `split_seed` are used.
 
     Returns:
         The 10 classes with a validation split taken from the training images.
-
-    Raises:
-        InputError: the folder or a file is missing, damaged, or of another format.
     """
-    root = Path(config.root or ".")
-    folder = root if root.name == _FOLDER else root / _FOLDER
-    if not folder.is_dir():
+    return _load(_CIFAR10, config)
+
+
+def load_cifar100(config: DataConfig) -> Dataset:
+    """Loads CIFAR-100 from `root/cifar-100-python`.
+
+    Args:
+        config: `root` (`data` if None), `limit`, `validation_fraction` and `split_seed` are used.
+
+    Returns:
+        The 100 fine classes with a validation split taken from the training images.
+    """
+    return _load(_CIFAR100, config)
+
+
+def _load(layout: _Layout, config: DataConfig) -> Dataset:
+    folder = locate(config.root, layout.folder)
+    if folder.name != layout.folder and not (folder / layout.meta).is_file():
         raise InputError(
-            f"{folder} does not exist: --data-root must name the folder that holds {_FOLDER} "
-            "(unpack cifar-10-python.tar.gz there)"
+            f"{folder / layout.folder} does not exist: --data-root must name the folder that holds "
+            f"{layout.folder} (`zosam-robust fetch {layout.name}` downloads it)"
         )
-    classes = tuple(map(_text, _read(folder / "batches.meta").get("label_names", ())))
+    classes = tuple(map(_text, _read(folder / layout.meta).get(layout.class_names, ())))
     if not classes:
-        raise InputError(f"{folder / 'batches.meta'} names no classes: restore the original file")
-    whole = _join([_batch(folder / name, len(classes)) for name in _TRAIN_FILES])
-    test = _batch(folder / "test_batch", len(classes))
+        raise InputError(f"{folder / layout.meta} names no classes: restore the original file")
+    whole = _join([_batch(folder / name, layout, len(classes)) for name in layout.train])
+    test = _batch(folder / layout.test, layout, len(classes))
     validation, train = split_classwise(
         whole.labels, config.validation_fraction, config.split_seed, classes
     )
     parts = [whole.take(train), whole.take(validation), test]
     limited = [p.take(limit_classwise(p.labels, config.limit, config.split_seed)) for p in parts]
     return Dataset(
-        name="cifar10",
-        title="CIFAR-10",
+        name=layout.name,
+        title=layout.title,
         classes=classes,
         train=limited[0],
         validation=limited[1],
@@ -94,9 +141,10 @@ def _read(file: Path) -> dict[str, Any]:
     return {_text(key): value for key, value in content.items()}
 
 
-def _batch(file: Path, classes: int) -> Split:
+def _batch(file: Path, layout: _Layout, classes: int) -> Split:
     content = _read(file)
-    pixels, labels = content.get("data"), np.asarray(content.get("labels", ()), dtype=np.int64)
+    pixels = content.get("data")
+    labels = np.asarray(content.get(layout.labels, ()), dtype=np.int64)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2:
         raise InputError(f"{file} holds no uint8 array `data` of rows: restore the original file")
     if pixels.shape != (len(labels), 3072):

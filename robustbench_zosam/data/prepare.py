@@ -13,8 +13,8 @@ import numpy as np
 
 from robustbench_zosam.config import DataConfig, canonical_json
 from robustbench_zosam.data.dataset import Dataset, Labels, Split
-from robustbench_zosam.data.folder import listing_key
 from robustbench_zosam.data.registry import DATASETS
+from robustbench_zosam.data.source import listing_key, locate
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path
 
@@ -49,8 +49,10 @@ def prepare(config: DataConfig, cache: Path) -> Prepared:
         The prepared file with the facts of the data in it.
     """
     entry = DATASETS[config.name]
-    root = Path(config.root) if config.root else None
-    source = listing_key(root) if root and root.exists() else []
+    place = Path(config.root) if config.root else None
+    if "folder" in entry.facts:  # published data: what else lies in the root is not read
+        place = locate(config.root, entry.facts["folder"])
+    source = listing_key(place) if place and place.exists() else []
     key = hashlib.sha256(canonical_json([config.model_dump(mode="json"), source]).encode())
     file = cache / f"data-{config.name}-{key.hexdigest()[:16]}.npz"
     facts = _facts(file) if file.exists() else None

@@ -19,9 +19,26 @@ DATASETS.add(
 DATASETS.add(
     "cifar10",
     "CIFAR-10 as torchvision stores it: ROOT/cifar-10-batches-py",
-    "robustbench_zosam.data.cifar:load",
+    "robustbench_zosam.data.cifar:load_cifar10",
     source="Krizhevsky 2009",
     root="the folder that holds cifar-10-batches-py",
+    folder="cifar-10-batches-py",
+)
+DATASETS.add(
+    "cifar100",
+    "CIFAR-100, fine labels, as torchvision stores it: ROOT/cifar-100-python",
+    "robustbench_zosam.data.cifar:load_cifar100",
+    source="Krizhevsky 2009",
+    root="the folder that holds cifar-100-python",
+    folder="cifar-100-python",
+)
+DATASETS.add(
+    "tiny-imagenet",
+    "Tiny-ImageNet, 64x64, tested on its validation images: ROOT/tiny-imagenet-200 or its zip",
+    "robustbench_zosam.data.tiny_imagenet:load",
+    source="Le and Yang 2015, Stanford CS231N",
+    root="the zip, or the folder that holds tiny-imagenet-200 or its zip",
+    folder="tiny-imagenet-200",
 )
 DATASETS.add(
     "folder",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from robustbench_zosam.config import DataConfig
 from robustbench_zosam.data import DATASETS, load_prepared, prepare
 from robustbench_zosam.data.dataset import Dataset
 from robustbench_zosam.errors import InputError
+
+Dumps = Callable[[object], bytes]
 
 
 def load(name: str, root: Path | None = None, **options: object) -> Dataset:
@@ -42,7 +45,7 @@ def test_a_limit_is_said():
     assert data.partial == "at most 50 images per split"
 
 
-def write_cifar(root: Path, rows: int = 40) -> Path:
+def write_cifar(root: Path, dumps: Dumps, rows: int = 40) -> Path:
     """Writes small files in the format of the published cifar-10-python.tar.gz."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir()
@@ -54,29 +57,29 @@ def write_cifar(root: Path, rows: int = 40) -> Path:
             b"data": rng.integers(0, 256, (rows, 3072), dtype=np.uint8),
             b"filenames": [b"x.png"] * rows,
         }
-        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+        (folder / name).write_bytes(dumps(content))
     names = [b"airplane", b"automobile", b"bird", b"cat", b"deer"]
     names += [b"dog", b"frog", b"horse", b"ship", b"truck"]
     meta = {b"num_cases_per_batch": rows, b"label_names": names, b"num_vis": 3072}
-    (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
+    (folder / "batches.meta").write_bytes(dumps(meta))
     return folder
 
 
-def test_cifar_batches_are_read_in_their_published_format(tmp_path: Path):
-    folder = write_cifar(tmp_path)
+def test_cifar_batches_are_read_in_their_published_format(tmp_path: Path, python2_pickle: Dumps):
+    folder = write_cifar(tmp_path, python2_pickle)
     data = load("cifar10", tmp_path)
     assert data.classes[3] == "cat"
     assert (len(data.train), len(data.validation), len(data.test)) == (180, 20, 40)
-    stored = pickle.loads((folder / "test_batch").read_bytes())
+    stored = pickle.loads((folder / "test_batch").read_bytes(), encoding="bytes")
     row = stored[b"data"][7]
     np.testing.assert_array_equal(data.test.images[7], row.reshape(3, 32, 32))
     assert load("cifar10", folder).fingerprint() == data.fingerprint()
 
 
-def test_damaged_cifar_files_are_named(tmp_path: Path):
+def test_damaged_cifar_files_are_named(tmp_path: Path, python2_pickle: Dumps):
     with pytest.raises(InputError, match="cifar-10-batches-py does not exist"):
         load("cifar10", tmp_path)
-    folder = write_cifar(tmp_path)
+    folder = write_cifar(tmp_path, python2_pickle)
     whole = (folder / "data_batch_2").read_bytes()
     (folder / "data_batch_2").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="data_batch_2 is not a CIFAR batch file"):
@@ -86,8 +89,8 @@ def test_damaged_cifar_files_are_named(tmp_path: Path):
         load("cifar10", tmp_path)
 
 
-def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path):
-    folder = write_cifar(tmp_path)
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, python2_pickle: Dumps):
+    folder = write_cifar(tmp_path, python2_pickle)
 
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -99,9 +102,9 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path):
     assert not (tmp_path / "pwned").exists()
 
 
-def test_labels_outside_the_classes_are_refused(tmp_path: Path):
-    folder = write_cifar(tmp_path)
-    content = pickle.loads((folder / "test_batch").read_bytes())
+def test_labels_outside_the_classes_are_refused(tmp_path: Path, python2_pickle: Dumps):
+    folder = write_cifar(tmp_path, python2_pickle)
+    content = pickle.loads((folder / "test_batch").read_bytes(), encoding="bytes")
     content[b"labels"][0] = 10
     (folder / "test_batch").write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(InputError, match=r"labels outside 0\.\.9"):
