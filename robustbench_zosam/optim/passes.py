@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ Closure = Callable[..., Tensor]
 
 Methods that look at single examples call `closure(backward, examples=None, reduction="mean")`:
 `examples` are positions in the mini-batch, shape (k,), None for all; with `reduction="none"` the
-result is the loss of each example, while the backward pass is still that of their mean.
+result is the loss of each example, while the backward pass is still that of their mean. Methods
+with `probe_fraction` < 1 call `closure(backward=False, fraction=1.0)`: the mean loss of the first
+`ceil(fraction * n)` examples. `make_closure` builds a closure that understands all of it.
 """
 
 
@@ -74,39 +77,55 @@ class Passes:
         self._cost.backwards += self._share(examples)
         return loss
 
-    def loss(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
+    def loss(
+        self,
+        examples: Tensor | None = None,
+        *,
+        each: bool = False,
+        fraction: float = 1.0,
+        buffers: bool = False,
+    ) -> Tensor:
         """Runs a forward pass alone, in full precision, leaving the buffers as they were.
 
-        An autocast region the closure opens itself is out of reach from here.
+        Autocast and TF32 are off; an autocast region the closure opens itself is out of reach.
 
         Args:
             examples: positions in the mini-batch, (k,); None is all of it.
             each: whether to return the loss of each example, shape (b,) or (k,).
+            fraction: share of the mini-batch to look at, its first examples.
+            buffers: let this pass update the buffers if none of this step has, for methods
+                without a gradient pass.
 
         Returns:
             The loss, detached, at least in float32; the mean unless `each`.
         """
+        updates = buffers and not self._updated_buffers
         with (
-            self._buffers.frozen(),
+            nullcontext() if updates else self._buffers.frozen(),
             torch.no_grad(),
-            torch.autocast(self._device.type, enabled=False),
+            _full_precision(self._device),
         ):
-            value = self._run(False, examples, each)
+            value = self._run(False, examples, each, fraction)
+        self._updated_buffers |= updates
         return value.to(torch.promote_types(value.dtype, torch.float32))
 
-    def _run(self, backward: bool, examples: Tensor | None, each: bool) -> Tensor:
+    def _run(
+        self, backward: bool, examples: Tensor | None, each: bool, fraction: float = 1.0
+    ) -> Tensor:
         arguments: dict[str, Any] = {} if backward else {"backward": False}
         if examples is not None:
             arguments["examples"] = examples
         if each:
             arguments["reduction"] = "none"
+        if fraction < 1:
+            arguments["fraction"] = fraction
         for name in arguments:
             _require_argument(self._closure, name)
-        with self._rng.replay(whole=examples is None):
+        with self._rng.replay(whole=examples is None and fraction == 1):
             loss = self._closure(**arguments)
         if each and examples is None and isinstance(loss, Tensor):
             self._batch_size = loss.numel()
-        self._cost.forwards += self._share(examples)
+        self._cost.forwards += fraction if fraction < 1 else self._share(examples)
         return _losses(loss) if each else _scalar(loss)
 
     def _share(self, examples: Tensor | None) -> float:
@@ -124,7 +143,27 @@ _WHY = {
     "reduction": "the loss of each example: let the closure take an argument, closure("
     "backward=True, examples=None, reduction='mean'), hand it to the loss function, and call "
     "loss.mean().backward()",
+    "fraction": "losses of a part of the mini-batch (probe_fraction < 1): let the closure take an "
+    "argument, closure(backward=True, fraction=1.0), and use the first ceil(fraction * n) examples",
 }
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Turns autocast off, and TF32 on the devices that have it."""
+    with torch.autocast(device.type, enabled=False):
+        if device.type != "cuda":
+            yield
+            return
+        switches = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+        before = [switch.fp32_precision for switch in switches]
+        try:
+            for switch in switches:
+                switch.fp32_precision = "ieee"
+            yield
+        finally:
+            for switch, precision in zip(switches, before, strict=True):
+                switch.fp32_precision = precision
 
 
 def _require_argument(closure: Closure, name: str) -> None:
@@ -137,7 +176,7 @@ def accepts(closure: Closure, name: str) -> bool:
 
     Args:
         closure: what a user gave to `step`.
-        name: `"backward"`, `"examples"` or `"reduction"`.
+        name: `"backward"`, `"examples"`, `"reduction"` or `"fraction"`.
 
     Returns:
         True if it can be given by name.

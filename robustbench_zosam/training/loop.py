@@ -19,6 +19,7 @@ from robustbench_zosam.data.dataset import Split
 from robustbench_zosam.models.classifier import Classifier
 from robustbench_zosam.models.predict import predict_logits
 from robustbench_zosam.optim.base import WrappedOptimizer
+from robustbench_zosam.optim.closures import make_closure
 from robustbench_zosam.sparsity import Masker
 from robustbench_zosam.training.batches import Batches
 from robustbench_zosam.training.schedule import learning_rate
@@ -136,21 +137,12 @@ def train_step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
     for group in trainee.optimizer.param_groups:
         group["lr"] = rate
 
-    def closure(
-        backward: bool = True, examples: Tensor | None = None, reduction: str = "mean"
-    ) -> Tensor:
-        inputs, targets = (
-            (images, labels) if examples is None else (images[examples], labels[examples])
-        )
+    def losses(inputs: Tensor, targets: Tensor) -> Tensor:
         logits = trainee.model(inputs)
-        loss = F.cross_entropy(
-            logits, targets, label_smoothing=config.label_smoothing, reduction=reduction
-        )
-        if backward:
-            loss.mean().backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-        return loss
+        smoothing = config.label_smoothing
+        return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
 
-    return trainee.optimizer.step(closure)
+    return trainee.optimizer.step(make_closure(losses, images, labels))
 
 
 def _record_epoch(
