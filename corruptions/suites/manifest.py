@@ -7,44 +7,25 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import filelock
 import numpy as np
+import PIL
 import torch
 from numpy.typing import NDArray
 
-from corruptions.api import frost_source
 from corruptions.errors import CorruptionError
-from corruptions.facts import RESULTS_VERSION, check_preset
-from corruptions.registry import get, names
+from corruptions.facts import RESULTS_VERSION
+from corruptions.registry import names
+from corruptions.suites.recipe import Recipe
 
 FILE: Final = "manifest.json"
+_LOCK: Final = ".writing.lock"
 _CHUNK = 1 << 24
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to corrupt a test set.
-
-    Attributes:
-        corruptions: names, each made at all five severities.
-        preset: whose constants.
-        seed: of the random draws.
-        textures: folder of the published frost textures, or None as for `corrupt`.
-    """
-
-    corruptions: tuple[str, ...] = names("all")
-    preset: str = "cifar"
-    seed: int = 0
-    textures: str | Path | None = None
-
-    def __post_init__(self) -> None:
-        check_preset(self.preset)
-        for name in self.corruptions:
-            get(name)
 
 
 class Manifest:
@@ -56,15 +37,14 @@ class Manifest:
             another identity is refused.
 
     Raises:
-        CorruptionError: if the folder holds another suite.
+        CorruptionError: if the folder holds another suite, or one that came from elsewhere.
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
-        self._path = folder / FILE
-        folder.mkdir(parents=True, exist_ok=True)
-        if not self._path.exists():
+        self._folder = folder
+        stored = read_manifest(folder)
+        if not stored:
             _refuse_foreign(folder)
-        stored = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
         _refuse_other(folder, stored.get("identity", identity), identity)
         self._content = {
             "identity": identity,
@@ -75,7 +55,7 @@ class Manifest:
 
     def is_finished(self, part: str) -> bool:
         """Says whether a part, a file or folder of the suite, is complete."""
-        return part in self._content["finished"]
+        return part in self._content["finished"] and (self._folder / part).exists()
 
     def partial(self, part: str) -> list[int]:
         """Returns which severities of an unfinished part are on disk."""
@@ -98,7 +78,64 @@ class Manifest:
         self._save()
 
     def _save(self) -> None:
-        write_atomically(self._path, json.dumps(self._content, indent=1).encode())
+        content = json.dumps(self._content, indent=1) + "\n"
+        write_atomically(self._folder / FILE, content.encode())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Reads what a folder says of the suite in it.
+
+    Args:
+        folder: of the suite.
+
+    Returns:
+        The manifest, empty if there is none.
+
+    Raises:
+        CorruptionError: if it cannot be understood.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content["identity"]["preset"], content["identity"]["seed"], content["identity"]["frost"]
+    except (ValueError, TypeError, KeyError):
+        raise CorruptionError(
+            f"{path} is not the manifest of a suite; write the suite again into an empty folder."
+        ) from None
+    return content
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Makes the folder and keeps other processes from writing into it meanwhile.
+
+    Args:
+        folder: of the suite.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        CorruptionError: if another process is writing, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / _LOCK)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise CorruptionError(
+            f"another process is writing {folder}; wait for it, or choose another folder."
+        ) from None
+    except OSError as error:
+        raise CorruptionError(
+            f"{folder} cannot be written ({error.strerror}); choose another folder."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def identity(
@@ -118,13 +155,10 @@ def identity(
     clean = hashlib.sha256(repr(list(labels)).encode())
     for image in images:
         clean.update(image.tobytes())
-    described = asdict(recipe)
-    del described["corruptions"], described["textures"]
     return {
         "layout": layout,
         "results_version": RESULTS_VERSION,
-        **described,
-        "frost": frost_source(recipe.textures),
+        **recipe.facts(),
         "images": len(images),
         "shape": list(images.shape[1:]),
         "clean_sha256": clean.hexdigest(),
@@ -155,6 +189,7 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": torch.__version__,
+        "pillow": PIL.__version__,
         "machine": platform.machine(),
     }
 

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from corruptions.suites.manifest import FILE
+from corruptions.suites.manifest import read_manifest
 
 
-def provenance_notes(folder: Path, missing: tuple[str, ...]) -> tuple[str, ...]:
+def provenance_notes(folders: Iterable[Path], missing: tuple[str, ...]) -> tuple[str, ...]:
     """Says where a suite comes from, and what it lacks.
 
     Args:
-        folder: of the suite.
+        folders: of the suite.
         missing: corruptions that are absent.
 
     Returns:
         Sentences.
     """
-    notes = []
-    path = folder / FILE
-    if path.is_file():
-        identity: dict[str, Any] = json.loads(path.read_text("utf-8"))["identity"]
-        notes.append(
+    notes: dict[str, None] = {}  # in order, each once
+    for folder in folders:
+        identity = read_manifest(folder).get("identity")
+        if identity is None:
+            continue
+        notes[
             f"rebuilt with preset {identity['preset']} and seed {identity['seed']}: "
             "not comparable number by number with results on the published files"
-        )
+        ] = None
         if identity["frost"] == "synthetic" and "frost" not in missing:
-            notes.append("frost uses drawn textures instead of the published ones")
+            notes["frost uses drawn textures instead of the published ones"] = None
     if missing:
-        notes.append(f"absent: {', '.join(missing)}")
+        notes[f"absent: {', '.join(missing)}"] = None
     return tuple(notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,18 +39,16 @@ def open_array_suite(
         CorruptionError: if nothing is there, or something is not as the layout says.
     """
     folder = Path(folder)
-    labels = _labels(folder / "labels.npy", classes)
     present = tuple(c for c in names("all") if (folder / f"{c}.npy").is_file())
     if not present:
-        raise CorruptionError(f"{folder} holds no <corruption>.npy; give the folder of a suite.")
-    arrays = {corruption: _open(folder / f"{corruption}.npy") for corruption in present}
-    count = _count(arrays, len(labels), folder)
-    _check_repeats(labels, count, folder)
-    if clean_labels is not None and not np.array_equal(labels[:count], clean_labels):
         raise CorruptionError(
-            f"{folder / 'labels.npy'} does not begin with the {len(clean_labels)} labels of the "
-            "clean test set; check that the suite belongs to this data set."
+            f"{folder} holds no <corruption>.npy, such as fog.npy; give the folder of a suite."
         )
+    labels = _labels(folder / "labels.npy", classes)
+    if clean_labels is not None:
+        _check_agreement(folder / "labels.npy", labels, clean_labels)
+    arrays = {corruption: _open(folder / f"{corruption}.npy") for corruption in present}
+    count = _count(arrays, labels, folder)
 
     def read(corruption: str, severity: int, first: int, last: int) -> NDArray[np.uint8]:
         start = (severity - 1) * count
@@ -64,7 +62,7 @@ def open_array_suite(
         SEVERITIES,
         labels[:count],
         (),
-        provenance_notes(folder, missing),
+        provenance_notes([folder], missing),
         read,
     )
 
@@ -89,13 +87,16 @@ def open_cifar10_1(
     folder = Path(folder)
     if version not in _CIFAR10_1_COUNTS:
         raise CorruptionError(f"version is {version!r}; choose 'v6' or 'v4'.")
-    images = _open(folder / f"cifar10.1_{version}_data.npy")
-    labels = _labels(folder / f"cifar10.1_{version}_labels.npy", 10)
+    path = folder / f"cifar10.1_{version}_data.npy"
+    images = _open(path)
     expected = (_CIFAR10_1_COUNTS[version], 32, 32, 3)
-    if images.shape != expected or len(labels) != len(images):
+    if images.shape != expected:
+        raise CorruptionError(f"{path} has shape {images.shape}, not {expected}; get it again.")
+    path = folder / f"cifar10.1_{version}_labels.npy"
+    labels = _labels(path, 10)
+    if len(labels) != len(images):
         raise CorruptionError(
-            f"CIFAR-10.1 {version} in {folder} has images of shape {images.shape} and "
-            f"{len(labels)} labels, not {expected}; download it again."
+            f"{path} has {len(labels)} labels for {len(images)} images; get it again."
         )
     return images, labels
 
@@ -110,46 +111,62 @@ def _open(path: Path) -> NDArray[np.uint8]:
     return array
 
 
-def _load(path: Path) -> NDArray[np.uint8]:
+def _load(path: Path) -> NDArray[Any]:
     try:
-        array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise CorruptionError(f"{path} is missing; download or write the suite again.") from None
-    except (ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise CorruptionError(f"{path} is damaged ({error}); download or write it again.") from None
     return array
 
 
 def _labels(path: Path, classes: int) -> NDArray[np.int64]:
     array = _load(path)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+    if array.ndim != 1 or len(array) == 0 or not np.issubdtype(array.dtype, np.integer):
         raise CorruptionError(
             f"{path} is {array.dtype} of shape {array.shape}, not integers (n,); get it again."
         )
-    if len(array) == 0 or array.min() < 0 or array.max() >= classes:
+    if array.min() < 0 or array.max() >= classes:
         raise CorruptionError(
-            f"{path} has labels outside 0 to {classes - 1}; check the number of classes."
+            f"{path} has labels from {array.min()} to {array.max()}, not 0 to {classes - 1}; "
+            "check the number of classes."
         )
     return array.astype(np.int64)
 
 
-def _count(arrays: dict[str, NDArray[np.uint8]], labels: int, folder: Path) -> int:
-    """Number of clean images, from arrays that must all have the same shape."""
-    shapes = {array.shape for array in arrays.values()}
-    if len(shapes) > 1:
-        listed = "; ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise CorruptionError(f"the files in {folder} differ in shape ({listed}); get them again.")
-    (rows, *_), blocks = shapes.pop(), len(SEVERITIES)
-    if rows % blocks or labels not in {rows, rows // blocks}:
+def _check_agreement(path: Path, labels: NDArray[np.int64], clean: NDArray[np.integer]) -> None:
+    if len(labels) not in {len(clean), len(SEVERITIES) * len(clean)}:
         raise CorruptionError(
-            f"the files in {folder} have {rows} images and {labels} labels; a suite has five "
-            "blocks of images and as many labels, or the labels of one block."
+            f"{path} has {len(labels)} labels where the clean test set has {len(clean)}; "
+            "check that the suite belongs to this data set."
         )
-    return int(rows // blocks)
+    if not np.array_equal(labels[: len(clean)], clean):
+        raise CorruptionError(
+            f"{path} does not begin with the labels of the clean test set; "
+            "check that the suite belongs to this data set, in its order."
+        )
 
 
-def _check_repeats(labels: NDArray[np.int64], count: int, folder: Path) -> None:
+def _count(arrays: dict[str, NDArray[np.uint8]], labels: NDArray[np.int64], folder: Path) -> int:
+    """Number of clean images, on which the labels and all files must agree."""
+    first, expected = next((name, array.shape) for name, array in arrays.items())
+    for name, array in arrays.items():
+        count, rest = divmod(len(array), len(SEVERITIES))
+        if rest or len(labels) not in {len(array), count}:
+            raise CorruptionError(
+                f"{folder / f'{name}.npy'} has {len(array)} images beside {len(labels)} labels; "
+                "five severities have as many labels as images, or a fifth: get both again."
+            )
+        if array.shape != expected:
+            raise CorruptionError(
+                f"{folder / f'{name}.npy'} has shape {array.shape} where {first}.npy has "
+                f"{expected}; download or write it again."
+            )
+    count = len(arrays[first]) // len(SEVERITIES)
+    # The published files repeat the labels for each severity; those of one would do.
     if (labels.reshape(-1, count) != labels[:count]).any():
         raise CorruptionError(
             f"{folder / 'labels.npy'} differs between severities; download or write it again."
         )
+    return count

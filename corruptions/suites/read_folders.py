@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from corruptions.facts import SEVERITIES
 from corruptions.registry import names
 from corruptions.suites.notes import provenance_notes
 from corruptions.suites.suite import Suite
+from corruptions.suites.write_folders import SUFFIXES
 
-_SUFFIXES = {".jpeg", ".jpg"}
 _Cells = dict[tuple[str, int], Path]
 
 
@@ -30,9 +31,9 @@ def open_folder_suite(
     Args:
         folders: the tree, or several of which each holds some corruptions (the published sets come
             in parts).
-        classes: the class folders in the order of the labels. If None, those of the first cell,
-            sorted. Other folders, such as the 800 superfluous ones in the first published frost
-            of Tiny-ImageNet-C, are ignored and counted in the notes.
+        classes: the class folders in the order of the labels. If None, those of brightness, or
+            of the first corruption, sorted. Other folders, such as the 800 superfluous ones in the
+            first published frost of Tiny-ImageNet-C, are ignored and counted in the notes.
         name: for reports; the first folder's name if None.
 
     Returns:
@@ -44,21 +45,35 @@ def open_folder_suite(
     listed = [folders] if isinstance(folders, (str, Path)) else folders
     roots = [Path(folder) for folder in listed]
     cells = _find(roots)
-    corruptions = tuple(dict.fromkeys(corruption for corruption, _ in cells))
-    first = cells[corruptions[0], SEVERITIES[0]]
-    chosen = tuple(classes) if classes is not None else _reference_classes(cells)
-    files = _files(first, chosen)
-    ignored = sum(_compare(cell, chosen, files) for cell in cells.values())
-    size = _size(first / files[0])
+    # Brightness is known to be sound where frost has too many classes.
+    reference = cells.get(("brightness", 1)) or next(iter(cells.values()))
+    chosen = tuple(sorted(_folders(reference))) if classes is None else tuple(classes)
+    files = _files(reference, chosen)
+    ignored = {cell: _compare(cell, chosen, files) for cell in cells.values()}
+    height, width = _decode(reference / files[0]).shape[:2]
 
     def read(corruption: str, severity: int, low: int, high: int) -> NDArray[np.uint8]:
         cell = cells[corruption, severity]
-        return np.stack([_decode(cell / file, size) for file in files[low:high]])
+        out = np.empty((len(files[low:high]), height, width, 3), np.uint8)
+        for slot, file in zip(out, files[low:high], strict=True):
+            image = _decode(cell / file)
+            if image.shape != slot.shape:
+                raise CorruptionError(
+                    f"{cell / file} is {image.shape[1]} x {image.shape[0]} pixels where others are "
+                    f"{width} x {height}; unpack or write it again."
+                )
+            slot[...] = image
+        return out
 
+    corruptions = tuple(dict.fromkeys(corruption for corruption, _ in cells))
     missing = tuple(c for c in names("all") if c not in corruptions)
-    notes = provenance_notes(roots[0], missing)
-    if ignored:
-        notes += (f"ignored {ignored} class folders that the test set does not have",)
+    notes = provenance_notes(roots, missing)
+    if any(ignored.values()):
+        places = dict.fromkeys(cell.parent.name for cell, count in ignored.items() if count)
+        notes += (
+            f"ignored {max(ignored.values())} class folders that the test set does not have, in "
+            f"{', '.join(places)}",
+        )
     position = {label: number for number, label in enumerate(chosen)}
     labels = np.array([position[file.split("/")[0]] for file in files], np.int64)
     return Suite(
@@ -79,30 +94,33 @@ def _find(roots: list[Path]) -> _Cells:
                 raise CorruptionError(f"{cell} is missing; unpack or write {corruption} again.")
             cells[corruption, severity] = cell
     if not cells:
-        tried = ", ".join(map(str, roots))
-        raise CorruptionError(f"{tried} holds no <corruption>/<severity> folders; give a suite's.")
+        tried = " and ".join(map(str, roots))
+        raise CorruptionError(
+            f"{tried} holds no <corruption>/<severity> folders, such as fog/1; "
+            "give the folder of a suite."
+        )
     return cells
 
 
-def _reference_classes(cells: _Cells) -> tuple[str, ...]:
-    """Class folders of a cell known to be sound, brightness if it is there."""
-    cell = cells.get(("brightness", 1)) or next(iter(cells.values()))
-    return tuple(sorted(folder.name for folder in cell.iterdir() if folder.is_dir()))
+def _folders(cell: Path) -> set[str]:
+    with os.scandir(cell) as entries:
+        return {entry.name for entry in entries if entry.is_dir()}
 
 
 def _files(cell: Path, classes: tuple[str, ...]) -> list[str]:
     """Paths of a cell's images below it, by class and then by name."""
-    missing = [label for label in classes if not (cell / label).is_dir()]
+    present = _folders(cell)
+    missing = [label for label in classes if label not in present]
     if missing or not classes:
         raise CorruptionError(
             f"{cell} lacks {len(missing)} of {len(classes)} class folders, among them "
             f"{', '.join(missing[:3]) or 'all'}; unpack or write it again."
         )
     return [
-        f"{label}/{file.name}"
+        f"{label}/{file}"
         for label in classes
-        for file in sorted((cell / label).iterdir())
-        if file.suffix.lower() in _SUFFIXES
+        for file in sorted(os.listdir(cell / label))
+        if os.path.splitext(file)[1].lower() in SUFFIXES
     ]
 
 
@@ -115,19 +133,16 @@ def _compare(cell: Path, classes: tuple[str, ...], files: list[str]) -> int:
             f"{cell} has {len(own)} images where {len(files)} are expected "
             f"(for example {', '.join(odd[:2]) or 'none at all'}); unpack or write it again."
         )
-    return sum(folder.is_dir() for folder in cell.iterdir()) - len(classes)
+    return len(_folders(cell)) - len(classes)
 
 
-def _size(path: Path) -> tuple[int, int]:
-    with Image.open(path) as image:
-        return image.size
-
-
-def _decode(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        if image.size != size:
-            raise CorruptionError(
-                f"{path} is {image.size[0]} x {image.size[1]} pixels where the others are "
-                f"{size[0]} x {size[1]}; unpack or write it again."
-            )
-        return np.array(image.convert("RGB"))
+def _decode(path: Path) -> NDArray[np.uint8]:
+    """Decodes an image; grey-scale ones, which the published sets hold too, become colour."""
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except FileNotFoundError:
+        raise CorruptionError(f"{path} has gone; unpack or write the suite again.") from None
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
+        reason = str(error).partition(str(path))[0].rstrip(" '") or "no JPEG data"
+        raise CorruptionError(f"{path} is damaged ({reason}); unpack or write it again.") from None

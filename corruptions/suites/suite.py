@@ -52,8 +52,10 @@ class Suite:
             Images, uint8 `(b, h, w, 3)`, and labels, int64 `(b,)`.
 
         Raises:
-            CorruptionError: if the cell is not present.
+            CorruptionError: if the cell is not present, or the size is none.
         """
+        if size < 1:
+            raise CorruptionError(f"size is {size!r}; give the number of images in a batch.")
         if corruption not in self.corruptions or severity not in self.severities:
             raise CorruptionError(
                 f"{self.name} has no {corruption} at severity {severity}; present are "

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions.api import corrupt
 from corruptions.errors import CorruptionError
 from corruptions.facts import SEVERITIES
 from corruptions.suites.manifest import (
     Manifest,
-    Recipe,
     check_disk,
     hash_file,
     identity,
+    sole_writer,
     write_atomically,
 )
+from corruptions.suites.recipe import Recipe
 
 _BLOCK = 1000  # images corrupted between two writes
+Progress = Callable[[int, int], None]
 
 
 def write_array_suite(
@@ -29,7 +30,7 @@ def write_array_suite(
     images: NDArray[np.uint8],
     labels: NDArray[np.integer],
     recipe: Recipe | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Progress = lambda done, total: None,
 ) -> Path:
     """Writes `<corruption>.npy`, `(5 n, h, w, 3)` uint8 with severity 1 first, and `labels.npy`.
 
@@ -37,7 +38,7 @@ def write_array_suite(
     can be added later. A file has its final name only when it is complete.
 
     Args:
-        folder: to write into.
+        folder: to write into; only one process at a time may.
         images: clean test images, uint8 `(n, h, w, 3)`; may be a memory map.
         labels: of the images, `(n,)`.
         recipe: how to corrupt; the default recipe if None.
@@ -47,77 +48,56 @@ def write_array_suite(
         The folder.
 
     Raises:
-        CorruptionError: for images or labels of another form, a folder that holds another suite,
-            or too small a disk.
+        CorruptionError: for images or labels of another form, a folder that holds another suite or
+            is being written, or too small a disk.
     """
     recipe, folder = recipe or Recipe(), Path(folder)
-    _check(images, labels)
-    manifest = Manifest(folder, identity("cifar-c", recipe, images, labels.tolist()))
-    wanted = [name for name in recipe.corruptions if not manifest.is_finished(f"{name}.npy")]
-    check_disk(folder, len(wanted) * len(SEVERITIES) * images.nbytes)
-    _write_labels(folder / "labels.npy", labels)
-    each = len(SEVERITIES) * len(images)
-    for number, name in enumerate(wanted):
-        before = number * each
-
-        def report(done: int, before: int = before) -> None:
-            on_progress(before + done, len(wanted) * each)
-
-        _write_corruption(folder, name, images, recipe, manifest, report)
-    return folder
-
-
-def _check(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise CorruptionError(
-            f"images are {images.dtype} of shape {images.shape}; give uint8 (n, h, w, 3)."
-        )
+    recipe.rehearse(images)
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise CorruptionError(
             f"labels are {labels.dtype} of shape {labels.shape}; give one integer for each of the "
             f"{len(images)} images."
         )
+    with sole_writer(folder):
+        manifest = Manifest(folder, identity("cifar-c", recipe, images, labels.tolist()))
+        wanted = [name for name in recipe.corruptions if not manifest.is_finished(f"{name}.npy")]
+        check_disk(folder, len(wanted) * len(SEVERITIES) * images.nbytes)
+        _write_labels(folder / "labels.npy", labels)
+        each = len(SEVERITIES) * len(images)
+        for number, name in enumerate(wanted):
+            for done in _write_corruption(folder, name, images, recipe, manifest):
+                on_progress(number * each + done, len(wanted) * each)
+    return folder
 
 
 def _write_labels(path: Path, labels: NDArray[np.integer]) -> None:
-    fits = labels.size == 0 or (labels.min() >= 0 and labels.max() <= 255)
+    fits = labels.min() >= 0 and labels.max() <= 255
     content = io.BytesIO()
     np.save(content, np.tile(labels, len(SEVERITIES)).astype(np.uint8 if fits else np.int64))
     write_atomically(path, content.getvalue())
 
 
 def _write_corruption(
-    folder: Path,
-    name: str,
-    images: NDArray[np.uint8],
-    recipe: Recipe,
-    manifest: Manifest,
-    report: Callable[[int], None],
-) -> None:
+    folder: Path, name: str, images: NDArray[np.uint8], recipe: Recipe, manifest: Manifest
+) -> Iterator[int]:
+    """Writes one file, and yields the number of images in it after each severity."""
     final = f"{name}.npy"
     partial = folder / f"{final}.partial"
     count = len(images)
     if not partial.exists():
         manifest.restart(final)
     shape = (len(SEVERITIES) * count, *images.shape[1:])
-    mode = "r+" if partial.exists() and manifest.partial(final) else "w+"
+    mode = "r+" if manifest.partial(final) else "w+"
     stored = np.lib.format.open_memmap(partial, mode, np.uint8, shape)
     for severity in SEVERITIES:
-        first = (severity - 1) * count
         if severity not in manifest.partial(final):
+            cell = stored[(severity - 1) * count : severity * count]
             for low in range(0, count, _BLOCK):
-                stored[first + low : first + min(low + _BLOCK, count)] = corrupt(
-                    images[low : low + _BLOCK],
-                    name,
-                    severity,
-                    preset=recipe.preset,
-                    seed=recipe.seed,
-                    start=low,
-                    textures=recipe.textures,
-                )
+                piece = slice(low, low + _BLOCK)
+                cell[piece] = recipe.corrupt(images[piece], name, severity, low)
             stored.flush()
             manifest.add_partial(final, severity)
-        report(severity * count)
+        yield severity * count
     del stored
     sha256 = hash_file(partial)
     partial.replace(folder / final)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from corruptions.api import corrupt
 from corruptions.errors import CorruptionError
 from corruptions.facts import SEVERITIES
-from corruptions.suites.manifest import Manifest, Recipe, check_disk, identity
+from corruptions.suites.manifest import Manifest, check_disk, identity, sole_writer
+from corruptions.suites.recipe import Recipe
+from corruptions.suites.write_arrays import Progress
 
 QUALITY = 85  # of the published sets: a second degradation, after the corruption
+SUFFIXES = {".jpeg", ".jpg"}
 _BLOCK = 500
 _BYTES_PER_PIXEL = 1.0  # generous for this quality, also with noise
 
@@ -27,15 +30,16 @@ def write_folder_suite(
     images: NDArray[np.uint8],
     files: Sequence[str],
     recipe: Recipe | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Progress = lambda done, total: None,
 ) -> Path:
     """Writes each corrupted image as JPEG of quality 85, as the published sets are stored.
 
-    An interrupted run goes on with the first unfinished severity when called again. The folder of a
-    severity has its final name only when it is complete.
+    An interrupted run goes on with the first unfinished severity when called again, and further
+    corruptions can be added later. The folder of a severity has its final name only when it is
+    complete.
 
     Args:
-        folder: to write into.
+        folder: to write into; only one process at a time may.
         images: clean test images, uint8 `(n, h, w, 3)`; may be a memory map.
         files: where each image goes below the severity, such as `"n01440764/val_00000293.JPEG"`.
         recipe: how to corrupt; if None, all corruptions with the constants of Tiny-ImageNet-C.
@@ -45,58 +49,49 @@ def write_folder_suite(
         The folder.
 
     Raises:
-        CorruptionError: for images or files of another form, a folder that holds another suite, or
-            too small a disk.
+        CorruptionError: for images or files of another form, a folder that holds another suite or
+            is being written, or too small a disk.
     """
     recipe, folder = recipe or Recipe(preset="tiny-imagenet"), Path(folder)
-    _check(images, files)
-    manifest = Manifest(folder, identity("imagenet-c", recipe, images, files) | {"jpeg": QUALITY})
-    parts = [
-        (name, severity)
-        for name in recipe.corruptions
-        for severity in SEVERITIES
-        if not manifest.is_finished(f"{name}/{severity}")
-    ]
-    check_disk(folder, int(len(parts) * images.nbytes / 3 * _BYTES_PER_PIXEL))
-    for number, (name, severity) in enumerate(parts):
-        part = f"{name}/{severity}"
-        manifest.finish(part, _write_severity(folder, name, severity, images, files, recipe))
-        on_progress((number + 1) * len(images), len(parts) * len(images))
+    recipe.rehearse(images)
+    _check(files, len(images))
+    with sole_writer(folder):
+        stamp = identity("imagenet-c", recipe, images, files) | {"jpeg": QUALITY}
+        manifest = Manifest(folder, stamp)
+        parts = [
+            (name, severity)
+            for name in recipe.corruptions
+            for severity in SEVERITIES
+            if not manifest.is_finished(f"{name}/{severity}")
+        ]
+        check_disk(folder, int(len(parts) * images.nbytes / 3 * _BYTES_PER_PIXEL))
+        for number, (name, severity) in enumerate(parts):
+            sha256 = _write_severity(folder / name, severity, images, files, recipe)
+            manifest.finish(f"{name}/{severity}", sha256)
+            on_progress((number + 1) * len(images), len(parts) * len(images))
     return folder
 
 
-def _check(images: NDArray[np.uint8], files: Sequence[str]) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+def _check(files: Sequence[str], count: int) -> None:
+    if len(files) != count or len(set(files)) != count:
         raise CorruptionError(
-            f"images are {images.dtype} of shape {images.shape}; give uint8 (n, h, w, 3)."
-        )
-    if len(files) != len(images) or len(set(files)) != len(files):
-        raise CorruptionError(
-            f"there are {len(set(files))} different files for {len(images)} images; "
+            f"there are {len(set(files))} different files for {count} images; "
             "give each image a file of its own."
         )
     for file in files:
         path = PurePosixPath(file)
-        if len(path.parts) != 2 or ".." in path.parts or path.suffix.lower() not in _SUFFIXES:
+        if len(path.parts) != 2 or ".." in path.parts or path.suffix.lower() not in SUFFIXES:
             raise CorruptionError(
                 f"file {file!r} is not of the form class/name.JPEG; name a class folder and a file."
             )
 
 
-_SUFFIXES = {".jpeg", ".jpg"}
-
-
 def _write_severity(
-    folder: Path,
-    name: str,
-    severity: int,
-    images: NDArray[np.uint8],
-    files: Sequence[str],
-    recipe: Recipe,
+    folder: Path, severity: int, images: NDArray[np.uint8], files: Sequence[str], recipe: Recipe
 ) -> str:
     """Writes one severity and returns the hash over its files' hashes, in the order given."""
-    final = folder / name / str(severity)
-    partial = final.with_name(f"{severity}.partial")
+    final = folder / str(severity)
+    partial = folder / f"{severity}.partial"
     for leftover in (partial, final):
         shutil.rmtree(leftover, ignore_errors=True)
     for parent in {PurePosixPath(file).parent for file in files}:
@@ -104,22 +99,17 @@ def _write_severity(
     sha = hashlib.sha256()
     with ThreadPoolExecutor() as pool:
         for low in range(0, len(images), _BLOCK):
-            block = corrupt(
-                np.asarray(images[low : low + _BLOCK]),
-                name,
-                severity,
-                preset=recipe.preset,
-                seed=recipe.seed,
-                start=low,
-                textures=recipe.textures,
-            )
-            paths = [partial / file for file in files[low : low + _BLOCK]]
-            for digest in pool.map(_save, block, paths):
+            piece = slice(low, low + _BLOCK)
+            block = recipe.corrupt(images[piece], folder.name, severity, low)
+            for digest in pool.map(_save, block, [partial / file for file in files[piece]]):
                 sha.update(digest)
     partial.replace(final)
     return sha.hexdigest()
 
 
 def _save(image: NDArray[np.uint8], path: Path) -> bytes:
-    Image.fromarray(image).save(path, "JPEG", quality=QUALITY, optimize=True)
-    return hashlib.sha256(path.read_bytes()).digest()
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=QUALITY, optimize=True)
+    content = stream.getvalue()
+    path.write_bytes(content)
+    return hashlib.sha256(content).digest()
