@@ -1,22 +1,35 @@
 """Sharpness-aware and zero-order optimizers around any base optimizer."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from robustbench_zosam._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from robustbench_zosam.optim.asam import ASAM
     from robustbench_zosam.optim.base import WrappedOptimizer
+    from robustbench_zosam.optim.closures import make_closure
     from robustbench_zosam.optim.cost import Cost
+    from robustbench_zosam.optim.esam import ESAM
     from robustbench_zosam.optim.factory import create_optimizer
+    from robustbench_zosam.optim.friendly_sam import FriendlySAM
+    from robustbench_zosam.optim.gsam import GSAM
     from robustbench_zosam.optim.guards import BufferGuard, RngReplay
+    from robustbench_zosam.optim.looksam import LookSAM
     from robustbench_zosam.optim.passes import Closure, Passes
+    from robustbench_zosam.optim.periods import Periodic
     from robustbench_zosam.optim.plain import Plain
     from robustbench_zosam.optim.random_perturbation import RandomPerturbation
     from robustbench_zosam.optim.registry import OPTIMIZERS
+    from robustbench_zosam.optim.s2sam import S2SAM
     from robustbench_zosam.optim.sam import SAM
     from robustbench_zosam.optim.sharp import SharpnessAware
+    from robustbench_zosam.optim.ssam_d import SSAMD
+    from robustbench_zosam.optim.ssam_f import SSAMF
+    from robustbench_zosam.optim.xsam import XSAM
+    from robustbench_zosam.optim.zo_probes import ZeroOrder, mean_over_ranks
     from robustbench_zosam.optim.zo_sam import ZOSAM
+    from robustbench_zosam.optim.zo_sam_guided import GuidedZOSAM
+    from robustbench_zosam.optim.zo_sgd import ZOSGD
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # optimizers
@@ -25,10 +38,26 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Plain",
     "RandomPerturbation",
     "SAM",
+    "ASAM",
+    "SSAMF",
+    "SSAMD",
+    "XSAM",
+    "S2SAM",
+    "ESAM",
+    "LookSAM",
+    "GSAM",
+    "FriendlySAM",
     "ZOSAM",
+    "GuidedZOSAM",
+    "ZOSGD",
+    # using one
+    "make_closure",
+    "mean_over_ranks",
     # writing an optimizer
     "WrappedOptimizer",
     "SharpnessAware",
+    "Periodic",
+    "ZeroOrder",
     "Passes",
     "Closure",
     "Cost",
@@ -37,23 +66,36 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "RngReplay",
 ]
 
-_HOMES = {
-    "base": ("WrappedOptimizer",),
-    "cost": ("Cost",),
-    "factory": ("create_optimizer",),
-    "guards": ("BufferGuard", "RngReplay"),
-    "passes": ("Closure", "Passes"),
-    "plain": ("Plain",),
-    "random_perturbation": ("RandomPerturbation",),
-    "registry": ("OPTIMIZERS",),
-    "sam": ("SAM",),
-    "sharp": ("SharpnessAware",),
-    "zo_sam": ("ZOSAM",),
-}
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():  # lazily: the registry must not import torch
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(  # the registry must not import torch
+    __name__,
+    {
+        "ASAM": "asam",
+        "BufferGuard": "guards",
+        "Closure": "passes",
+        "Cost": "cost",
+        "create_optimizer": "factory",
+        "ESAM": "esam",
+        "FriendlySAM": "friendly_sam",
+        "GSAM": "gsam",
+        "GuidedZOSAM": "zo_sam_guided",
+        "LookSAM": "looksam",
+        "make_closure": "closures",
+        "mean_over_ranks": "zo_probes",
+        "OPTIMIZERS": "registry",
+        "Passes": "passes",
+        "Periodic": "periods",
+        "Plain": "plain",
+        "RandomPerturbation": "random_perturbation",
+        "RngReplay": "guards",
+        "S2SAM": "s2sam",
+        "SAM": "sam",
+        "SharpnessAware": "sharp",
+        "SSAMD": "ssam_d",
+        "SSAMF": "ssam_f",
+        "WrappedOptimizer": "base",
+        "XSAM": "xsam",
+        "ZeroOrder": "zo_probes",
+        "ZOSAM": "zo_sam",
+        "ZOSGD": "zo_sgd",
+    },
+)

@@ -198,6 +198,20 @@ class WrappedOptimizer(Optimizer, ABC):
         views = [space.view_of(vector, param) for vector in self.vectors.values()]
         return state_tensors(self.base, param) + views
 
+    def _remember(self, name: str, vector: Tensor) -> None:
+        """Keeps a vector of gradients for later steps, unless a scaled gradient overflowed.
+
+        Args:
+            name: its key in `vectors`.
+            vector: shape (d,).
+        """
+        if self.scaler is None or bool(vector.isfinite().all()):
+            self.vectors[name] = vector
+
+    def _unit(self) -> float:
+        """Factor that takes the scaler's scale out of a gradient."""
+        return 1.0 if self.scaler is None else 1.0 / self.scaler.get_scale()
+
     @property
     def diagnostics(self) -> dict[str, int]:
         """The method's counters since the start; reading them waits for the device."""

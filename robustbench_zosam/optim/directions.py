@@ -53,3 +53,17 @@ def scale_to(direction: Tensor, radius: float) -> Tensor:
     """
     norm = torch.linalg.vector_norm(direction)
     return direction.mul_(radius / norm.clamp_min(torch.finfo(direction.dtype).tiny))
+
+
+def orthogonal_part(vector: Tensor, direction: Tensor) -> Tensor:
+    """Takes a vector's component along a direction away.
+
+    Args:
+        vector: shape (d,).
+        direction: shape (d,), of any length; zero takes nothing away.
+
+    Returns:
+        v - (v.u / |u|^2) u, a new tensor.
+    """
+    square = torch.dot(direction, direction).clamp_min(torch.finfo(direction.dtype).tiny)
+    return vector - direction * (torch.dot(vector, direction) / square)

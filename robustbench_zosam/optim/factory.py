@@ -19,7 +19,8 @@ from robustbench_zosam.optim.registry import OPTIMIZERS
 
 BASES: dict[str, type[Optimizer]] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
 _DEFAULTS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9, "weight_decay": 5e-4}, "adamw": {}}
-_GIVEN = {"self", "params", "base", "mask", "model", "scaler", "seed", "lr"}
+_CONTEXT = ("seed", "steps_per_epoch", "epochs")
+_GIVEN = {"self", "params", "base", "mask", "model", "scaler", "lr", *_CONTEXT}
 
 
 def create_optimizer(
@@ -29,6 +30,8 @@ def create_optimizer(
     masker: Masks = None,
     lr: float,
     seed: int = 0,
+    steps_per_epoch: int | None = None,
+    epochs: int | None = None,
     scaler: torch.amp.GradScaler | None = None,
     base: str | None = None,
     decay_norms: bool = True,
@@ -44,7 +47,10 @@ def create_optimizer(
         model: any module, on its device; its buffers are guarded.
         masker: masks to respect, or None.
         lr: learning rate.
-        seed: of the random directions, for methods that draw any.
+        seed: of the random directions and choices, for methods that draw any.
+        steps_per_epoch: mini-batches in an epoch, for methods that count epochs; None leaves the
+            method's own default.
+        epochs: length of the training, for methods with a schedule; None likewise.
         scaler: a gradient scaler (see `WrappedOptimizer`).
         base: `"sgd"` (the default) or `"adamw"`, for methods whose base is a choice.
         decay_norms: whether weight decay covers one-dimensional parameters (biases, norms).
@@ -64,8 +70,8 @@ def create_optimizer(
     valid = (set(own) | set(constructor_options(BASES[base_name]))) - _GIVEN
     require_options(f"optimizer {name!r}", options, valid - {"base_options"})
     settings = {**_DEFAULTS[base_name], **options, "lr": lr}
-    if "seed" in own:
-        settings["seed"] = seed
+    context = zip(_CONTEXT, (seed, steps_per_epoch, epochs), strict=True)
+    settings |= {key: value for key, value in context if key in own and value is not None}
     groups = _groups(model, decay_norms)
     return kind(groups, BASES[base_name], mask=masker, model=model, scaler=scaler, **settings)
 

@@ -39,19 +39,37 @@ class SharpnessAware(WrappedOptimizer):
             self.last_clean_loss = passes.gradient()
             return self.last_clean_loss
         with self.space.excursion():
-            self.space.displace(self._perturbation(passes))
-            return passes.gradient()
+            epsilon = self._perturbation(passes)
+            if epsilon is None:
+                assert self.last_clean_loss is not None
+                return self.last_clean_loss
+            self.space.displace(epsilon)
+            return self._perturbed_gradient(passes, epsilon)
 
     @abstractmethod
-    def _perturbation(self, passes: Passes) -> Tensor:
+    def _perturbation(self, passes: Passes) -> Tensor | None:
         """Chooses the perturbation; called inside an excursion of the parameter space.
 
         Args:
             passes: runs the closure; sets `last_clean_loss` where a pass reveals it.
 
         Returns:
-            Epsilon, shape (d,), zero off the support.
+            Epsilon, shape (d,), zero off the support; None if nothing is to be perturbed because
+            the gradient to step along is in `grad` already.
         """
+
+    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        """Leaves the gradient to step along in `grad`; called at the perturbed weights.
+
+        Args:
+            passes: runs the closure.
+            epsilon: where the weights are, from `_perturbation`.
+
+        Returns:
+            The loss there.
+        """
+        del epsilon
+        return passes.gradient()
 
     def _clean_gradient(self, passes: Passes) -> Tensor:
         """Takes the gradient at the unperturbed weights.
@@ -63,6 +81,22 @@ class SharpnessAware(WrappedOptimizer):
             Shape (d,), zero off the support: masked before any norm is taken.
         """
         self.last_clean_loss = passes.gradient()
+        return self._active_gradient()
+
+    def _active_gradient(self) -> Tensor:
+        """Collects the gradients of the last pass.
+
+        Returns:
+            A new tensor of shape (d,), zero off the support.
+        """
         gradient = self.space.gather_gradients()
         support, _ = self.support()
         return gradient if support is None else gradient.mul_(support)
+
+    def _replace_gradient(self, vector: Tensor) -> None:
+        """Changes the gradient to step along; off the support, where masks may grow, it stays.
+
+        Args:
+            vector: shape (d,).
+        """
+        self.space.set_gradients(vector, self.support()[0])

@@ -84,15 +84,43 @@ class ParameterSpace:
         Returns:
             A new tensor of shape (d,).
         """
+        return self._gather([p.grad for p in self.params])
+
+    def gather_weights(self) -> Tensor:
+        """Collects the parameters' values.
+
+        Returns:
+            A new tensor of shape (d,).
+        """
+        return self._gather(self.params)
+
+    def _gather(self, tensors: Sequence[Tensor | None]) -> Tensor:
         vector = self.zeros()
         pairs = [
-            (view, p.grad)
+            (view, tensor)
+            for view, tensor in zip(self.views(vector), tensors, strict=True)
+            if tensor is not None
+        ]
+        if pairs:
+            torch._foreach_copy_([view for view, _ in pairs], [tensor for _, tensor in pairs])
+        return vector
+
+    def set_gradients(self, vector: Tensor, support: Tensor | None = None) -> None:
+        """Writes into the gradients; a parameter without one keeps having none.
+
+        Args:
+            vector: shape (d,).
+            support: bool, (d,): where to write; None is everywhere.
+        """
+        if support is not None:
+            vector = torch.where(support, vector, self.gather_gradients())
+        pairs = [
+            (p.grad, view)
             for view, p in zip(self.views(vector), self.params, strict=True)
             if p.grad is not None
         ]
         if pairs:
-            torch._foreach_copy_([view for view, _ in pairs], [grad for _, grad in pairs])
-        return vector
+            torch._foreach_copy_([grad for grad, _ in pairs], [view for _, view in pairs])
 
     def support(self, mask_of: Callable[[Tensor], Tensor | None]) -> Tensor | None:
         """Coordinates that may be perturbed: trainable, and active under the masks.

@@ -1,8 +1,6 @@
-"""What every registered optimizer must do, alone and with every registered sparsifier."""
+"""What every registered optimizer must do within a step."""
 
-import copy
 import inspect
-import math
 import subprocess
 import sys
 
@@ -11,114 +9,69 @@ import torch
 from torch import nn
 
 import robustbench_zosam.optim
-from robustbench_zosam.optim import OPTIMIZERS, create_optimizer
-from robustbench_zosam.sparsity import SPARSIFIERS, create_masker
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim import OPTIMIZERS
 
 PERTURBING = [entry.name for entry in OPTIMIZERS if "rho" in entry.facts["options"]]
-QUICK = {"rigl": {"interval": 2}}
+PERIOD = 10  # steps per epoch
 
 
-def network(seed=0):
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Conv2d(8, 8, 3, padding=1),
-            nn.BatchNorm2d(8, momentum=None),
-            nn.Dropout(0.3),
-            nn.Flatten(),
-            nn.Linear(128, 10),
-        )
-
-
-def closure_for(model):
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randn(12, 3, 4, 4, generator=generator)
-    labels = torch.randint(10, (12,), generator=generator)
-
-    def closure(backward=True):
-        closure.before(backward)
-        loss = nn.functional.cross_entropy(model(images), labels)
-        if backward:
-            loss.backward()
-        return loss
-
-    closure.before = lambda backward: None
-    return closure
-
-
-def setup(name, sparsifier="dense", seed=0, **options):
-    model = network(seed)
-    masker = create_masker(
-        sparsifier,
-        model,
-        sparsity=0 if sparsifier == "dense" else 0.8,
-        total_steps=20,
-        seed=seed,
-        **QUICK.get(sparsifier, {}),
-    )
-    optimizer = create_optimizer(name, model, masker=masker, seed=seed, **{"lr": 0.05, **options})
-    return model, masker, optimizer
-
-
-def snapshot(model):
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
-
-
-@pytest.fixture(params=OPTIMIZERS.names())
-def name(request):
-    return request.param
-
-
-@pytest.fixture(params=SPARSIFIERS.names())
-def sparsifier(request):
-    return request.param
+def defaults(kind):
+    """Default values of a constructor's arguments, those of its parents included."""
+    found = {}
+    for owner in kind.__mro__[:-1]:
+        for parameter in inspect.signature(owner.__init__).parameters.values():
+            found.setdefault(parameter.name, parameter.default)
+    return found
 
 
 def test_facts_tell_what_the_constructor_does(name):
     entry = OPTIMIZERS[name]
-    signature = inspect.signature(entry.load())
+    real = defaults(entry.load())
     for option, default in entry.facts["options"].items():
-        assert signature.parameters[option].default == default
+        assert real[option] == default
+        assert type(real[option]) is type(default)
     assert entry.summary
     assert entry.source
     assert inspect.getdoc(entry.load())
 
 
-@pytest.mark.parametrize("extra", [{}, {"queries": 3}], ids=["default", "queries"])
-def test_costs_follow_the_formulas(name, extra):
-    entry = OPTIMIZERS[name]
-    extra = {key: value for key, value in extra.items() if key in entry.facts["options"]}
-    model, _, optimizer = setup(name, **extra)
-    calls = []
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"samples": 24},
+        {"queries": 3, "ascent_steps": 3, "interval": 2, "alpha": 1.0, "gamma": 1.0, "samples": 7},
+        {"gamma": 0.25, "samples": 30, "update_epochs": 2, "alpha_step": 0.5},
+    ],
+    ids=["default", "some", "others"],
+)
+def test_costs_follow_the_formulas(name, extra, setup, closure_for):
+    facts = OPTIMIZERS[name].facts
+    extra = {key: value for key, value in extra.items() if key in facts["options"]}
+    model, _, optimizer = setup(name, steps_per_epoch=PERIOD, **extra)
     closure = closure_for(model)
-    closure.before = calls.append
-    for _ in range(3):
+    options = {**facts["options"], **extra, "steps_per_epoch": PERIOD, "batch_size": 12}
+    steps = PERIOD * options.get("update_epochs", 1)
+    for _ in range(steps):
         optimizer.step(closure)
-    options = {**entry.facts["options"], **extra}
-    forwards, backwards = (eval(entry.facts[k], {}, options) for k in ("forwards", "backwards"))
-    cost = optimizer.cost
-    assert (cost.forwards, cost.backwards, cost.steps) == (3 * forwards, 3 * backwards, 3)
-    assert (len(calls), sum(calls)) == (3 * forwards, 3 * backwards)
+    for which in ("forwards", "backwards"):
+        shares = [share for backward, share in closure.shares if backward or which == "forwards"]
+        expected = steps * eval(facts[which], {}, options)
+        assert getattr(optimizer.cost, which) == pytest.approx(expected)
+        assert sum(shares) == pytest.approx(expected)
+    assert optimizer.cost.steps == steps
 
 
-def test_a_step_updates_buffers_once_and_restores_the_weights(name):
+def test_a_step_updates_buffers_once_and_restores_the_weights(name, setup, closure_for):
     model, _, optimizer = setup(name, lr=0.0, weight_decay=0.0)
-    before = snapshot(model)
+    before = [p.detach().clone() for p in model.parameters()]
     optimizer.step(closure_for(model))
-    parameters = {key for key, _ in model.named_parameters()}
-    assert same({k: model.state_dict()[k] for k in parameters}, {k: before[k] for k in parameters})
+    assert all(torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True))
     assert model[1].num_batches_tracked == 1
     assert model[4].num_batches_tracked == 1
 
 
-def test_buffers_are_found_without_a_model(name):
+def test_buffers_are_found_without_a_model(name, network, closure_for, snapshot, same):
     finals = []
     for given in (False, True):
         model = network()
@@ -133,7 +86,7 @@ def test_buffers_are_found_without_a_model(name):
     assert same(*finals)
 
 
-def test_all_passes_draw_the_same_numbers_and_the_stream_advances_once(name):
+def test_all_passes_draw_the_same_numbers_and_the_stream_advances_once(name, setup, closure_for):
     model, _, optimizer = setup(name)
     closure, draws = closure_for(model), []
     closure.before = lambda backward: draws.append(torch.rand(3))
@@ -146,13 +99,15 @@ def test_all_passes_draw_the_same_numbers_and_the_stream_advances_once(name):
     assert torch.equal(torch.get_rng_state(), after)
 
 
-def test_statistics_come_from_the_first_gradient_pass(name):
+def test_statistics_come_from_one_pass_of_the_step(
+    name, setup, network, closure_for, snapshot, same
+):
     model, _, optimizer = setup(name, lr=0.0, weight_decay=0.0)
     closure, weights = closure_for(model), []
     closure.before = lambda backward: weights.append((backward, snapshot(model)))
     torch.manual_seed(0)
     optimizer.step(closure)
-    at = next(state for backward, state in weights if backward)
+    at = next((state for backward, state in weights if backward), weights[0][1])
     twin = network()
     twin.load_state_dict(at)
     torch.manual_seed(0)
@@ -161,49 +116,12 @@ def test_statistics_come_from_the_first_gradient_pass(name):
     assert same({k: snapshot(model)[k] for k in buffers}, {k: snapshot(twin)[k] for k in buffers})
 
 
-def test_a_saved_run_goes_on_bit_by_bit(name, sparsifier):
-    model, masker, optimizer = setup(name, sparsifier)
-    for _ in range(5):
-        optimizer.step(closure_for(model))
-    saved = copy.deepcopy((model.state_dict(), masker.state_dict(), optimizer.state_dict()))
-    random = torch.get_rng_state()
-    finals = []
-    for resume in (False, True):
-        if resume:
-            model, masker, optimizer = setup(name, sparsifier, seed=0)
-            model.load_state_dict(saved[0])
-            masker.load_state_dict(saved[1])
-            optimizer.load_state_dict(saved[2])
-        torch.set_rng_state(random)
-        for _ in range(6):
-            optimizer.step(closure_for(model))
-        finals.append((snapshot(model), optimizer.cost, optimizer.diagnostics, masker.events))
-    assert same(finals[0][0], finals[1][0])
-    assert finals[0][1:] == finals[1][1:]
-
-
-def test_the_state_is_tensors_and_plain_types(name, sparsifier, tmp_path):
-    model, masker, optimizer = setup(name, sparsifier)
-    optimizer.step(closure_for(model))
-    torch.save((optimizer.state_dict(), masker.state_dict()), tmp_path / "state.pt")
-    state, _ = torch.load(tmp_path / "state.pt", weights_only=True)
-    optimizer.load_state_dict(state)
-
-
-def test_runs_of_one_seed_agree(name, sparsifier):
-    finals = []
-    for _ in range(2):
-        model, _, optimizer = setup(name, sparsifier)
-        torch.manual_seed(0)
-        for _ in range(4):
-            optimizer.step(closure_for(model))
-        finals.append(snapshot(model))
-    assert same(*finals)
-
-
 @pytest.mark.parametrize("name", PERTURBING)
 @pytest.mark.parametrize("base", ["sgd", "adamw"])
-def test_without_a_radius_the_base_optimizer_is_left_bit_by_bit(name, base, sparsifier):
+@pytest.mark.parametrize("sparsifier", ["dense", "rigl"])
+def test_without_a_radius_the_base_optimizer_is_left_bit_by_bit(
+    name, base, sparsifier, setup, closure_for, snapshot, same
+):
     options = {"lr": 0.05, "weight_decay": 1e-2}
     (model, _, optimizer), (twin, _, plain) = (
         setup(name, sparsifier, base=base, rho=0.0, **options),
@@ -218,7 +136,9 @@ def test_without_a_radius_the_base_optimizer_is_left_bit_by_bit(name, base, spar
 
 
 @pytest.mark.parametrize("base", ["sgd", "adamw"])
-def test_the_plain_wrappers_are_the_torch_optimizers_bit_by_bit(base):
+def test_the_plain_wrappers_are_the_torch_optimizers_bit_by_bit(
+    base, setup, network, closure_for, snapshot, same
+):
     model, _, optimizer = setup(base, weight_decay=1e-2)
     twin = network()
     options = {"momentum": 0.9} if base == "sgd" else {}
@@ -235,126 +155,86 @@ def test_the_plain_wrappers_are_the_torch_optimizers_bit_by_bit(base):
     assert same(snapshot(model), snapshot(twin))
 
 
-@pytest.mark.parametrize(
-    ("name", "base"),
-    [
-        (entry.name, base)
-        for entry in OPTIMIZERS
-        for base in ([entry.facts["base"]] if "base" in entry.facts else ["sgd", "adamw"])
-    ],
-)
-def test_weights_and_state_stay_zero_and_counts_exact_at_every_step(name, base, sparsifier):
-    model, masker, optimizer = setup(name, sparsifier, base=base, weight_decay=0.1)
-    report = masker.report()
-    target = round((1 - masker.sparsity) * report.maskable)
-    for _ in range(12):
-        optimizer.step(closure_for(model))
-        masker.check(optimizer)
-        report = masker.report()
-        assert report.active == target
-        off = sum(int((~mask).sum()) for mask in masker.masks.values())
-        assert off == report.maskable - target
-
-
-def test_no_pass_leaves_the_sparse_subspace(name):
+def test_no_pass_leaves_the_sparse_subspace(name, setup, closure_for):
     model, masker, optimizer = setup(name, "random")
     closure = closure_for(model)
     closure.before = lambda backward: masker.check()
-    for _ in range(3):
+    for _ in range(5):
         optimizer.step(closure)
 
 
-@pytest.mark.parametrize("reload", [False, True])
-def test_schedulers_work_on_it_directly(name, reload):
-    model, _, optimizer = setup(name)
-    if reload:
-        optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.1)
-    for _ in range(2):
-        optimizer.step(closure_for(model))
-        scheduler.step()
-    if reload:
-        optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-        scheduler.step()
-    expected = 0.05 * 0.1 ** (3 if reload else 2)
-    assert optimizer.base.param_groups[0]["lr"] == pytest.approx(expected)
-
-
-def test_a_convex_problem_is_solved(name):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(200, 10, generator=generator)
-    y = x @ torch.randn(10, 1, generator=generator) + 0.1 * torch.randn(200, 1, generator=generator)
-    optimum = (x @ torch.linalg.lstsq(x, y).solution - y).square().mean()
-    model = nn.Linear(10, 1, bias=False)
-    extra = {"rho": 0.01} if name in PERTURBING else {}
-    optimizer = create_optimizer(name, model, lr=0.02, weight_decay=0.0, **extra)
-
-    def closure(backward=True):
-        loss = (model(x) - y).square().mean()
-        if backward:
-            loss.backward()
-        return loss
-
-    first = optimizer.step(closure)
-    for _ in range(400):
-        last = optimizer.step(closure)
-    with torch.no_grad():
-        final = closure(backward=False)
-    assert final - optimum < 1e-3
-    assert first > 100 * optimum
-    assert last.shape == ()
-    assert math.isclose(last, final, abs_tol=1e-2)
-
-
-def test_autocast_in_the_closure_works(name):
-    model, _, optimizer = setup(name)
-    inner = closure_for(model)
-
-    def closure(backward=True):
-        with torch.autocast("cpu", torch.bfloat16, enabled=backward):
-            loss = inner(backward=False)
-        if backward:
-            loss.backward()
-        return loss
-
-    assert optimizer.step(closure).isfinite()
-    assert all(p.dtype == torch.float32 for p in model.parameters())
-
-
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_it_runs_on_every_device(name, sparsifier, device):
-    if device == "cuda" and not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    model = network().to(device)
-    images = torch.randn(12, 3, 4, 4, generator=torch.Generator().manual_seed(0)).to(device)
-    labels = torch.arange(12, device=device) % 10
-    masker = create_masker(
-        sparsifier,
-        model,
-        sparsity=0 if sparsifier == "dense" else 0.8,
-        total_steps=20,
-        **QUICK.get(sparsifier, {}),
+def test_frozen_and_unused_parameters_stay_and_are_never_perturbed(
+    name, network, closure_for, snapshot
+):
+    model = network()
+    model[0].weight.requires_grad_(False)
+    unused = nn.Parameter(torch.randn(3, generator=torch.Generator().manual_seed(0)))
+    optimizer = OPTIMIZERS.load(name)(
+        [{"params": model.parameters()}, {"params": [unused]}], lr=0.05, model=model
     )
-    optimizer = create_optimizer(name, model, masker=masker, lr=0.05)
-    draws = []
+    before = model[0].weight.clone(), unused.detach().clone()
+    closure = closure_for(model)
+    seen = []
+    closure.before = lambda backward: seen.append(torch.equal(model[0].weight, before[0]))
+    for _ in range(3):
+        optimizer.step(closure)
+    assert all(seen)
+    assert torch.equal(model[0].weight, before[0])
+    assert model[0].weight.grad is None
+    assert name == "zo-sgd" or torch.equal(unused, before[1])
+    assert [p.requires_grad for p in model.parameters()] == [False] + [True] * 9
 
-    def closure(backward=True):
-        draws.append(torch.rand(3, device=device))
-        loss = nn.functional.cross_entropy(model(images), labels)
-        if backward:
-            loss.backward()
+
+def test_an_error_in_any_pass_leaves_weights_and_flags_as_they_were(name, setup, closure_for):
+    model, _, optimizer = setup(name)
+    counting = closure_for(model)
+    before = [p.detach().clone() for p in model.parameters()]
+
+    def fail(at):
+        def check(backward):
+            if len(counting.shares) == at:
+                raise MemoryError("boom")
+
+        return check
+
+    for at in range(3):
+        counting.shares.clear()
+        counting.before = fail(at)
+        if at < round(optimizer_passes(name)):
+            with pytest.raises(MemoryError, match="boom"):
+                optimizer.step(counting)
+            assert all(torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True))
+            assert all(p.requires_grad for p in model.parameters())
+
+
+def optimizer_passes(name):
+    """Passes of a mini-batch that every step of an optimizer makes."""
+    facts = OPTIMIZERS[name].facts
+    context = {"steps_per_epoch": 10**9, "batch_size": 12}
+    return int(eval(facts["forwards"], {}, facts["options"] | context))
+
+
+def test_a_closure_that_cannot_do_what_is_asked_is_refused_in_a_sentence(name):
+    weight = nn.Parameter(torch.ones(3, 2))
+    optimizer = OPTIMIZERS.load(name)([weight], lr=0.1)
+
+    def closure():
+        loss = weight.square().sum()
+        loss.backward()
         return loss
 
-    for _ in range(5):
-        draws.clear()
-        assert optimizer.step(closure).isfinite()
-        assert all(torch.equal(draw, draws[0]) for draw in draws)
-        masker.check(optimizer)
-    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    masker.load_state_dict(copy.deepcopy(masker.state_dict()))
-    optimizer.step(closure)
-    masker.check(optimizer)
-    assert model[1].num_batches_tracked == 6
+    refusal = None
+    try:
+        optimizer.step(closure)
+    except InputError as error:
+        refusal = str(error)
+    if refusal is None:
+        assert (weight != 1).any()
+    else:
+        assert "let the closure take" in refusal
+        assert torch.equal(weight, torch.ones(3, 2))
+    with pytest.raises(InputError, match="needs a closure"):
+        optimizer.step()
 
 
 def test_the_package_exports_what_it_lists():
@@ -364,6 +244,9 @@ def test_the_package_exports_what_it_lists():
 
 
 def test_the_registry_does_not_import_torch():
-    code = "import sys, robustbench_zosam.optim.registry as r; r.OPTIMIZERS.names(); print('torch' in sys.modules)"  # noqa: E501 - one program
+    code = (
+        "import sys, robustbench_zosam.optim.registry as r; r.OPTIMIZERS.names();"
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,0 +1,71 @@
+"""ASAM: the neighbourhood has the shape of the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.optimizer import ParamsT
+
+from robustbench_zosam.checks import require_number
+from robustbench_zosam.optim.directions import scale_to
+from robustbench_zosam.optim.passes import Passes
+from robustbench_zosam.optim.sharp import SharpnessAware
+
+
+class ASAM(SharpnessAware):
+    """Adaptive SAM: epsilon = rho * T^2 g / |T g|, with T = |w| + eta for each weight.
+
+    T is one for parameters of at most one dimension (biases, norms); the authors' code tells them
+    by name and scales norms too. Two forward and two backward passes per step. A gradient scaler
+    works, since epsilon does not depend on the scale.
+
+    Source: Kwon et al. 2021, "ASAM", equations 7 and 8 with p = 2.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        rho: radius of the perturbation, as the length of epsilon / T.
+        eta: added to |w|, so that small weights are perturbed too.
+        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base: type[Optimizer] = SGD,
+        *,
+        rho: float = 0.5,
+        eta: float = 0.01,
+        **options: Any,
+    ) -> None:
+        self.eta = require_number("eta", eta, least=0)
+        super().__init__(params, base, rho=rho, **options)
+
+    def _perturbation(self, passes: Passes) -> Tensor:
+        return scaled_ascent(self._clean_gradient(passes), self._scales(), self.rho)
+
+    def _scales(self) -> Tensor:
+        space = self.space
+        scales = space.gather_weights().abs_().add_(self.eta)
+        thin = [space.view_of(scales, p) for p in space.params if p.ndim <= 1]
+        if thin:
+            torch._foreach_zero_(thin)
+            torch._foreach_add_(thin, 1.0)
+        return scales
+
+
+def scaled_ascent(gradient: Tensor, scales: Tensor, rho: float) -> Tensor:
+    """Maximises <gradient, epsilon> over |epsilon / scales| = rho.
+
+    Args:
+        gradient: shape (d,), overwritten.
+        scales: T, shape (d,), not negative.
+        rho: radius.
+
+    Returns:
+        rho * T^2 g / |T g|, shape (d,).
+    """
+    return scale_to(gradient.mul_(scales), rho).mul_(scales)

@@ -1,0 +1,63 @@
+"""LookSAM: SAM every few steps, remembered in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.optimizer import ParamsT
+
+from robustbench_zosam.checks import require_integer, require_number
+from robustbench_zosam.optim.directions import orthogonal_part, scale_to
+from robustbench_zosam.optim.passes import Passes
+from robustbench_zosam.optim.sharp import SharpnessAware
+
+
+class LookSAM(SharpnessAware):
+    """A SAM step every few steps; in between, steps along g + alpha (|g| / |g_v|) g_v.
+
+    g_v is the part of the last SAM gradient orthogonal to the clean gradient of that step, over
+    all active weights as one vector. A step in between costs one forward and one backward pass. A
+    gradient scaler works, since g_v enters by its direction; one that overflowed is not kept.
+
+    Source: Liu et al. 2022, "Towards Efficient and Scalable Sharpness-Aware Minimization",
+    algorithm 1.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        rho: radius of the perturbation.
+        alpha: weight of the remembered part.
+        interval: steps from one SAM step to the next, k in the paper.
+        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base: type[Optimizer] = SGD,
+        *,
+        rho: float = 0.05,
+        alpha: float = 0.7,
+        interval: int = 10,
+        **options: Any,
+    ) -> None:
+        self.alpha = require_number("alpha", alpha, least=0)
+        self.interval = require_integer("interval", interval, least=1)
+        super().__init__(params, base, rho=rho, **options)
+
+    def _perturbation(self, passes: Passes) -> Tensor | None:
+        clean = self._clean_gradient(passes)
+        if self.cost.steps % self.interval == 0 or "sideways" not in self.vectors:
+            return scale_to(clean, self.rho)
+        sideways = scale_to(self.vectors["sideways"].clone(), self.alpha)
+        self._replace_gradient(clean.add_(sideways.mul_(torch.linalg.vector_norm(clean))))
+        return None
+
+    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        loss = super()._perturbed_gradient(passes, epsilon)
+        if self.interval > 1:  # epsilon has the clean gradient's direction
+            self._remember("sideways", orthogonal_part(self._active_gradient(), epsilon))
+        return loss

@@ -1,0 +1,58 @@
+"""Methods that do something once every few epochs."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch.optim import SGD, Optimizer
+from torch.optim.optimizer import ParamsT
+
+from robustbench_zosam.checks import require_integer
+from robustbench_zosam.optim.sharp import SharpnessAware
+
+
+class Periodic(SharpnessAware):
+    """Counts epochs by its steps.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        steps_per_epoch: mini-batches in an epoch; the default is CIFAR's at batch size 128.
+        **options: `rho`, `mask`, `model`, `scaler`, and the base optimizer's.
+
+    Attributes:
+        period: number of the last period something was done in, -1 before the first.
+    """
+
+    _saved: ClassVar[tuple[str, ...]] = (*SharpnessAware._saved, "period")
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base: type[Optimizer] = SGD,
+        *,
+        steps_per_epoch: int = 391,
+        **options: Any,
+    ) -> None:
+        self.steps_per_epoch = require_integer("steps_per_epoch", steps_per_epoch, least=1)
+        self.period = -1
+        super().__init__(params, base, **options)
+
+    @property
+    def epoch(self) -> int:
+        """Number of the running epoch, from 0."""
+        return self.cost.steps // self.steps_per_epoch
+
+    def _new_period(self, epochs: int = 1) -> bool:
+        """Tells, once per period, that it has begun; no step is missed for a topology update.
+
+        Args:
+            epochs: length of a period.
+
+        Returns:
+            True in the first perturbed step of a period.
+        """
+        period = self.epoch // epochs
+        begun = period != self.period
+        self.period = period
+        return begun

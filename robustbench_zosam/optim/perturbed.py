@@ -1,0 +1,154 @@
+"""Which weights a sparse perturbation moves: patterns, and the choice by score."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.space import ParameterSpace
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The shape of a perturbation mask.
+
+    Attributes:
+        kind: `"unstructured"`, any weights; `"structured"`, whole parameter tensors; or `"n:m"`, n
+            of every m consecutive weights along the input channels, and all of the parameters of
+            at most one dimension (biases, norms).
+        n: weights of a group that are perturbed.
+        m: weights in a group.
+    """
+
+    kind: str
+    n: int = 0
+    m: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Reads a pattern.
+
+        Args:
+            text: `"unstructured"`, `"structured"`, or two numbers as in `"2:4"`.
+
+        Returns:
+            The pattern.
+
+        Raises:
+            InputError: it is none of these.
+        """
+        if text in {"unstructured", "structured"}:
+            return cls(text)
+        found = re.fullmatch(r"([1-9][0-9]*):([1-9][0-9]*)", str(text))
+        if found is None or int(found[1]) > int(found[2]):
+            raise InputError(
+                f"pattern is {text!r}: choose unstructured, structured, or N:M as in 2:4"
+            )
+        return cls("n:m", int(found[1]), int(found[2]))
+
+    @property
+    def sparsity(self) -> float | None:
+        """Share of weights an N:M pattern leaves out; None where it is free."""
+        return 1 - self.n / self.m if self.kind == "n:m" else None
+
+    def level(self, scores: Tensor, space: ParameterSpace) -> Tensor:
+        """Gives what is chosen together one score.
+
+        Args:
+            scores: shape (d,).
+            space: of the parameters.
+
+        Returns:
+            Means over parameter tensors for the structured pattern, else `scores`; shape (d,).
+        """
+        if self.kind != "structured":
+            return scores
+        means = [view.mean().expand(view.numel()) for view in space.views(scores)]
+        return torch.cat(means)
+
+    def choose(
+        self, scores: Tensor, count: int, space: ParameterSpace, support: Tensor | None
+    ) -> Tensor:
+        """Chooses the weights with the highest scores that the pattern allows.
+
+        Args:
+            scores: shape (d,), finite.
+            count: how many; N:M patterns have a count of their own.
+            space: of the parameters.
+            support: bool, (d,): where weights may be chosen; None is everywhere.
+
+        Returns:
+            0 or 1, shape (d,). Whole tensors are taken until `count` weights are covered.
+        """
+        scores = self.level(scores, space)
+        if support is not None:
+            scores = scores.where(support, -torch.inf)
+        if self.kind == "structured":
+            chosen = _whole_tensors(scores, count, space)
+        elif self.kind == "n:m":
+            chosen = space.zeros()
+            for view, score in zip(space.views(chosen), space.views(scores), strict=True):
+                view.copy_(_groups(score, self.n, self.m))
+        else:
+            chosen = highest(scores, count)
+        return chosen if support is None else chosen.mul_(support)
+
+
+def highest(scores: Tensor, count: int) -> Tensor:
+    """Marks the highest scores.
+
+    Args:
+        scores: shape (d,).
+        count: how many, at most d.
+
+    Returns:
+        1 at exactly `count` places, else 0; shape (d,).
+    """
+    chosen = torch.zeros_like(scores)
+    chosen[torch.topk(scores, count, sorted=False).indices] = 1
+    return chosen
+
+
+def _whole_tensors(scores: Tensor, count: int, space: ParameterSpace) -> Tensor:
+    """Takes tensors in the order of their score; those of the support alone count."""
+    chosen = space.zeros()
+    allowed = scores.isfinite()
+    views = zip(space.views(chosen), space.views(scores), space.views(allowed), strict=True)
+    facts = [(int(a.sum()), float(s.amax()), view) for view, s, a in views]
+    for size, _, view in sorted(facts, key=lambda fact: -fact[1]):
+        if count <= 0:
+            break
+        view.fill_(1)
+        count -= size
+    return chosen
+
+
+def _groups(scores: Tensor, n: int, m: int) -> Tensor:
+    """Marks the n highest of every m scores along the second dimension of a tensor."""
+    if scores.ndim <= 1:
+        return torch.ones_like(scores)
+    inputs_last = scores.movedim(1, -1)
+    flat = inputs_last.reshape(-1)
+    whole = flat.numel() // m * m
+    chosen = torch.ones_like(flat)  # an incomplete last group is taken whole
+    grouped = chosen[:whole].view(-1, m).zero_()
+    grouped.scatter_(1, torch.topk(flat[:whole].view(-1, m), n, dim=1).indices, 1.0)
+    return chosen.view(inputs_last.shape).movedim(-1, 1)
+
+
+def perturbed_count(dimension: int, sparsity: float) -> int:
+    """Number of weights a perturbation mask of some sparsity keeps.
+
+    Args:
+        dimension: weights that could be perturbed.
+        sparsity: share that is left out.
+
+    Returns:
+        d - ceil(sparsity d).
+    """
+    return dimension - math.ceil(round(sparsity * dimension, 6))

@@ -1,0 +1,76 @@
+"""SSAM-F: perturb where the Fisher information is large."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.optimizer import ParamsT
+
+from robustbench_zosam.checks import require_integer
+from robustbench_zosam.optim.passes import Passes
+from robustbench_zosam.optim.ssam import SparseSAM
+
+
+class SSAMF(SparseSAM):
+    """Sparse SAM that perturbs the weights with the largest empirical Fisher information.
+
+    From the beginning of every period, the squared gradients of single examples are summed over
+    the running mini-batches until there are `samples` of them; p follows the sum while it grows.
+    Each example is a pass of its own in the model's present mode, buffers left as they were. p is
+    thus never empty, while the authors' code leaves the first step unperturbed.
+
+    The closure must take parts of the mini-batch, `closure(backward, examples, reduction)`. A
+    gradient scaler works: its scale is taken out, and sums that overflowed are left out.
+
+    Source: Mi et al. 2022, "Make Sharpness-Aware Minimization Stronger", algorithm 2, and the
+    authors' code.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        samples: examples in the sum.
+        **options: as in `SparseSAM`.
+    """
+
+    _saved: ClassVar[tuple[str, ...]] = (*SparseSAM._saved, "remaining")
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base: type[Optimizer] = SGD,
+        *,
+        samples: int = 1024,
+        **options: Any,
+    ) -> None:
+        self.samples = require_integer("samples", samples, least=1)
+        self.remaining = 0
+        super().__init__(params, base, **options)
+
+    def _perturbation(self, passes: Passes) -> Tensor:
+        if self.sparsity == 0:
+            return self._ascend(self._clean_gradient(passes), None)
+        losses = passes.gradient(each=True)
+        self.last_clean_loss = losses.mean()
+        gradient = self._active_gradient()
+        if self._new_period(self.update_epochs):
+            self.remaining = self.samples
+            self.vectors["fisher"] = self.space.zeros()
+        if self.remaining > 0:
+            self._collect(passes, min(len(losses), self.remaining))
+        return self._ascend(gradient, self.vectors["perturbed"])
+
+    def _collect(self, passes: Passes, count: int) -> None:
+        fisher = self.vectors["fisher"].clone()
+        unit = self._unit()
+        for position in range(count):
+            passes.gradient(torch.tensor([position], device=self.space.device))
+            gradient = self._active_gradient().mul_(unit)
+            fisher.addcmul_(gradient, gradient)
+        self._remember("fisher", fisher)
+        self.remaining -= count
+        self.vectors["perturbed"] = self._choose(self.vectors["fisher"], self._count())
+        if self.remaining == 0:
+            del self.vectors["fisher"]

@@ -1,0 +1,130 @@
+"""XSAM: step along a direction chosen in the plane of displacement and perturbed gradient."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.optimizer import ParamsT
+
+from robustbench_zosam.checks import require_integer, require_number
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.directions import scale_to
+from robustbench_zosam.optim.passes import Passes
+from robustbench_zosam.optim.periods import Periodic
+
+
+class XSAM(Periodic):
+    """Explicit SAM: steps along |g_k| v(alpha), where v(alpha) leads to the highest loss.
+
+    k ascent steps of length rho / k along the gradients end at w_k, with the gradient g_k. On the
+    arc through v_0, the direction of w_k - w, and v_1, that of g_k, v(alpha) is at the angle
+    alpha * psi from v_0, psi being the angle between them. alpha = 1 is SAM. Once per epoch, on its
+    first mini-batch, alpha becomes the one of 0, alpha_step, ..., alpha_max with the largest loss
+    at w + rho_max v(alpha), found by forward passes in full precision; losses that are not finite
+    are left out, and if all are, alpha stays. k + 1 forward and backward passes per step else. A
+    gradient scaler works, since g_k keeps its length.
+
+    Source: "XSAM", arXiv 2603.10048 (ICLR 2026), and the authors' code.
+
+    Args:
+        params: as for any torch optimizer.
+        base: class of the optimizer that makes the update.
+        rho: length of the ascent.
+        rho_max: radius at which directions are compared.
+        ascent_steps: k.
+        alpha: fixed instead of searched.
+        alpha_max: largest alpha of the search.
+        alpha_step: distance between two of its values.
+        steps_per_epoch: mini-batches in an epoch.
+        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+
+    Attributes:
+        found_alpha: in use now.
+    """
+
+    _saved: ClassVar[tuple[str, ...]] = (*Periodic._saved, "found_alpha")
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base: type[Optimizer] = SGD,
+        *,
+        rho: float = 0.15,
+        rho_max: float = 0.3,
+        ascent_steps: int = 1,
+        alpha: float | None = None,
+        alpha_max: float = 2.0,
+        alpha_step: float = 0.1,
+        **options: Any,
+    ) -> None:
+        self.rho_max = require_number("rho_max", rho_max, above=0)
+        self.ascent_steps = require_integer("ascent_steps", ascent_steps, least=1)
+        self.alpha = None if alpha is None else require_number("alpha", alpha)
+        count = require_number("alpha_max", alpha_max, above=0) / require_number(
+            "alpha_step", alpha_step, above=0
+        )
+        if not math.isclose(count, round(count)):
+            raise InputError(
+                f"alpha_max {alpha_max!r} is no multiple of alpha_step {alpha_step!r}: "
+                "give one that is"
+            )
+        self.alphas = [index * alpha_step for index in range(round(count) + 1)]
+        self.found_alpha = 1.0 if self.alpha is None else self.alpha
+        super().__init__(params, base, rho=rho, **options)
+
+    def _perturbation(self, passes: Passes) -> Tensor:
+        step = self.rho / self.ascent_steps
+        epsilon = scale_to(self._clean_gradient(passes), step)
+        for _ in range(self.ascent_steps - 1):
+            self.space.displace(epsilon)
+            passes.gradient()
+            epsilon += scale_to(self._active_gradient(), step)
+        return epsilon
+
+    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        loss = super()._perturbed_gradient(passes, epsilon)
+        arc = _Arc(epsilon, self._active_gradient())
+        if self.alpha is None and self._new_period():
+            self._search(passes, arc)
+        self._replace_gradient(arc(self.found_alpha).mul_(arc.length))
+        return loss
+
+    def _search(self, passes: Passes, arc: _Arc) -> None:
+        losses = []
+        for alpha in self.alphas:
+            self.space.displace(arc(alpha), self.rho_max)
+            losses.append(passes.loss())
+        found = torch.stack(losses)
+        found = found.where(found.isfinite(), -torch.inf)
+        if bool(found.isfinite().any()):
+            self.found_alpha = self.alphas[int(found.argmax())]
+
+
+class _Arc:
+    """Directions on the great circle through two vectors' directions.
+
+    Args:
+        first: shape (d,); alpha = 0; overwritten.
+        second: shape (d,); alpha = 1; overwritten.
+    """
+
+    def __init__(self, first: Tensor, second: Tensor) -> None:
+        self.length = torch.linalg.vector_norm(second)
+        self._first, self._second = scale_to(first, 1.0), scale_to(second, 1.0)
+        cosine = torch.dot(self._first, self._second).clamp(-1, 1)  # rounding may exceed one
+        self._angle = torch.arccos(cosine)
+
+    def __call__(self, alpha: float) -> Tensor:
+        """Returns the unit vector at a multiple of the angle, (d,)."""
+        sine = torch.sin(self._angle)
+        parallel = sine < 1e-6
+        safe = sine.where(~parallel, 1.0)
+        weights = [
+            (torch.sin(share * self._angle) / safe).where(~parallel, 0.5)
+            for share in (1 - alpha, alpha)
+        ]
+        return self._first * weights[0] + self._second * weights[1]
