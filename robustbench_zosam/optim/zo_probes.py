@@ -67,6 +67,8 @@ class ZeroOrder(WrappedOptimizer):
         self.sides = require_choice("sides", sides, ("one", "two"))
         self.probe_fraction = require_number("probe_fraction", probe_fraction, above=0, most=1)
         self.seed = require_integer("seed", seed, least=0)
+        if reduce is not None and not callable(reduce):
+            raise InputError(f"reduce is {reduce!r}: give a function, as mean_over_ranks is one")
         self.reduce = reduce
         super().__init__(params, base, **options)
         self._tally(dict.fromkeys(("probes", "equal", "below_noise", "nonfinite"), 0))

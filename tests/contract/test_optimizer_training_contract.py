@@ -130,7 +130,7 @@ def test_a_convex_problem_is_solved(name):
     model = nn.Linear(10, 1, bias=False)
     options = OPTIMIZERS[name].facts["options"]
     # a small radius, since the minimum of the perturbed loss is another; all examples, likewise
-    quick = {"rho": 0.01, "samples": 16, "gamma": 1.0, "sigma": 0.9}
+    quick = {"rho": 0.01, "samples": 16, "gamma": 1.0, "sigma": 0.9, "queries": 4}
     extra = {key: value for key, value in quick.items() if key in options}
     optimizer = create_optimizer(name, model, lr=0.02, weight_decay=0.0, **extra)
     closure = make_closure(lambda x, y: (model(x) - y).square()[:, 0], x, y)
