@@ -1,0 +1,303 @@
+"""The updates side by side: equal learning rate, then each at its own tuned one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robustbench_zosam.nzk.distributions import Directions
+from robustbench_zosam.nzk.evolution import (
+    UPDATES,
+    evolve,
+    expected_loss,
+    stable_rate,
+    update_moments,
+)
+from robustbench_zosam.nzk.functional import squared_loss
+from robustbench_zosam.nzk.problems import Problem
+from robustbench_zosam.nzk.training import Trajectory, train
+from robustbench_zosam.nzk.tuning import (
+    RELATIVE_RATES,
+    Choice,
+    choose,
+    common_target,
+    final_losses,
+    passage,
+    speed_up,
+)
+from robustbench_zosam.statistics.intervals import t_interval
+
+ZERO_ORDER = UPDATES[:3]
+EQUAL_SHARE = 4  # the equal rate is the tuned one of independent vectors over this
+PAIRS = (("shared", "independent"), ("shared", "plain"), ("plain", "first-order"))
+_POINTS = 80  # of a stored curve
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all comparisons of a problem have in common.
+
+    Attributes:
+        problem: data and model.
+        directions: of z and ζ, rotation-invariant.
+        steps: of a tuning run; the evaluation has twice as many to reach the target.
+        seeds: of the evaluation.
+        tuning_seeds: other ones.
+    """
+
+    problem: Problem
+    directions: Directions
+    steps: int
+    seeds: tuple[int, ...]
+    tuning_seeds: tuple[int, ...]
+
+    def unit(self, update: str) -> float:
+        """Returns the learning rate whose relative size is 1, n/λ_max(E[K]), at the first start.
+
+        Args:
+            update: one of `UPDATES`.
+        """
+        jacobian = self.jacobian(self.tuning_seeds[0])
+        kappa = update_moments(update, self.directions, self.problem.model.dimension)[0]
+        return stable_rate(kappa * (jacobian @ jacobian.T)) / 2
+
+    def jacobian(self, seed: int) -> Tensor:
+        """Returns the Jacobian at the start of a seed, shape (n, d).
+
+        Args:
+            seed: of the start.
+        """
+        return self.problem.model.jacobian(self.problem.starts([seed])[0], self.problem.inputs)
+
+    def run(
+        self, update: str, rates: Sequence[float], seeds: Sequence[int], steps: int, **options: Any
+    ) -> Trajectory:
+        """Trains.
+
+        Args:
+            update: one of `UPDATES`.
+            rates: learning rates.
+            seeds: of starts and directions.
+            steps: how many.
+            **options: of `train`.
+        """
+        p = self.problem
+        return train(
+            p.model, p.inputs, p.targets, p.starts(seeds), update=update, rates=rates,
+            seeds=seeds, steps=steps, directions=self.directions, **options,
+        )  # fmt: skip
+
+    def predict(
+        self, update: str, rates: Sequence[float], seeds: Sequence[int], steps: Sequence[int]
+    ) -> Tensor:
+        """Returns the expected loss with noise, mean over the starts of the seeds.
+
+        Args:
+            update: one of `UPDATES`.
+            rates: learning rates.
+            seeds: of the starts.
+            steps: at which.
+
+        Returns:
+            Shape (len(rates), len(steps)).
+        """
+        p = self.problem
+        curves = []
+        for seed, start in zip(seeds, p.starts(seeds), strict=True):
+            outputs = p.model.outputs(start[None], p.inputs)[0]
+            jacobian = self.jacobian(seed)
+            curves.append(
+                expected_loss(
+                    jacobian, outputs, p.targets, self.directions, update, rates, steps
+                )
+            )
+        return torch.stack(curves).mean(dim=0)
+
+    def predict_outputs(
+        self, update: str, rate: float, seeds: Sequence[int], steps: Sequence[int]
+    ) -> Tensor:
+        """Returns the loss of the expected outputs, mean over the starts of the seeds.
+
+        Args:
+            update: one of `UPDATES`.
+            rate: learning rate.
+            seeds: of the starts.
+            steps: at which.
+
+        Returns:
+            Shape (len(steps),).
+        """
+        p = self.problem
+        kappa = update_moments(update, self.directions, p.model.dimension)[0]
+        curves = []
+        for seed, start in zip(seeds, p.starts(seeds), strict=True):
+            jacobian = self.jacobian(seed)
+            outputs = p.model.outputs(start[None], p.inputs)[0]
+            path = evolve(kappa * (jacobian @ jacobian.T), outputs, p.targets, rate, steps)
+            curves.append(squared_loss(path, p.targets))
+        return torch.stack(curves).mean(dim=0)
+
+
+def compare(setting: Setting) -> tuple[dict[str, Any], dict[int, Tensor]]:
+    """Tunes every update with the same budget, and compares them on fresh seeds.
+
+    Args:
+        setting: problem, directions, steps, seeds.
+
+    Returns:
+        Everything the page shows, as JSON values, and weights along the tuned shared-vector run
+        of the first seed.
+    """
+    units = {update: setting.unit(update) for update in UPDATES}
+    grids = {update: [r * unit for r in RELATIVE_RATES] for update, unit in units.items()}
+    every = max(setting.steps // 400, 1)
+    tuning = {
+        update: setting.run(
+            update, grids[update], setting.tuning_seeds, setting.steps, every=every
+        )
+        for update in UPDATES
+    }
+    target = common_target({update: run.losses for update, run in tuning.items()})
+    choices = {u: choose(run.steps, run.losses, target) for u, run in tuning.items()}
+    equal_rate = grids["independent"][choices["independent"].index] / EQUAL_SHARE
+    equal = {
+        update: setting.run(update, [equal_rate], setting.seeds, setting.steps)
+        for update in ZERO_ORDER
+    }
+    checkpoints = _spread(setting.steps, 7)
+    tuned = {
+        update: setting.run(
+            update, [grids[update][choices[update].index]], setting.seeds, 2 * setting.steps,
+            keep=checkpoints if update == "shared" else (),
+        )
+        for update in UPDATES
+    }  # fmt: skip
+    tuned_rates = {update: grids[update][choices[update].index] for update in UPDATES}
+    theory = _theoretical_passages(setting, grids, target)
+    found = {
+        "target": target,
+        "relative_rates": list(RELATIVE_RATES),
+        "equal_rate": equal_rate,
+        "tuning": {
+            update: _tuning(setting, update, tuning[update], grids[update], choices[update])
+            for update in UPDATES
+        },
+        "equal": {
+            update: _curve(setting, update, equal_rate, run) for update, run in equal.items()
+        },
+        "tuned": {
+            update: _curve(setting, update, tuned_rates[update], run)
+            for update, run in tuned.items()
+        },
+        "speed_ups": [
+            _speed_up(equal, *PAIRS[0], setting="equal", target=None, theory=_ratio(units)),
+            *(
+                _speed_up(
+                    tuned, fast, slow, setting="tuned", target=target,
+                    theory=_quotient(theory[slow], theory[fast]),
+                )
+                for fast, slow in PAIRS
+            ),
+        ],
+    }  # fmt: skip
+    kept = {step: points[0, 0] for step, points in tuned["shared"].points.items()}
+    return found, kept
+
+
+def _ratio(units: dict[str, float]) -> float:
+    """Returns how much larger the expected kernel of a shared vector is."""
+    return units["independent"] / units["shared"]
+
+
+def _theoretical_passages(
+    setting: Setting, grids: dict[str, list[float]], target: float
+) -> dict[str, float | None]:
+    """Returns the fewest steps in which the expected loss gets to the target, for each update."""
+    steps = range(2 * setting.steps + 1)
+    found: dict[str, float | None] = {}
+    for update, grid in grids.items():
+        curves = setting.predict(update, grid, setting.tuning_seeds, steps)
+        reached = [passage(steps, curve, target) for curve in curves]
+        found[update] = min((step for step in reached if step is not None), default=None)
+    return found
+
+
+def _quotient(slow: float | None, fast: float | None) -> float | None:
+    return None if slow is None or not fast else slow / fast
+
+
+def _tuning(
+    setting: Setting, update: str, run: Trajectory, grid: list[float], choice: Choice
+) -> dict[str, Any]:
+    theory = setting.predict(update, grid, setting.tuning_seeds, [setting.steps])[:, 0]
+    return {
+        "chosen": choice.index,
+        "rate": grid[choice.index],
+        "relative": RELATIVE_RATES[choice.index],
+        "at_edge": choice.at_edge,
+        "losses": _values(final_losses(run.losses)),
+        "theory": _values(theory),
+    }
+
+
+def _curve(setting: Setting, update: str, rate: float, run: Trajectory) -> dict[str, Any]:
+    chosen = [run.steps.index(step) for step in _spread(run.steps[-1], _POINTS)]
+    steps = [run.steps[index] for index in chosen]
+    losses = run.losses[chosen, :, 0]
+    bands = [t_interval(row) if np.isfinite(row).all() else None for row in losses.numpy()]
+    return {
+        "rate": rate,
+        "steps": steps,
+        "mean": [band and band.value for band in bands],
+        "low": [band and band.low for band in bands],
+        "high": [band and band.high for band in bands],
+        "geometric": _values(losses.log().mean(dim=1).exp()),
+        "diverged": int((~losses[-1].isfinite() | (losses[-1] > losses[0])).sum()),
+        "expected_outputs": _values(setting.predict_outputs(update, rate, setting.seeds, steps)),
+        "expected_loss": _values(setting.predict(update, [rate], setting.seeds, steps)[0]),
+    }
+
+
+def _speed_up(
+    runs: dict[str, Trajectory],
+    fast: str,
+    slow: str,
+    *,
+    setting: str,
+    target: float | None,
+    theory: float | None,
+) -> dict[str, Any]:
+    one, other = runs[fast], runs[slow]
+    ratios = [
+        speed_up(one.steps, one.losses[:, seed, 0], other.losses[:, seed, 0], target)
+        for seed in range(one.losses.shape[1])
+    ]
+    known = [ratio for ratio in ratios if ratio is not None]
+    row: dict[str, Any] = {
+        "setting": setting, "fast": fast, "slow": slow, "theory": theory,
+        "seeds": len(known), "of": len(ratios), "bounds": sum(bound for _, bound in known),
+        "per_seed": [ratio for ratio, _ in known],
+        "value": None, "low": None, "high": None,
+    }  # fmt: skip
+    if known:
+        estimate = t_interval([math.log(ratio) for ratio, _ in known])
+        row["value"] = math.exp(estimate.value)
+        if estimate.low is not None and estimate.high is not None:
+            row["low"], row["high"] = math.exp(estimate.low), math.exp(estimate.high)
+    return row
+
+
+def _spread(last: int, count: int) -> tuple[int, ...]:
+    """Returns about so many steps from 0 to the last, denser at the start."""
+    spaced = np.geomspace(1, last, count - 1).round().astype(int).tolist()
+    return tuple(dict.fromkeys([0, *spaced]))
+
+
+def _values(tensor: Tensor) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in tensor.tolist()]

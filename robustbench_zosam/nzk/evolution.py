@@ -1,0 +1,163 @@
+"""Predicted evolution of outputs and loss under squared loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.checks import require_choice, require_number
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.nzk.distributions import Directions
+
+UPDATES = ("shared", "independent", "plain", "first-order")
+
+
+def stable_rate(kernel: Tensor) -> float:
+    """Returns the learning rate 2n/λ_max below which the expected evolution does not grow.
+
+    Args:
+        kernel: expected kernel, symmetric, shape (n, n).
+
+    Raises:
+        InputError: the kernel is zero: no learning rate changes anything.
+    """
+    top = float(torch.linalg.eigvalsh(_require_kernel(kernel))[-1])
+    if top <= 0:
+        raise InputError("the kernel is zero: check the inputs and the directions")
+    return 2 * len(kernel) / top
+
+
+def evolve(
+    kernel: Tensor, start: Tensor, targets: Tensor, lr: float, steps: Sequence[int]
+) -> Tensor:
+    """Predicts the expected outputs after steps of gradient descent with a constant kernel.
+
+    f_t = y + (I - lr·K/n)ᵗ (f_0 - y), for the loss ‖f - y‖²/(2n).
+
+    Args:
+        kernel: expected kernel, symmetric, shape (n, n).
+        start: outputs before the first step, shape (n,).
+        targets: y, shape (n,).
+        lr: learning rate.
+        steps: after how many steps.
+
+    Returns:
+        float64, shape (len(steps), n).
+
+    Source: arXiv 2603.21169, model evolution under squared loss, here with the 1/n of the mean.
+    """
+    require_number("lr", lr, above=0)
+    values, vectors = torch.linalg.eigh(_require_kernel(kernel))
+    factors = 1 - lr * values / len(kernel)
+    return _decay(torch.stack([factors**step for step in steps]), vectors, start, targets)
+
+
+def evolve_flow(kernel: Tensor, start: Tensor, targets: Tensor, times: Sequence[float]) -> Tensor:
+    """Predicts the expected outputs of gradient flow: f_t = y + exp(-Kt/n)(f_0 - y).
+
+    Args:
+        kernel: expected kernel, symmetric, shape (n, n).
+        start: outputs at time 0, shape (n,).
+        targets: y, shape (n,).
+        times: learning rate times steps.
+
+    Returns:
+        float64, shape (len(times), n).
+
+    Source: the limit of small steps of `evolve`.
+    """
+    values, vectors = torch.linalg.eigh(_require_kernel(kernel))
+    decay = torch.stack([torch.exp(-values * time / len(kernel)) for time in times])
+    return _decay(decay, vectors, start, targets)
+
+
+def update_moments(
+    update: str, directions: Directions, dimension: int
+) -> tuple[float, float, float]:
+    """Returns (κ, α, β) of a random update θ ← θ - lr·P∇L with E[P] = κI.
+
+    E[PAPᵀ] = αA + β·tr(A)·I for symmetric A; P is ‖z‖²zzᵀ for `"shared"`, ζζᵀzzᵀ for
+    `"independent"`, zzᵀ for `"plain"` and I for `"first-order"`.
+
+    Args:
+        update: one of `UPDATES`.
+        directions: rotation-invariant.
+        dimension: d.
+
+    Source: this project's own derivation, from the moments of uniform directions.
+    """
+    require_choice("update", update, UPDATES)
+    if update == "first-order":
+        return 1.0, 1.0, 0.0
+    kappa = directions.second(dimension)[0]
+    alpha, beta = directions.quartic(dimension)
+    if update == "shared":
+        return (directions.fourth(dimension)[0], *directions.radial_quartic(dimension))
+    if update == "independent":
+        return kappa**2, alpha**2, 2 * alpha * beta + dimension * beta**2
+    return kappa, alpha, beta
+
+
+def expected_loss(
+    jacobian: Tensor,
+    start: Tensor,
+    targets: Tensor,
+    directions: Directions,
+    update: str,
+    rates: Sequence[float],
+    steps: Sequence[int],
+) -> Tensor:
+    """Predicts the expected loss of random steps, with the noise which the directions cause.
+
+    `evolve` gives the loss of the expected outputs, which is too small: the loss is convex. Here
+    the second moments of the weights are followed, mode by mode, exactly for a linear model.
+
+    Args:
+        jacobian: shape (n, d).
+        start: outputs before the first step, shape (n,).
+        targets: y, shape (n,).
+        directions: rotation-invariant.
+        update: one of `UPDATES`.
+        rates: learning rates, each for a curve of its own.
+        steps: after how many steps.
+
+    Returns:
+        float64, shape (len(rates), len(steps)); infinite where the expectation is.
+
+    Source: this project's own derivation.
+    """
+    lr = torch.tensor([require_number("lr", rate, above=0) for rate in rates]).double()[:, None]
+    kappa, alpha, beta = update_moments(update, directions, jacobian.shape[1])
+    n = len(jacobian)
+    left, scales, _ = torch.linalg.svd(jacobian.double(), full_matrices=False)
+    residual = start.double() - targets.double()
+    inside = left.T @ residual
+    floor = float(residual @ residual - inside @ inside)  # out of reach of the weights
+    curvature = scales**2 / n  # λ_i of JᵀJ/n
+    energy = (inside**2 / n).expand(len(lr), -1)  # λ_i E[c_i²], c_i the weight error along mode i
+    keep = 1 - 2 * lr * kappa * curvature + lr**2 * alpha * curvature**2
+    spread = lr**2 * beta * curvature
+    wanted, found = set(steps), {}
+    for step in range(max(wanted) + 1):
+        if step in wanted:
+            found[step] = energy.sum(dim=1) / 2 + floor / (2 * n)
+        energy = keep * energy + spread * (energy @ curvature)[:, None]
+    curves = torch.stack([found[step] for step in steps], dim=1)
+    return curves.nan_to_num(torch.inf, torch.inf)
+
+
+def _decay(factors: Tensor, vectors: Tensor, start: Tensor, targets: Tensor) -> Tensor:
+    modes = vectors.T @ (start.double() - targets.double())
+    return targets.double() + (factors * modes) @ vectors.T
+
+
+def _require_kernel(kernel: Tensor) -> Tensor:
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not len(kernel):
+        raise InputError(f"the kernel has shape {tuple(kernel.shape)}: give (n, n)")
+    kernel = kernel.double()
+    scale = float(kernel.abs().max())
+    if not bool(kernel.isfinite().all()) or float((kernel - kernel.T).abs().max()) > 1e-9 * scale:
+        raise InputError("the kernel is not symmetric and finite: give an expected kernel")
+    return kernel

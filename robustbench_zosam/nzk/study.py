@@ -1,0 +1,121 @@
+"""The whole comparison: from settings to what the page shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from robustbench_zosam.checks import require_integer
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import require_writable, write_json
+from robustbench_zosam.nzk.compare import Setting, compare
+from robustbench_zosam.nzk.distributions import Directions
+from robustbench_zosam.nzk.measure import by_distribution, through_training
+from robustbench_zosam.nzk.problems import Problem, make_problems, synthetic_linear
+from robustbench_zosam.nzk.tuning import RELATIVE_RATES
+from robustbench_zosam.runs.provenance import command, commit, hardware, now, versions
+
+SCHEMA = 1
+_TUNING_SEEDS = 3
+_FIRST_TUNING_SEED = 1_000_000  # far from what users number their seeds with
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What is compared, and how precisely.
+
+    Attributes:
+        data: "digits", "synthetic" or "both".
+        classes: the two digits.
+        seeds: of the evaluation.
+        steps: of a tuning run.
+        draws: directions for each measured kernel.
+
+    Raises:
+        InputError: a number is out of range, or a seed is given twice.
+    """
+
+    data: str = "both"
+    classes: tuple[int, int] = (3, 5)
+    seeds: tuple[int, ...] = tuple(range(10))
+    steps: int = 2000
+    draws: int = 4096
+
+    def __post_init__(self) -> None:
+        require_integer("--steps", self.steps, least=10)
+        require_integer("--draws", self.draws, least=100)
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise InputError(f"--seeds is {self.seeds}: give at least one, and none twice")
+        if max(self.seeds) >= _FIRST_TUNING_SEED:
+            raise InputError(f"--seeds has {max(self.seeds)}: give seeds below a million")
+
+
+def run_study(
+    config: StudyConfig, out: Path, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Runs the comparison and stores it.
+
+    Args:
+        config: what is compared.
+        out: folder that receives `nzk.json`.
+        say: told what is being done.
+
+    Returns:
+        The stored results.
+    """
+    require_writable(out)
+    problems = make_problems(config.data, config.classes)
+    started = time.monotonic()
+    say("kernels of seven distributions")
+    rows = by_distribution(synthetic_linear(), 4 * config.draws)
+    found = [_study(problem, config, say) for problem in problems]
+    results = {
+        "schema": SCHEMA,
+        "kind": "nzk",
+        "title": "Zero-order descent as kernel descent",
+        "config": asdict(config),
+        "tuning": {"seeds": _TUNING_SEEDS, "rates": len(RELATIVE_RATES)},
+        "distributions": {"draws": 4 * config.draws, "rows": rows},
+        "problems": found,
+        "provenance": {
+            "command": command(),
+            "finished": now(),
+            "seconds": round(time.monotonic() - started, 1),
+            **commit(),
+            "versions": versions(),
+            "hardware": hardware("cpu"),
+        },
+    }
+    write_json(out / "nzk.json", results)
+    return results
+
+
+def _study(problem: Problem, config: StudyConfig, say: Callable[[str], None]) -> dict[str, Any]:
+    directions = Directions("gaussian")
+    tuning = tuple(range(_FIRST_TUNING_SEED, _FIRST_TUNING_SEED + _TUNING_SEEDS))
+    say(f"{problem.title}: tuning and training")
+    setting = Setting(problem, directions, config.steps, config.seeds, tuning)
+    compared, points = compare(setting)
+    say(f"{problem.title}: kernels through training")
+    jacobian = setting.jacobian(config.seeds[0])
+    kernel = jacobian @ jacobian.T
+    return {
+        "name": problem.name,
+        "title": problem.title,
+        "detail": problem.detail,
+        "linear": problem.linear,
+        "n": len(problem.inputs),
+        "dimension": problem.model.dimension,
+        "effective_rank": float(kernel.trace()) / _top(kernel),
+        "kernel": through_training(problem, points, directions, config.draws, config.seeds[0]),
+        **compared,
+    }
+
+
+def _top(kernel: Any) -> float:
+    import torch
+
+    return float(torch.linalg.eigvalsh(kernel)[-1])
