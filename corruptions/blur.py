@@ -13,6 +13,7 @@ from torch import Tensor
 from corruptions import glass
 from corruptions.constants import Row
 from corruptions.draws import Draws
+from corruptions.images import to_levels
 from corruptions.kernel import Corruption, Shape, deterministic
 from corruptions.motion import motion_filter
 from corruptions.sampling import zoom_taps
@@ -43,7 +44,7 @@ def _defocus_blur(images: Tensor, row: Row) -> Tensor:
         for y, x in shifts:
             group += padded[..., y : y + height, x : x + width]
         total += group.double().mul_(float(weight))
-    return total.clamp_(max=255).to(torch.uint8)
+    return to_levels(total.clamp_(max=255))
 
 
 @functools.cache
@@ -100,7 +101,7 @@ def _zoom_blur(images: Tensor, row: Row) -> Tensor:
     )
     columns = images.reshape(-1, height * width).double().T.contiguous()
     total = F.embedding_bag(source, columns, first, mode="sum", per_sample_weights=weight)
-    return total.mul_(2.0**-_ZOOM_BITS).to(torch.uint8).T.reshape(images.shape)
+    return to_levels(total.mul_(2.0**-_ZOOM_BITS)).T.reshape(images.shape)
 
 
 @functools.lru_cache(maxsize=16)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from corruptions.constants import Row
 from corruptions.hsv import from_hsv, to_hsv
+from corruptions.images import to_levels
 from corruptions.kernel import deterministic
 
 
@@ -27,7 +28,7 @@ def _contrast(images: Tensor, row: Row) -> Tensor:
     pixels = images.new_full((), images[0, 0].numel(), dtype=torch.float64)
     # The sum of integers is exact, so the mean does not depend on the order of summation.
     mean = images.sum((-2, -1), keepdim=True, dtype=torch.int64).double().div_(pixels)
-    return images.double().sub_(mean).mul_(factor).add_(mean).to(torch.uint8)
+    return to_levels(images.double().sub_(mean).mul_(factor).add_(mean))
 
 
 brightness = deterministic(_brightness)

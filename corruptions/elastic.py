@@ -9,6 +9,7 @@ from torch import Tensor
 
 from corruptions.constants import Row
 from corruptions.draws import Draws
+from corruptions.images import to_levels
 from corruptions.kernel import Corruption, Shape
 from corruptions.sampling import sample_bilinear
 from corruptions.separable import filter_field
@@ -47,7 +48,7 @@ def _apply(images: Tensor, drawn: ElasticDraws, row: Row) -> Tensor:
             torch.arange(n, dtype=torch.float64, device=images.device) for n in images.shape[-2:]
         )
         stretched = sample_bilinear(stretched, rows[:, None] + dy, columns + dx, "symmetric")
-    return stretched.to(torch.uint8)
+    return to_levels(stretched)
 
 
 def _stretch(shifts: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from corruptions import textures
 from corruptions.constants import Row
 from corruptions.draws import Draws
+from corruptions.images import to_levels
 from corruptions.kernel import Corruption, Shape
 
 # The published draw of five, in which the second and third picture are the same.
@@ -56,7 +57,7 @@ def over(folder: Path | None) -> Corruption[Tensor]:
 def _apply(images: Tensor, crops: Tensor, row: Row) -> Tensor:
     _, share, thickness = row
     laid = images.double().mul_(share).add_(crops.double().mul_(thickness))
-    return laid.clamp_(max=255).to(torch.uint8)
+    return to_levels(laid.clamp_(max=255))
 
 
 def _crops(draws: Draws, shape: tuple[int, int], atlas: _Atlas) -> Tensor:

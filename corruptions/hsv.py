@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from corruptions.images import to_levels
+
 # The sectors of the hue circle, 0 to 5, in which each channel shows the value, and the low level.
 _SECTORS_OF_VALUE = ((0, 5), (1, 2), (3, 4))
 _SECTORS_OF_LOW = ((2, 3), (4, 5), (0, 1))
@@ -67,7 +69,7 @@ def from_hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     descent = fraction.sub_(is_even.double()).abs_()  # the fraction, or 1 - fraction
     low = value * (1 - saturation)
     middle = value * (1 - descent.mul_(saturation))
-    levels = torch.stack([value, middle, low]).mul_(255).to(torch.uint8)
+    levels = to_levels(torch.stack([value, middle, low]).mul_(255))
     return _arrange(sector, levels)
 
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from corruptions.images import to_levels
 from corruptions.sampling import gather_pixels
 
 _NEGLIGIBLE = 1e-8  # a tap this light moves no 8-bit value
@@ -33,7 +34,7 @@ def motion_filter(planes: Tensor, degrees: Tensor, radius: float, sigma: float) 
         down, right = (step.to(planes.device)[:, None, None] for step in _offsets(degrees, tap))
         y, x = (rows + down).clamp_(0, height - 1), (columns + right).clamp_(0, width - 1)
         total += gather_pixels(planes, y * width + x).float().mul_(weight)
-    return total.to(torch.uint8)
+    return to_levels(total)
 
 
 def _weights(radius: float, sigma: float) -> list[float]:

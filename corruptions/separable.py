@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from corruptions.images import to_levels
+
 _REACH = 4  # of the blur of images, in standard deviations
 _FIELD_BITS, _FIELD_WEIGHT_BITS = 20, 30  # 22 bits of value times 30 of weight stay below 2⁵³
 Border = Literal["nearest", "symmetric"]
@@ -37,7 +39,7 @@ def gaussian_filter(images: Tensor, sigma: float) -> Tensor:
     weights = _kernel(sigma, radius)[radius:].tolist()
     white = images.new_full((), 255, dtype=torch.float64)  # CUDA multiplies by 1 / plain numbers
     blurred = _add_shifted(images.double().div_(white), weights, -2)
-    return _add_shifted(blurred, weights, -1).clamp_(0, 1).mul_(255).to(torch.uint8)
+    return to_levels(_add_shifted(blurred, weights, -1).clamp_(0, 1).mul_(255))
 
 
 def _add_shifted(planes: Tensor, weights: list[float], axis: int) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from corruptions.constants import Row
 from corruptions.draws import Draws
 from corruptions.edges import canny, chamfer_distance, equalise
+from corruptions.images import to_levels
 from corruptions.kernel import Corruption, Shape
 from corruptions.separable import filter_field
 
@@ -33,7 +34,7 @@ def _apply(images: Tensor, field: Tensor, row: Row) -> Tensor:
 
 
 def _water(images: Tensor, liquid: Tensor, strength: float) -> Tensor:
-    level = (liquid * 255).clamp_(0, 255).to(torch.uint8)
+    level = to_levels((liquid * 255).clamp_(0, 255))
     rim = chamfer_distance(canny(level, _EDGE_LOW, _EDGE_HIGH), _RIM)
     relief = _box(_emboss(equalise(_truncated_box(rim))))
     depth = level.float() * relief.float()
@@ -50,12 +51,12 @@ def _mud(images: Tensor, is_wet: Tensor, smoothing: float) -> Tensor:
 def _add(colour: Tensor, share: Tensor, tint: tuple[float, float, float]) -> Tensor:
     for channel, level in zip(colour.unbind(1), tint, strict=True):
         channel.add_(share * level)
-    return colour.clamp_(max=255).to(torch.uint8)
+    return to_levels(colour.clamp_(max=255))
 
 
 def _truncated_box(planes: Tensor) -> Tensor:
     """Mean over 3 x 3 pixels of float planes, cut to whole levels."""
-    return _sum_3x3(planes.double()).mul_(1 / 9).float().to(torch.uint8)
+    return to_levels(_sum_3x3(planes.double()).mul_(1 / 9).float())
 
 
 def _box(planes: Tensor) -> Tensor:

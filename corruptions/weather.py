@@ -9,6 +9,7 @@ from torch import Tensor
 
 from corruptions.constants import Row
 from corruptions.draws import Draws
+from corruptions.images import to_levels
 from corruptions.kernel import Corruption, Shape
 from corruptions.motion import motion_filter
 from corruptions.plasma import plasma, plasma_side
@@ -36,13 +37,13 @@ def _sample_snow(draws: Draws, shape: Shape, _: Row) -> SnowDraws:
 def _snow(images: Tensor, drawn: SnowDraws, row: Row) -> Tensor:
     mean, deviation, zoom, threshold, radius, sigma, share = row
     field = zoom_plane(drawn.field * deviation + mean, zoom)
-    flakes = (field * (field >= threshold)).clamp_(0, 1).mul_(255).to(torch.uint8)
+    flakes = to_levels((field * (field >= threshold)).clamp_(0, 1).mul_(255))
     layer = motion_filter(flakes, drawn.degrees, radius, sigma).short()
     layer = layer + layer.flip(-2, -1)
     colour = images.float()
     white = _grey(colour).mul_(1.5).add_(127.5)
     base = torch.maximum(colour, white).mul_(1 - share).add_(colour.mul_(share))
-    return base.add_(layer).clamp_(max=255).to(torch.uint8)
+    return to_levels(base.add_(layer).clamp_(max=255))
 
 
 def _grey(colour: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ def _fog(images: Tensor, drawn: Tensor, row: Row) -> Tensor:
     colour = images.double().div_(white)
     brightest = colour.amax((1, 2, 3), keepdim=True)
     result = colour.add_(haze).mul_(brightest).div_(brightest + strength)
-    return result.clamp_(max=1).mul_(255).to(torch.uint8)
+    return to_levels(result.clamp_(max=1).mul_(255))
 
 
 snow = Corruption(_sample_snow, _snow, piece=2**16)
