@@ -12,6 +12,7 @@ from robustbench_zosam.cli.compare import compare
 from robustbench_zosam.cli.corrupt import corrupt
 from robustbench_zosam.cli.doctor import doctor
 from robustbench_zosam.cli.evaluate import evaluate
+from robustbench_zosam.cli.fetch import fetch
 from robustbench_zosam.cli.listing import list_entries
 from robustbench_zosam.cli.report import report
 from robustbench_zosam.cli.train import train
@@ -37,6 +38,7 @@ app.command("corrupt")(corrupt)
 app.command("compare")(compare)
 app.command("report")(report)
 app.command("list")(list_entries)
+app.command("fetch")(fetch)
 app.command("doctor")(doctor)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,12 @@ from rich.table import Table
 
 def doctor(
     out: Annotated[Path, typer.Option(help="Folder whose disk is looked at.")] = Path(),
+    data_root: Annotated[Path, typer.Option(help="Folder that data sets lie in.")] = Path("data"),
 ) -> None:
-    """Show versions, devices, memory and free disk space."""
+    """Show versions, devices, memory, free disk space, and which data sets and suites are here.
+
+    Of the data, names and sizes are looked at, not the content.
+    """
     from robustbench_zosam.runs.planning import choose_device
     from robustbench_zosam.runs.provenance import commit, hardware, versions
 
@@ -33,4 +38,22 @@ def doctor(
         table.add_row("memory", f"{machine['memory_bytes'] / 2**30:.1f} GiB")
     table.add_row("device", f"{device} ({', '.join(machine['devices'])})")
     table.add_row("free disk", f"{shutil.disk_usage(out).free / 2**30:.1f} GiB")
+    for name, found in _data(data_root):
+        table.add_row(name, found)
     Console().print(table)
+
+
+def _data(root: Path) -> Iterator[tuple[str, str]]:
+    """Yields a row for each data set or suite that is there, wholly or not."""
+    from robustbench_zosam.fetching import SOURCES, presence
+
+    absent = []
+    for entry in SOURCES:
+        there = [found for found in presence(entry.load(), root) if found.exists]
+        for found in there:
+            problem = f": INCOMPLETE, it {found.problem}" if found.problem else ""
+            yield entry.name, f"{found.folder}{problem}"
+        if not there:
+            absent.append(entry.name)
+    if absent:
+        yield "not in data root", f"{', '.join(absent)} (`zosam-robust fetch NAME`)"

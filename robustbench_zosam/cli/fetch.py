@@ -1,0 +1,142 @@
+"""`zosam-robust fetch`: downloads data sets and published suites."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from robustbench_zosam.errors import InputError
+
+if TYPE_CHECKING:
+    from robustbench_zosam.fetching import Event
+
+_INTERRUPTED = 130
+_QUIET_SECONDS = 15.0
+
+
+def fetch(
+    name: Annotated[str | None, typer.Argument(help="See `fetch --list`.")] = None,
+    data_root: Annotated[Path, typer.Option(help="Folder that data sets lie in.")] = Path("data"),
+    allow_unverified: Annotated[
+        bool, typer.Option("--allow-unverified", help="Accept files without a known checksum.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--list", help="Show what can be downloaded.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --list: all facts.")] = False,
+) -> None:
+    """Download a data set or published suite: checksums, mirrors, resume, disk check.
+
+    It appears in the data root under its published name, and only when it is complete. The same
+    command again goes on where it stopped, or says what is there.
+    """
+    if show:
+        _show(data_root, as_json)
+    else:
+        _fetch(name, data_root, allow_unverified)
+
+
+def _fetch(name: str | None, root: Path, allow_unverified: bool) -> None:
+    if name is None:
+        raise InputError("fetch needs a name: see `zosam-robust fetch --list`")
+    from robustbench_zosam import fetching
+
+    source = fetching.SOURCES.load(name)
+    try:
+        with _Display() as display:
+            found = fetching.fetch(name, root, allow_unverified=allow_unverified, on_event=display)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
+    verb = "is here now" if found.new else "was here already"
+    typer.echo(f"{name} {verb} (licence: {source.licence})", err=True)
+    typer.echo(f"next: {source.use.format(root=root, folder=found.folders[0])}", err=True)
+    for folder in found.folders:
+        typer.echo(folder)
+
+
+def _show(root: Path, as_json: bool) -> None:
+    from robustbench_zosam.fetching import SOURCES, presence
+
+    rows: list[dict[str, Any]] = []
+    for entry in SOURCES:
+        source = entry.load()
+        found = presence(source, root)
+        rows.append({
+            "name": entry.name,
+            "kind": source.kind,
+            "summary": entry.summary,
+            "source": entry.source,
+            "licence": source.licence,
+            "download_bytes": source.download_bytes,
+            "disk_bytes": source.disk_bytes,
+            "folders": [folder.name for folder in source.folders],
+            "here": all(folder.complete for folder in found),
+        })
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "download", "on disk", "here", ""):
+        right = title in {"download", "on disk"}
+        table.add_column(title, justify="right" if right else "left", no_wrap=bool(title))
+    for row in rows:
+        more = "" if row["all_sizes_known"] else "+"
+        sizes = (_gigabytes(row["download_bytes"]) + more, _gigabytes(row["disk_bytes"]))
+        table.add_row(row["name"], *sizes, "yes" if row["here"] else "", row["summary"])
+    Console().print(table)
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+class _Display:
+    """Shows progress on standard error: a bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        from rich import progress
+
+        self._console = Console(stderr=True)
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=24),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+        self._shown = ("", "")
+        self._spoken = time.monotonic()
+
+    def __enter__(self) -> _Display:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        text = f"{event.stage} {event.file}"
+        now = time.monotonic()
+        if (event.stage, event.file) != self._shown:
+            self._shown = (event.stage, event.file)
+            self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(text, total=event.total)
+            self._say(text)
+        elif now - self._spoken > _QUIET_SECONDS:
+            self._spoken = now
+            share = f" ({100 * event.done / event.total:.0f} %)" if event.total else ""
+            self._say(f"{text}: {_gigabytes(event.done)}{share}")
+        self._bar.update(self._task, completed=event.done, total=event.total)
+
+    def _say(self, text: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(text, highlight=False)

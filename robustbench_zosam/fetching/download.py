@@ -1,0 +1,184 @@
+"""One file over HTTP: mirrors in order, going on where a transfer broke, checked at the end."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from robustbench_zosam import __version__
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.fetching.checksum import mismatch
+from robustbench_zosam.fetching.source import Part
+
+OnProgress = Callable[[int, int | None], None]
+TIMEOUT_SECONDS = 30.0
+PAUSE_SECONDS = 0.5  # before a repetition; doubled for each that brings nothing
+_TRIES = 3  # in a row that bring nothing
+_BLOCK = 1 << 18
+_RESUMED = http.HTTPStatus.PARTIAL_CONTENT
+_NOTHING_BEHIND = http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+_PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses worth another try
+
+
+class _MirrorError(Exception):
+    """A mirror cannot give the file: the next one is tried."""
+
+
+class _CutError(Exception):
+    """A transfer broke: it goes on where it stopped."""
+
+
+def download(part: Part, folder: Path, on_progress: OnProgress = lambda done, total: None) -> Path:
+    """Downloads a file, or what is missing of it.
+
+    The file has its name only when it is complete and checked; until then `.part` is added to it.
+
+    Args:
+        part: what to download.
+        folder: where to; it exists.
+        on_progress: called with (bytes here, bytes in all, if known).
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: no mirror gave the published file, or the disk is full.
+    """
+    target, partial = folder / part.file, folder / f"{part.file}.part"
+    failures = []
+    for url in () if target.exists() else part.urls:
+        try:
+            _obtain(url, part, partial, on_progress)
+        except _MirrorError as error:
+            failures.append(f"{urlsplit(url).netloc}: {error}")
+            continue
+        partial.replace(target)
+    if not target.exists():
+        raise InputError(
+            f"{part.file} could not be downloaded ({'; '.join(failures)}): try again later, the "
+            "same command goes on where it stopped"
+        )
+    return target
+
+
+def _obtain(url: str, part: Part, partial: Path, on_progress: OnProgress) -> None:
+    """Completes a partial file from one mirror, from the beginning if its old part was bad."""
+    while True:
+        resumed = _size(partial) > 0
+        _transfer(url, part, partial, on_progress)
+        wrong = mismatch(partial, part)
+        if wrong is None:
+            return
+        partial.unlink()
+        if not resumed:
+            raise _MirrorError(wrong)
+
+
+def _transfer(url: str, part: Part, partial: Path, on_progress: OnProgress) -> None:
+    fruitless = 0
+    while True:
+        before = _size(partial)
+        try:
+            _request(url, part, partial, on_progress)
+        except _CutError as error:
+            fruitless = 0 if _size(partial) > before else fruitless + 1
+            if fruitless == _TRIES:
+                raise _MirrorError(str(error)) from error
+            time.sleep(PAUSE_SECONDS * 2**fruitless)
+        else:
+            return
+
+
+def _request(url: str, part: Part, partial: Path, on_progress: OnProgress) -> None:
+    """Asks once for what is missing."""
+    have = _size(partial)
+    if have == part.size:
+        return
+    if part.size is not None and have > part.size:
+        partial.unlink()
+        have = 0
+    headers = {"User-Agent": f"zosam-robust/{__version__}", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    reply = _open(urllib.request.Request(url, headers=headers))
+    if reply is None:  # there is nothing behind what we have
+        return
+    with reply:
+        start = have if reply.status == _RESUMED else 0
+        if start and not reply.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            raise _MirrorError("it answers with another part of the file than was asked for")
+        length = reply.headers.get("Content-Length")
+        total = start + int(length) if length and length.isdigit() else None
+        _check_total(total, part, start, partial)
+        done = start
+        with partial.open("ab" if start else "wb") as stream:
+            for block in _blocks(reply):
+                stream.write(block)
+                done += len(block)
+                on_progress(done, total)
+    if total is not None and done < total:
+        raise _CutError(f"the connection was cut at {done:,} of {total:,} bytes")
+
+
+def _open(request: urllib.request.Request) -> http.client.HTTPResponse | None:
+    try:
+        reply: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == _NOTHING_BEHIND and request.has_header("Range"):
+                return None
+            kind = _CutError if error.code in _PASSING else _MirrorError
+            raise kind(f"HTTP {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise _CutError(str(error.reason)) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _CutError(str(error) or type(error).__name__) from error
+    return reply
+
+
+def _blocks(reply: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        try:
+            block = reply.read(_BLOCK)
+        except (OSError, http.client.HTTPException) as error:
+            raise _CutError(str(error) or type(error).__name__) from error
+        if not block:
+            return
+        yield block
+
+
+def _check_total(total: int | None, part: Part, start: int, partial: Path) -> None:
+    if total is None:
+        return
+    if part.size is not None and total != part.size:
+        raise _MirrorError(f"it offers {total:,} bytes where {part.size:,} are published")
+    require_space(total - start, partial.parent, part.file)
+
+
+def require_space(needed: int, folder: Path, what: str) -> None:
+    """Refuses to begin what the disk cannot hold.
+
+    Args:
+        needed: in bytes.
+        folder: where.
+        what: it is for, for the message.
+
+    Raises:
+        InputError: the disk has less.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"{what} needs {needed / 1e9:.1f} GB in {folder.absolute()}, where {free / 1e9:.1f} GB "
+            "are free: make room, or choose another folder with --data-root"
+        )
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0

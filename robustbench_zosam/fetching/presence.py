@@ -1,0 +1,76 @@
+"""Cheap checks of what lies in a data root: names, sizes and counts, no content."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+from robustbench_zosam.fetching.source import Folder, Item, Source
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Whether a published folder is there.
+
+    Attributes:
+        folder: where it is, or would be.
+        exists: whether anything of this name is there.
+        problem: why it is not complete; None if it is.
+    """
+
+    folder: Path
+    exists: bool
+    problem: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is there."""
+        return self.problem is None
+
+
+def presence(source: Source, root: Path) -> tuple[Presence, ...]:
+    """Looks for the folders of a source.
+
+    Args:
+        source: what is looked for.
+        root: the data root.
+
+    Returns:
+        One finding for each folder.
+    """
+    return tuple(_look(root / folder.name, folder) for folder in source.folders)
+
+
+def problem(place: Path, folder: Folder) -> str | None:
+    """Returns the first reason why a folder is not complete.
+
+    Args:
+        place: where it lies.
+        folder: what it should hold.
+
+    Returns:
+        Part of a sentence, or None for a complete folder.
+    """
+    return next(filter(None, (_problem(place, item) for item in folder.items)), None)
+
+
+def _look(place: Path, folder: Folder) -> Presence:
+    if not place.is_dir():
+        return Presence(place, place.exists(), "is not there")
+    return Presence(place, True, problem(place, folder))
+
+
+def _problem(place: Path, item: Item) -> str | None:
+    path = place / item.path
+    if not path.exists():
+        return f"lacks {item.path}"
+    if item.size is not None and path.stat().st_size != item.size:
+        return (
+            f"has {item.path} with {path.stat().st_size:,} bytes where {item.size:,} are published"
+        )
+    if item.count is not None:
+        found = sum(1 for _ in itertools.islice(path.iterdir(), item.count)) if path.is_dir() else 0
+        if found < item.count:
+            return f"has {found:,} of {item.count:,} entries in {item.path}"
+    return None

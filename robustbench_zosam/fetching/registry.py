@@ -1,0 +1,95 @@
+"""What can be downloaded, by name."""
+
+from __future__ import annotations
+
+from robustbench_zosam.fetching import folders
+from robustbench_zosam.fetching.source import Source
+from robustbench_zosam.registry import Registry
+
+SOURCES: Registry[Source] = Registry("download", "zosam_robust.downloads")
+
+_KRIZHEVSKY = "Krizhevsky 2009"
+_HENDRYCKS = "Hendrycks and Dietterich 2019, arXiv 1903.12261"
+_ON_REQUEST = "none stated; the authors ask to cite Krizhevsky 2009"
+_IMAGENET = "ImageNet's terms of access (non-commercial research) apply to its images"
+_EVALUATE = "zosam-robust evaluate --data-root {root} --data "
+
+SOURCES.add(
+    "cifar10",
+    "CIFAR-10",
+    Source("data set", (folders.CIFAR10,), _ON_REQUEST, _EVALUATE + "cifar10"),
+    source=_KRIZHEVSKY,
+)
+SOURCES.add(
+    "cifar100",
+    "CIFAR-100",
+    Source("data set", (folders.CIFAR100,), _ON_REQUEST, _EVALUATE + "cifar100"),
+    source=_KRIZHEVSKY,
+)
+SOURCES.add(
+    "tiny-imagenet",
+    "Tiny-ImageNet, 200 classes at 64x64",
+    Source(
+        "data set",
+        (folders.TINY_IMAGENET,),
+        f"none stated; {_IMAGENET}",
+        _EVALUATE + "tiny-imagenet",
+    ),
+    source="Le and Yang 2015, Stanford CS231N",
+)
+SOURCES.add(
+    "cifar10-c",
+    "CIFAR-10-C, 19 corruptions",
+    Source("suite", (folders.CIFAR10_C,), "CC BY 4.0", _EVALUATE + "cifar10 --suite cifar10-c"),
+    source=_HENDRYCKS,
+)
+SOURCES.add(
+    "cifar100-c",
+    "CIFAR-100-C, 19 corruptions",
+    Source(
+        "suite",
+        (folders.CIFAR100_C,),
+        "see Zenodo record 3555552",
+        _EVALUATE + "cifar100 --suite cifar100-c",
+    ),
+    source=_HENDRYCKS,
+)
+SOURCES.add(
+    "tiny-imagenet-c",
+    "Tiny-ImageNet-C, 15 corruptions and 4 extra ones, with frost corrected",
+    Source(
+        "suite",
+        (folders.TINY_IMAGENET_C, folders.TINY_IMAGENET_C_EXTRA),
+        "see Zenodo record 8206060",
+        _EVALUATE + "tiny-imagenet --suite tiny-imagenet-c",
+    ),
+    source=_HENDRYCKS,
+)
+SOURCES.add(
+    "imagenet-c",
+    "ImageNet-C, 19 corruptions at 224x224",
+    Source(
+        "suite",
+        (folders.IMAGENET_C,),
+        f"CC BY 4.0; {_IMAGENET}",
+        _EVALUATE + "folder:PATH --suite imagenet-c",
+    ),
+    source=_HENDRYCKS,
+)
+SOURCES.add(
+    "cifar10.1",
+    "CIFAR-10.1 v6, 2,000 new test images for CIFAR-10",
+    Source("suite", (folders.CIFAR10_1,), "MIT", _EVALUATE + "cifar10 --suite cifar10.1"),
+    source="Recht et al. 2018, arXiv 1806.00451",
+)
+SOURCES.add(
+    "frost-textures",
+    "the pictures of ice that the published frost corruption is made with",
+    Source(
+        "textures",
+        (folders.FROST,),
+        "Apache-2.0 repository; the origin of the pictures is not stated",
+        "export CORRUPTIONS_FROST_DIR={folder}",
+    ),
+    source=_HENDRYCKS,
+)
