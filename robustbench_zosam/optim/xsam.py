@@ -72,7 +72,7 @@ class XSAM(Periodic):
                 f"alpha_max {alpha_max!r} is no multiple of alpha_step {alpha_step!r}: "
                 "give one that is"
             )
-        self.alphas = [index * alpha_step for index in range(round(count) + 1)]
+        self.alphas = [round(index * alpha_step, 12) for index in range(round(count) + 1)]
         self.found_alpha = 1.0 if self.alpha is None else self.alpha
         super().__init__(params, base, rho=rho, **options)
 

@@ -57,16 +57,75 @@ def quadratic():
         vector = torch.randn(size, generator=generator, dtype=dtype)
         weight = nn.Parameter(torch.randn(size, generator=generator, dtype=dtype))
 
+        def value(at):
+            return at @ matrix @ at / 2 + vector @ at
+
         def closure(backward=True):
-            loss = weight @ matrix @ weight / 2 + vector @ weight
+            loss = value(weight)
             if backward:
                 loss.backward()
             closure.passes.append((backward, weight.detach().clone(), loss.detach().clone()))
             return loss
 
-        closure.passes = []
+        closure.passes, closure.value = [], value
         closure.gradient = lambda at: matrix @ at + vector
         closure.minimum = -torch.linalg.solve(matrix, vector)
+        return weight, closure
+
+    return build
+
+
+@pytest.fixture
+def blocks(quadratic):
+    """Builds two parameters, of shapes (2, 3) and (4,), and a closure of a quadratic in both.
+
+    The closure records the point of each pass; `flat()` is the point now.
+    """
+
+    def build(seed=0):
+        start, inner = quadratic(10, seed)
+        thick = nn.Parameter(start.detach()[:6].view(2, 3).clone())
+        thin = nn.Parameter(start.detach()[6:].clone())
+
+        def flat():
+            return torch.cat([thick.detach().flatten(), thin.detach()])
+
+        def closure(backward=True):
+            at = torch.cat([thick.flatten(), thin])
+            value = inner.value(at)
+            if backward:
+                value.backward()
+            closure.passes.append((backward, flat(), value.detach().clone()))
+            return value
+
+        closure.passes, closure.gradient, closure.flat = [], inner.gradient, flat
+        closure.value = inner.value
+        return [thick, thin], closure
+
+    return build
+
+
+@pytest.fixture
+def regression():
+    """Builds x (n, 4), y (n,), a weight (1, 4) and the closure of the mean squared error."""
+
+    def build(count=8, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+        y = torch.randn(count, generator=generator, dtype=torch.float64)
+        weight = nn.Parameter(torch.randn(1, 4, generator=generator, dtype=torch.float64))
+
+        def closure(backward=True, examples=None, reduction="mean"):
+            rows = torch.arange(count) if examples is None else examples
+            losses = (x[rows] @ weight[0] - y[rows]).square()
+            if backward:
+                losses.mean().backward()
+            closure.passes.append((backward, weight.detach().clone(), rows.clone()))
+            return losses if reduction == "none" else losses.mean()
+
+        closure.passes = []
+        closure.gradients = lambda at: 2 * (x @ at.flatten() - y)[:, None] * x  # (n, 4)
+        closure.losses = lambda at: (x @ at.flatten() - y).square()
         return weight, closure
 
     return build
