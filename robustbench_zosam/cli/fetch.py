@@ -73,6 +73,7 @@ def _show(root: Path, as_json: bool) -> None:
             "source": entry.source,
             "licence": source.licence,
             "download_bytes": source.download_bytes,
+            "all_sizes_known": all(part.size is not None for part in source.parts),
             "disk_bytes": source.disk_bytes,
             "folders": [folder.name for folder in source.folders],
             "here": all(folder.complete for folder in found),

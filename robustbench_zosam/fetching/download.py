@@ -51,20 +51,20 @@ def download(part: Part, folder: Path, on_progress: OnProgress = lambda done, to
         InputError: no mirror gave the published file, or the disk is full.
     """
     target, partial = folder / part.file, folder / f"{part.file}.part"
+    if target.exists():
+        return target
     failures = []
-    for url in () if target.exists() else part.urls:
+    for url in part.urls:
         try:
             _obtain(url, part, partial, on_progress)
         except _MirrorError as error:
             failures.append(f"{urlsplit(url).netloc}: {error}")
-            continue
-        partial.replace(target)
-    if not target.exists():
-        raise InputError(
-            f"{part.file} could not be downloaded ({'; '.join(failures)}): try again later, the "
-            "same command goes on where it stopped"
-        )
-    return target
+        else:
+            return partial.replace(target)
+    raise InputError(
+        f"{part.file} could not be downloaded ({'; '.join(failures)}): try again later, the same "
+        "command goes on where it stopped"
+    )
 
 
 def _obtain(url: str, part: Part, partial: Path, on_progress: OnProgress) -> None:
@@ -114,7 +114,7 @@ def _request(url: str, part: Part, partial: Path, on_progress: OnProgress) -> No
         if start and not reply.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             raise _MirrorError("it answers with another part of the file than was asked for")
         length = reply.headers.get("Content-Length")
-        total = start + int(length) if length and length.isdigit() else None
+        total = start + int(length) if length and length.isdigit() else part.size
         _check_total(total, part, start, partial)
         done = start
         with partial.open("ab" if start else "wb") as stream:

@@ -38,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     [
         ["--help"], ["evaluate", "--help"], ["--version"], ["list", "optimizers"],
         ["list", "sparsifiers", "--json"], ["list", "models"], ["list", "data"],
-        ["list", "corruptions"], ["list", "metrics"],
+        ["list", "corruptions"], ["list", "metrics"], ["fetch", "--help"], ["fetch", "--list"],
     ],
     ids=" ".join,
 )  # fmt: skip

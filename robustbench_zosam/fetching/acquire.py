@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.fetching.checksum import mismatch
 from robustbench_zosam.fetching.download import download, require_space
-from robustbench_zosam.fetching.presence import presence, problem
+from robustbench_zosam.fetching.present import presence, problem
 from robustbench_zosam.fetching.registry import SOURCES
 from robustbench_zosam.fetching.source import Folder, Part, Source
 from robustbench_zosam.fetching.unpack import unpack
