@@ -66,6 +66,10 @@ class TrainingConfig(Section):
     schedule: Literal["cosine", "constant"] = "cosine"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augment: bool = True
+    recalibrate: bool = False
+    """Takes the batch-norm statistics anew at the final weights, in one pass over the data."""
+    diagnostics: bool = False
+    """Measures gradients and perturbations at about ten epochs; the training stays the same."""
 
 
 class SuiteConfig(Section):

@@ -130,8 +130,7 @@ class WrappedOptimizer(Optimizer, ABC):
         """
         if closure is None:
             raise InputError("step() needs a closure that computes the loss: step(closure)")
-        space = self.space
-        passes = Passes(closure, space.params, self.cost, self._buffers, space.device)
+        passes = self._passes(closure)
         self.last_clean_loss = None
         if self.masks.gradient_source() == "clean":
             self.last_loss = self.last_clean_loss = passes.gradient()
@@ -141,6 +140,26 @@ class WrappedOptimizer(Optimizer, ABC):
         self.cost.steps += 1
         clean = self.last_clean_loss
         return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
+
+    @final
+    @torch.no_grad()
+    def rehearse(self, closure: Closure) -> Tensor:
+        """Runs the passes of a step that changes no mask, without its update.
+
+        The gradient is left in `grad`. Weights stay; counters, the method's memory, buffers and
+        random state move on as in a step.
+
+        Args:
+            closure: as in `step`.
+
+        Returns:
+            The loss where the gradient was taken.
+        """
+        return self._gradient(self._passes(closure))
+
+    def _passes(self, closure: Closure) -> Passes:
+        space = self.space
+        return Passes(closure, space.params, self.cost, self._buffers, space.device)
 
     def _update(self) -> None:
         if self.scaler is not None:

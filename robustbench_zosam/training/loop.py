@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,8 +18,18 @@ from robustbench_zosam.models.classifier import Classifier
 from robustbench_zosam.models.predict import predict_logits
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.closures import make_closure
+from robustbench_zosam.optim.passes import Closure
 from robustbench_zosam.sparsity import Masker
 from robustbench_zosam.training.batches import Batches
+from robustbench_zosam.training.diagnostics import (
+    BATCHES,
+    TARGETS,
+    is_due,
+    measure,
+    peak_memory,
+    time_to,
+)
+from robustbench_zosam.training.recalibrate import recalibrate
 from robustbench_zosam.training.schedule import learning_rate
 from robustbench_zosam.training.state import load_state, save_state
 
@@ -62,6 +70,8 @@ class _Progress:
     seconds: float = 0.0
     loss_sum: float = 0.0  # of the running epoch
     history: list[dict[str, Any]] = field(default_factory=list)
+    gradients: list[dict[str, Any]] = field(default_factory=list)  # diagnostics
+    memory: int = 0  # peak in bytes, diagnostics left out
 
 
 def train(
@@ -106,6 +116,8 @@ def train(
             mean_loss = float(loss_sum) / steps_per_epoch  # waits for the device
             progress.seconds += time.perf_counter() - started
             diverged = not _record_epoch(trainee, config, progress, mean_loss)
+            if config.diagnostics and not diverged:
+                _diagnose(trainee, config, progress)
             loss_sum.zero_()
             on_epoch(len(progress.history), config.epochs)
             started = time.perf_counter()
@@ -117,8 +129,11 @@ def train(
             started = saved = time.perf_counter()
         if stop:
             raise InterruptedTrainingError
+    record = _outcome(trainee, config, progress, diverged)
+    if config.recalibrate and not diverged:
+        record["recalibrated"] = recalibrate(trainee.model, trainee.batches, total)
     resume_file.unlink(missing_ok=True)
-    return _outcome(trainee, config, progress, diverged)
+    return record
 
 
 def train_step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
@@ -132,17 +147,44 @@ def train_step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
     Returns:
         The mini-batch's mean loss as the optimizer knows it, 0-d, without waiting for the device.
     """
-    images, labels = trainee.batches[step]
     rate = learning_rate(config, step, trainee.batches.steps_per_epoch)
     for group in trainee.optimizer.param_groups:
         group["lr"] = rate
+    return trainee.optimizer.step(step_closure(trainee, config, step))
 
-    def losses(inputs: Tensor, targets: Tensor) -> Tensor:
-        logits = trainee.model(inputs)
+
+def step_closure(trainee: Trainee, config: TrainingConfig, step: int) -> Closure:
+    """Returns the closure of a step, over its mini-batch.
+
+    Args:
+        trainee: whose model and batches.
+        config: the recipe.
+        step: from 0; decides mini-batch and augmentation.
+    """
+
+    def losses(images: Tensor, labels: Tensor) -> Tensor:
+        logits = trainee.model(images)
         smoothing = config.label_smoothing
-        return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
 
-    return trainee.optimizer.step(make_closure(losses, images, labels))
+    return make_closure(losses, *trainee.batches[step])
+
+
+def _diagnose(trainee: Trainee, config: TrainingConfig, progress: _Progress) -> None:
+    """Measures gradients after an epoch where that is due, on the same mini-batches each time."""
+    epoch = len(progress.history)
+    if not is_due(epoch, config.epochs):
+        return
+    first = progress.memory == 0
+    if first or trainee.device.type == "cuda":
+        progress.memory = max(progress.memory, peak_memory(trainee.device))
+    trainee.model.train()
+    count = min(BATCHES, trainee.batches.steps_per_epoch)
+    closures = [step_closure(trainee, config, step) for step in range(max(count, 2))]
+    found = measure(trainee.optimizer, trainee.model, closures)
+    progress.gradients.append({"epoch": epoch, "step": progress.step, **found})
+    if trainee.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(trainee.device)
 
 
 def _record_epoch(
@@ -183,17 +225,23 @@ def _outcome(
             "steps": cost.steps,
             "seconds": round(progress.seconds, 3),
             "images_per_second": round(images / max(progress.seconds, 1e-9), 1),
-            "peak_memory_bytes": _peak_memory(trainee.device),
+            "peak_memory_bytes": progress.memory or peak_memory(trainee.device),
         },
-        "diagnostics": dict(trainee.optimizer.diagnostics),
+        "diagnostics": _diagnostics(trainee, config, progress),
     }
 
 
-def _peak_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024  # kilobytes everywhere but on macOS
+def _diagnostics(trainee: Trainee, config: TrainingConfig, progress: _Progress) -> dict[str, Any]:
+    counters: dict[str, Any] = trainee.optimizer.diagnostics
+    if not config.diagnostics:
+        return counters
+    probes = counters.get("probes")
+    return counters | {
+        "below_noise_share": counters["below_noise"] / probes if probes else None,
+        "time_to": [time_to(progress.history, target) for target in TARGETS],
+        "batches": BATCHES,
+        "gradients": progress.gradients,
+    }
 
 
 def _save(trainee: Trainee, progress: _Progress, file: Path) -> None:

@@ -1,0 +1,232 @@
+"""What gradients and perturbations are like during training, without changing it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_zosam.optim.base import WrappedOptimizer
+from robustbench_zosam.optim.guards import BufferGuard, RngReplay
+from robustbench_zosam.optim.passes import Closure
+
+BATCHES = 8
+TARGETS = (0.5, 0.8, 0.9, 0.95, 0.98)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One mini-batch at fixed weights, in the coordinates of the active weights.
+
+    Attributes:
+        clean: gradient at the weights, (d,).
+        used: gradient the optimizer would step along, (d,).
+        displacement: from the weights to where that gradient was taken, (d,); zero off the masks
+            unless the method perturbs what is pruned.
+    """
+
+    clean: Tensor
+    used: Tensor
+    displacement: Tensor
+
+    @property
+    def cosine(self) -> Tensor:
+        """Cosine between displacement and clean gradient, 0-d; NaN where either is zero."""
+        lengths = self.displacement.norm() * self.clean.norm()
+        return torch.dot(self.displacement, self.clean) / lengths
+
+
+def observe(optimizer: WrappedOptimizer, model: nn.Module, closure: Closure) -> Observation:
+    """Takes one mini-batch's gradients at the present weights; nothing else changes.
+
+    Args:
+        optimizer: of the model.
+        model: in the mode of training.
+        closure: of the mini-batch; accepts what the optimizer asks for.
+
+    Returns:
+        The gradients and the displacement, with the same random draws.
+    """
+    with untouched(optimizer, model):
+        return _observe(optimizer, closure)
+
+
+@torch.no_grad()
+def _observe(optimizer: WrappedOptimizer, closure: Closure) -> Observation:
+    space = optimizer.space
+    active = space.support(optimizer.masks.mask_of)
+    start = space.gather_weights()
+    places = [start]
+
+    def watched(backward: bool = True, **asked: Any) -> Tensor:
+        if backward:
+            with torch.no_grad():
+                places.append(space.gather_weights())
+        return closure(backward=backward, **asked)
+
+    def gradient() -> Tensor:
+        found = space.gather_gradients()
+        return found if active is None else found.mul_(active)
+
+    rng = RngReplay(space.device)
+    with rng.replay():
+        optimizer.rehearse(watched)
+    used = gradient()
+    for param in space.params:
+        param.grad = None
+    with rng.replay(), torch.enable_grad():
+        closure()
+    return Observation(gradient(), used, places[-1] - start)
+
+
+@contextmanager
+def untouched(optimizer: WrappedOptimizer, model: nn.Module) -> Iterator[None]:
+    """Undoes what passes and rehearsals change: random state, buffers, counters, memory, mode.
+
+    Args:
+        optimizer: whose `rehearse` may be called inside.
+        model: whose buffers may change inside.
+
+    Yields:
+        Nothing.
+    """
+    method = copy.deepcopy(optimizer.state_dict()["method"])
+    losses, training = (optimizer.last_loss, optimizer.last_clean_loss), model.training
+    rng = RngReplay(optimizer.space.device)
+    with rng.replay():
+        pass  # remembers the state
+    try:
+        with BufferGuard(model).frozen():
+            yield
+    finally:
+        optimizer.load_state_dict({**optimizer.state_dict(), "method": method})
+        optimizer.last_loss, optimizer.last_clean_loss = losses
+        model.train(training)
+        for param in optimizer.space.params:
+            param.grad = None
+        with rng.replay():
+            pass  # returns to it
+
+
+def measure(
+    optimizer: WrappedOptimizer, model: nn.Module, closures: Sequence[Closure]
+) -> dict[str, Any]:
+    """Measures gradients over mini-batches at fixed weights; nothing else changes.
+
+    The variance of gradients g_1, ..., g_B is sum_b |g_b - mean|^2 / (B - 1), the trace of their
+    covariance over mini-batches, over the active weights. Each batch is rehearsed as the next
+    step, with what the method remembers now, but under the step number of the b-th from now, so
+    that random directions differ.
+
+    Args:
+        optimizer: of the model.
+        model: in the mode of training.
+        closures: one for each mini-batch, at least 2.
+
+    Returns:
+        JSON values: `variance` of the gradients the optimizer uses, `clean_variance` of those at
+        the unperturbed weights, `clean_square`, an unbiased estimate of the squared length of the
+        mean clean gradient, `cosine` between displacement and clean gradient and `displacement`,
+        its length, both means over the batches; `forwards`, `backwards` and `seconds` it took.
+    """
+    started = time.perf_counter()
+    clean, used = _Moments(optimizer), _Moments(optimizer)
+    cosines, lengths = [], []
+    with untouched(optimizer, model):
+        before, memory = copy.copy(optimizer.cost), copy.deepcopy(optimizer.vectors)
+        for closure in closures:
+            optimizer.vectors = copy.deepcopy(memory)
+            seen = _observe(optimizer, closure)
+            clean.add(seen.clean)
+            used.add(seen.used)
+            cosines.append(seen.cosine)
+            lengths.append(seen.displacement.norm())
+            optimizer.cost.steps += 1
+        passes = (
+            optimizer.cost.forwards - before.forwards + len(closures),
+            optimizer.cost.backwards - before.backwards + len(closures),
+        )
+    return {
+        "variance": _number(used.variance()),
+        "clean_variance": _number(clean.variance()),
+        "clean_square": _number(clean.square_of_mean()),
+        "cosine": _number(torch.stack(cosines).nanmean()),
+        "displacement": _number(torch.stack(lengths).mean()),
+        "forwards": passes[0],
+        "backwards": passes[1],
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+class _Moments:
+    """Mean and scatter of vectors, one at a time."""
+
+    def __init__(self, optimizer: WrappedOptimizer) -> None:
+        self._sum = optimizer.space.zeros()
+        self._squares = torch.zeros((), dtype=torch.float64, device=self._sum.device)
+        self._count = 0
+
+    def add(self, vector: Tensor) -> None:
+        self._sum += vector
+        self._squares += vector.double().square().sum()
+        self._count += 1
+
+    def variance(self) -> Tensor:
+        scatter = self._squares - self._sum.double().square().sum() / self._count
+        return scatter / (self._count - 1)
+
+    def square_of_mean(self) -> Tensor:
+        return (self._sum.double() / self._count).square().sum() - self.variance() / self._count
+
+
+def _number(value: Tensor) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def peak_memory(device: torch.device) -> int:
+    """Returns the largest use of memory so far, in bytes.
+
+    Args:
+        device: of a CUDA device, what tensors took; of the CPU, what this process took.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024  # kilobytes everywhere but on macOS
+
+
+def is_due(epoch: int, epochs: int) -> bool:
+    """Tells whether gradients are measured after an epoch: after about ten, the last included.
+
+    Args:
+        epoch: epochs done, from 1.
+        epochs: in all.
+
+    Returns:
+        Whether it is time.
+    """
+    return epoch == epochs or epoch % math.ceil(epochs / 10) == 0
+
+
+def time_to(history: Sequence[dict[str, Any]], target: float) -> dict[str, Any]:
+    """Finds when the validation accuracy first reached a target.
+
+    Args:
+        history: of a training, one row per epoch.
+        target: an accuracy.
+
+    Returns:
+        The target, and `epoch`, `step` and `seconds` of training, None where it never did.
+    """
+    row = next((row for row in history if row["validation_accuracy"] >= target), None)
+    return {"target": target} | {key: row and row[key] for key in ("epoch", "step", "seconds")}
