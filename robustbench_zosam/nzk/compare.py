@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ ZERO_ORDER = UPDATES[:3]
 EQUAL_SHARE = 4  # the equal rate is the tuned one of independent vectors over this
 PAIRS = (("shared", "independent"), ("shared", "plain"), ("plain", "first-order"))
 _POINTS = 80  # of a stored curve
+_DIVERGED = 100.0  # times the loss at the start: no mean is formed any more
 
 
 @dataclass(frozen=True)
@@ -63,37 +64,31 @@ class Setting:
         Args:
             update: one of `UPDATES`.
         """
-        jacobian = self.jacobian(self.tuning_seeds[0])
-        kappa = update_moments(update, self.directions, self.problem.model.dimension)[0]
+        jacobian = self._linearised(self.tuning_seeds[0])[0]
+        kappa = update_moments(update, self.directions, jacobian.shape[1])[0]
         return stable_rate(kappa * (jacobian @ jacobian.T)) / 2
 
-    def jacobian(self, seed: int) -> Tensor:
-        """Returns the Jacobian at the start of a seed, shape (n, d).
-
-        Args:
-            seed: of the start.
-        """
-        return self.problem.model.jacobian(self.problem.starts([seed])[0], self.problem.inputs)
-
     def run(
-        self, update: str, rates: Sequence[float], seeds: Sequence[int], steps: int, **options: Any
-    ) -> Trajectory:
+        self, rates: Mapping[str, Sequence[float]], seeds: Sequence[int], steps: int, **options: Any
+    ) -> dict[str, Trajectory]:
         """Trains.
 
         Args:
-            update: one of `UPDATES`.
-            rates: learning rates.
+            rates: update to its learning rates.
             seeds: of starts and directions.
             steps: how many.
             **options: of `train`.
+
+        Returns:
+            Losses and weights of each update.
         """
-        p = self.problem
         return train(
-            p.model, p.inputs, p.targets, p.starts(seeds), update=update, rates=rates,
-            seeds=seeds, steps=steps, directions=self.directions, **options,
+            self.problem.regression, self.problem.starts(seeds), rates,
+            seeds=seeds, steps=steps, directions=self.directions,
+            every=max(self.steps // 200, 1), **options,
         )  # fmt: skip
 
-    def predict(
+    def expected_loss(
         self, update: str, rates: Sequence[float], seeds: Sequence[int], steps: Sequence[int]
     ) -> Tensor:
         """Returns the expected loss with noise, mean over the starts of the seeds.
@@ -107,19 +102,14 @@ class Setting:
         Returns:
             Shape (len(rates), len(steps)).
         """
-        p = self.problem
-        curves = []
-        for seed, start in zip(seeds, p.starts(seeds), strict=True):
-            outputs = p.model.outputs(start[None], p.inputs)[0]
-            jacobian = self.jacobian(seed)
-            curves.append(
-                expected_loss(
-                    jacobian, outputs, p.targets, self.directions, update, rates, steps
-                )
-            )
+        y = self.problem.regression.targets
+        curves = [
+            expected_loss(jacobian, start, y, self.directions, update, rates, steps)
+            for jacobian, start in map(self._linearised, seeds)
+        ]
         return torch.stack(curves).mean(dim=0)
 
-    def predict_outputs(
+    def loss_of_expected(
         self, update: str, rate: float, seeds: Sequence[int], steps: Sequence[int]
     ) -> Tensor:
         """Returns the loss of the expected outputs, mean over the starts of the seeds.
@@ -133,15 +123,19 @@ class Setting:
         Returns:
             Shape (len(steps),).
         """
-        p = self.problem
-        kappa = update_moments(update, self.directions, p.model.dimension)[0]
-        curves = []
-        for seed, start in zip(seeds, p.starts(seeds), strict=True):
-            jacobian = self.jacobian(seed)
-            outputs = p.model.outputs(start[None], p.inputs)[0]
-            path = evolve(kappa * (jacobian @ jacobian.T), outputs, p.targets, rate, steps)
-            curves.append(squared_loss(path, p.targets))
+        y = self.problem.regression.targets
+        kappa = update_moments(update, self.directions, self.problem.regression.model.dimension)[0]
+        curves = [
+            squared_loss(evolve(kappa * (jacobian @ jacobian.T), start, y, rate, steps), y)
+            for jacobian, start in map(self._linearised, seeds)
+        ]
         return torch.stack(curves).mean(dim=0)
+
+    def _linearised(self, seed: int) -> tuple[Tensor, Tensor]:
+        """Returns Jacobian, (n, d), and outputs, (n,), at the start of a seed."""
+        task, start = self.problem.regression, self.problem.starts([seed])
+        outputs = task.model.outputs(start, task.inputs)[0]
+        return task.model.jacobian(start[0], task.inputs), outputs
 
 
 def compare(setting: Setting) -> tuple[dict[str, Any], dict[int, Tensor]]:
@@ -151,34 +145,23 @@ def compare(setting: Setting) -> tuple[dict[str, Any], dict[int, Tensor]]:
         setting: problem, directions, steps, seeds.
 
     Returns:
-        Everything the page shows, as JSON values, and weights along the tuned shared-vector run
-        of the first seed.
+        Everything the page shows, as JSON values, and weights along the shared-vector run of
+        the first seed with the equal rate.
     """
     units = {update: setting.unit(update) for update in UPDATES}
     grids = {update: [r * unit for r in RELATIVE_RATES] for update, unit in units.items()}
-    every = max(setting.steps // 400, 1)
-    tuning = {
-        update: setting.run(
-            update, grids[update], setting.tuning_seeds, setting.steps, every=every
-        )
-        for update in UPDATES
-    }
+    tuning = setting.run(grids, setting.tuning_seeds, setting.steps)
     target = common_target({update: run.losses for update, run in tuning.items()})
     choices = {u: choose(run.steps, run.losses, target) for u, run in tuning.items()}
-    equal_rate = grids["independent"][choices["independent"].index] / EQUAL_SHARE
-    equal = {
-        update: setting.run(update, [equal_rate], setting.seeds, setting.steps)
-        for update in ZERO_ORDER
-    }
-    checkpoints = _spread(setting.steps, 7)
-    tuned = {
-        update: setting.run(
-            update, [grids[update][choices[update].index]], setting.seeds, 2 * setting.steps,
-            keep=checkpoints if update == "shared" else (),
-        )
-        for update in UPDATES
-    }  # fmt: skip
     tuned_rates = {update: grids[update][choices[update].index] for update in UPDATES}
+    equal_rate = tuned_rates["independent"] / EQUAL_SHARE
+    equal = setting.run(
+        {update: [equal_rate] for update in ZERO_ORDER}, setting.seeds, setting.steps,
+        keep=_spread(setting.steps, 7),
+    )  # fmt: skip
+    tuned = setting.run(
+        {update: [rate] for update, rate in tuned_rates.items()}, setting.seeds, 2 * setting.steps
+    )
     theory = _theoretical_passages(setting, grids, target)
     found = {
         "target": target,
@@ -196,23 +179,12 @@ def compare(setting: Setting) -> tuple[dict[str, Any], dict[int, Tensor]]:
             for update, run in tuned.items()
         },
         "speed_ups": [
-            _speed_up(equal, *PAIRS[0], setting="equal", target=None, theory=_ratio(units)),
-            *(
-                _speed_up(
-                    tuned, fast, slow, setting="tuned", target=target,
-                    theory=_quotient(theory[slow], theory[fast]),
-                )
-                for fast, slow in PAIRS
-            ),
+            _speed_up(equal, PAIRS[0], "equal", None, units["independent"] / units["shared"]),
+            *(_speed_up(tuned, pair, "tuned", target, _quotient(theory, pair)) for pair in PAIRS),
         ],
-    }  # fmt: skip
-    kept = {step: points[0, 0] for step, points in tuned["shared"].points.items()}
-    return found, kept
-
-
-def _ratio(units: dict[str, float]) -> float:
-    """Returns how much larger the expected kernel of a shared vector is."""
-    return units["independent"] / units["shared"]
+    }
+    path = {step: kept[0, 0] for step, kept in equal["shared"].points.items()}
+    return found, {step: point for step, point in path.items() if bool(point.isfinite().all())}
 
 
 def _theoretical_passages(
@@ -222,20 +194,21 @@ def _theoretical_passages(
     steps = range(2 * setting.steps + 1)
     found: dict[str, float | None] = {}
     for update, grid in grids.items():
-        curves = setting.predict(update, grid, setting.tuning_seeds, steps)
+        curves = setting.expected_loss(update, grid, setting.tuning_seeds, steps)
         reached = [passage(steps, curve, target) for curve in curves]
         found[update] = min((step for step in reached if step is not None), default=None)
     return found
 
 
-def _quotient(slow: float | None, fast: float | None) -> float | None:
+def _quotient(passages: Mapping[str, float | None], pair: tuple[str, str]) -> float | None:
+    fast, slow = (passages[update] for update in pair)
     return None if slow is None or not fast else slow / fast
 
 
 def _tuning(
     setting: Setting, update: str, run: Trajectory, grid: list[float], choice: Choice
 ) -> dict[str, Any]:
-    theory = setting.predict(update, grid, setting.tuning_seeds, [setting.steps])[:, 0]
+    theory = setting.expected_loss(update, grid, setting.tuning_seeds, [setting.steps])[:, 0]
     return {
         "chosen": choice.index,
         "rate": grid[choice.index],
@@ -247,10 +220,12 @@ def _tuning(
 
 
 def _curve(setting: Setting, update: str, rate: float, run: Trajectory) -> dict[str, Any]:
-    chosen = [run.steps.index(step) for step in _spread(run.steps[-1], _POINTS)]
+    wanted = np.searchsorted(run.steps, _spread(run.steps[-1], _POINTS))
+    chosen = list(dict.fromkeys(wanted.tolist()))
     steps = [run.steps[index] for index in chosen]
     losses = run.losses[chosen, :, 0]
-    bands = [t_interval(row) if np.isfinite(row).all() else None for row in losses.numpy()]
+    sound = [bool((row < _DIVERGED * losses[0].max()).all()) for row in losses]
+    bands = [t_interval(row.numpy()) if ok else None for row, ok in zip(losses, sound, strict=True)]
     return {
         "rate": rate,
         "steps": steps,
@@ -259,28 +234,26 @@ def _curve(setting: Setting, update: str, rate: float, run: Trajectory) -> dict[
         "high": [band and band.high for band in bands],
         "geometric": _values(losses.log().mean(dim=1).exp()),
         "diverged": int((~losses[-1].isfinite() | (losses[-1] > losses[0])).sum()),
-        "expected_outputs": _values(setting.predict_outputs(update, rate, setting.seeds, steps)),
-        "expected_loss": _values(setting.predict(update, [rate], setting.seeds, steps)[0]),
+        "expected_outputs": _values(setting.loss_of_expected(update, rate, setting.seeds, steps)),
+        "expected_loss": _values(setting.expected_loss(update, [rate], setting.seeds, steps)[0]),
     }
 
 
 def _speed_up(
-    runs: dict[str, Trajectory],
-    fast: str,
-    slow: str,
-    *,
+    runs: Mapping[str, Trajectory],
+    pair: tuple[str, str],
     setting: str,
     target: float | None,
     theory: float | None,
 ) -> dict[str, Any]:
-    one, other = runs[fast], runs[slow]
+    one, other = (runs[update] for update in pair)
     ratios = [
         speed_up(one.steps, one.losses[:, seed, 0], other.losses[:, seed, 0], target)
         for seed in range(one.losses.shape[1])
     ]
     known = [ratio for ratio in ratios if ratio is not None]
     row: dict[str, Any] = {
-        "setting": setting, "fast": fast, "slow": slow, "theory": theory,
+        "setting": setting, "fast": pair[0], "slow": pair[1], "theory": theory,
         "seeds": len(known), "of": len(ratios), "bounds": sum(bound for _, bound in known),
         "per_seed": [ratio for ratio, _ in known],
         "value": None, "low": None, "high": None,

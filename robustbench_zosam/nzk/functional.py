@@ -24,9 +24,7 @@ class FlatModel:
 
     def __init__(self, module: nn.Module) -> None:
         self._module = copy.deepcopy(module).eval().double()
-        self._parameters = {
-            name: value.detach() for name, value in self._module.named_parameters()
-        }
+        self._parameters = {name: value.detach() for name, value in self._module.named_parameters()}
         if not self._parameters:
             raise InputError("the model has no parameters: a kernel needs at least one")
         self._sizes = [value.numel() for value in self._parameters.values()]

@@ -74,6 +74,9 @@ def nzk_empirical(
     Returns:
         float64, shape (k, n, n).
 
+    Raises:
+        InputError: directions that do not fit the model, or each other.
+
     Source: arXiv 2603.21169, the definition of the kernel.
     """
     model = FlatModel(module)

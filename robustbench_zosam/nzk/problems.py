@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.nzk.functional import FlatModel
+from robustbench_zosam.nzk.training import Regression
 from robustbench_zosam.seeds import derive_seed
 
 DATA = ("digits", "synthetic", "both")
@@ -18,25 +19,21 @@ DATA = ("digits", "synthetic", "both")
 
 @dataclass(frozen=True)
 class Problem:
-    """Inputs, targets and a model with one output.
+    """A regression with a name, and where its training starts.
 
     Attributes:
         name: short, unique.
         title: as printed.
         detail: what it is, in a sentence.
-        model: with d weights.
         linear: whether the model is linear in its weights.
-        inputs: float64, shape (n, features).
-        targets: float64, shape (n,).
+        regression: model, inputs and targets.
     """
 
     name: str
     title: str
     detail: str
-    model: FlatModel
     linear: bool
-    inputs: Tensor
-    targets: Tensor
+    regression: Regression
 
     def starts(self, seeds: Sequence[int]) -> Tensor:
         """Draws the weights before the first step.
@@ -52,7 +49,7 @@ class Problem:
 
     def _start(self, generator: Generator) -> Tensor:
         parts = []
-        for shape in self.model.shapes:
+        for shape in self.regression.model.shapes:
             drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
             if not self.linear:
                 drawn *= (2 / shape[1]) ** 0.5 if len(shape) > 1 else 0
@@ -68,6 +65,9 @@ def synthetic_linear(n: int = 100, dimension: int = 10, seed: int = 0) -> Proble
         dimension: d.
         seed: of the data.
 
+    Returns:
+        The regression.
+
     Source: the recipe follows the code published with arXiv 2603.21169, which has d = 2, 30 or 50;
         entries uniform on [-1, 1] and d = 10 are chosen here.
     """
@@ -82,10 +82,10 @@ def synthetic_linear(n: int = 100, dimension: int = 10, seed: int = 0) -> Proble
         "synthetic-linear",
         "Synthetic, linear",
         f"{n} rows of unit length with {dimension} features; targets linear with noise 0.05",
-        FlatModel(nn.Linear(dimension, 1, bias=False)),
         True,
-        inputs,
-        inputs @ weights + noise,
+        Regression(
+            FlatModel(nn.Linear(dimension, 1, bias=False)), inputs, inputs @ weights + noise
+        ),
     )
 
 
@@ -127,12 +127,12 @@ def digits(classes: tuple[int, int] = (3, 5), per_class: int = 50) -> tuple[Prob
     )
     return (
         Problem(
-            "digits-linear", "Digits, linear", what,
-            FlatModel(nn.Linear(64, 1, bias=False)), True, inputs, targets,
+            "digits-linear", "Digits, linear", what, True,
+            Regression(FlatModel(nn.Linear(64, 1, bias=False)), inputs, targets),
         ),
         Problem(
-            "digits-network", "Digits, network", f"{what}; layers 64-10-5-1 with ReLU",
-            FlatModel(network), False, inputs, targets,
+            "digits-network", "Digits, network", f"{what}; layers 64-10-5-1 with ReLU", False,
+            Regression(FlatModel(network), inputs, targets),
         ),
     )  # fmt: skip
 

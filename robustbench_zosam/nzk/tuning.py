@@ -66,23 +66,25 @@ def choose(steps: Sequence[int], losses: Tensor, target: float) -> Choice:
     Args:
         steps: of the measurements.
         losses: on the tuning seeds, shape (steps, seeds, rates).
-        target: a loss; a seed that does not reach it counts with twice the last step.
+        target: a loss; a seed that does not reach it, or that has left it at the end, counts with
+            twice the last step.
 
     Returns:
         The choice; ties go to the lower final loss.
     """
-    late = 2.0 * steps[-1]
     passages = [
-        [
-            late if (step := passage(steps, losses[:, seed, rate], target)) is None else step
-            for seed in range(losses.shape[1])
-        ]
+        [_arrival(steps, losses[:, seed, rate], target) for seed in range(losses.shape[1])]
         for rate in range(losses.shape[2])
     ]
     means = [sum(values) / len(values) for values in passages]
     ends = final_losses(losses)
     index = min(range(len(means)), key=lambda rate: (means[rate], float(ends[rate])))
     return Choice(index, means[index], index in {0, len(means) - 1})
+
+
+def _arrival(steps: Sequence[int], losses: Tensor, target: float) -> float:
+    step = passage(steps, losses, target)
+    return 2.0 * steps[-1] if step is None or not losses[-1] <= target else step
 
 
 def passage(steps: Sequence[int], losses: Tensor, target: float) -> float | None:

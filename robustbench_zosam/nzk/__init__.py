@@ -1,0 +1,82 @@
+"""The neural zeroth-order kernel: zero-order descent seen as kernel descent in function space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from robustbench_zosam._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from robustbench_zosam.nzk.distributions import Directions
+    from robustbench_zosam.nzk.evolution import (
+        UPDATES,
+        evolve,
+        evolve_flow,
+        expected_loss,
+        stable_rate,
+        update_moments,
+    )
+    from robustbench_zosam.nzk.expected import nzk_expected, nzk_expected_linear
+    from robustbench_zosam.nzk.functional import FlatModel
+    from robustbench_zosam.nzk.kernel import (
+        KernelEstimate,
+        ntk,
+        nzk_empirical,
+        nzk_monte_carlo,
+    )
+    from robustbench_zosam.nzk.page import build_page
+    from robustbench_zosam.nzk.study import StudyConfig, run_study
+    from robustbench_zosam.nzk.training import Regression, Trajectory, train
+
+__all__ = [  # noqa: RUF022 - grouped by purpose
+    # kernels
+    "Directions",
+    "KernelEstimate",
+    "ntk",
+    "nzk_empirical",
+    "nzk_expected",
+    "nzk_expected_linear",
+    "nzk_monte_carlo",
+    # predicted evolution
+    "UPDATES",
+    "evolve",
+    "evolve_flow",
+    "expected_loss",
+    "stable_rate",
+    "update_moments",
+    # training
+    "FlatModel",
+    "Regression",
+    "Trajectory",
+    "train",
+    # the comparison and its page
+    "StudyConfig",
+    "run_study",
+    "build_page",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Directions": "distributions",
+        "KernelEstimate": "kernel",
+        "ntk": "kernel",
+        "nzk_empirical": "kernel",
+        "nzk_expected": "expected",
+        "nzk_expected_linear": "expected",
+        "nzk_monte_carlo": "kernel",
+        "UPDATES": "evolution",
+        "evolve": "evolution",
+        "evolve_flow": "evolution",
+        "expected_loss": "evolution",
+        "stable_rate": "evolution",
+        "update_moments": "evolution",
+        "FlatModel": "functional",
+        "Regression": "training",
+        "Trajectory": "training",
+        "train": "training",
+        "StudyConfig": "study",
+        "run_study": "study",
+        "build_page": "page",
+    },
+)
