@@ -1,0 +1,337 @@
+"""Step time and peak memory of every optimizer as a ratio to SGD, beside `pytorch_optimizer`.
+
+Batches of 128 random images on ResNet-20 and ResNet-32, in float32 and under bfloat16 autocast. All
+contenders take turns, one step each, within one process and on one thread; only processor time
+counts, so that other load on the machine meets all alike; the median over the rounds is reported.
+What happens once in a while (LookSAM's ascent, the search of XSAM, the Fisher pass of SSAM-F) is
+timed apart and spread over its period at 391 steps per epoch. The optimizer's own work is the step
+without the calls of the closure. Peak memory is what a process of its own needs beyond model and
+data. On a GPU both are measured there, and the wall clock counts.
+
+    python benchmarks/optimizers.py [--json FILE] [--quick] [--device cuda] [--rounds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from robustbench_zosam.models.resnet import resnet20, resnet32
+from robustbench_zosam.optim import OPTIMIZERS, create_optimizer, make_closure
+
+PEER = "pytorch-optimizer==4.1.0"
+PEER_FOLDER = Path(tempfile.gettempdir()) / "zosam-robust-peer-pytorch-optimizer"
+MODELS = {"resnet20": resnet20, "resnet32": resnet32}
+STEPS_PER_EPOCH = 391
+OWN_GOAL, SPECIALS, SINGLES = 0.05, 2, 16
+THEIRS = {"SAM": "sam", "LookSAM": "looksam", "GSAM": "gsam", "FriendlySAM": "friendly-sam"}
+
+
+@dataclass
+class Contender:
+    """One optimizer on one network.
+
+    Attributes:
+        label: as the table prints it.
+        step: makes one step with a closure.
+        rare: prepares a step with what happens once in `period` steps; None if nothing does.
+        usual: prepares a step without it.
+        period: steps.
+        times: how often it happens then.
+    """
+
+    label: str
+    step: Callable[[Any], Any]
+    rare: Callable[[], None] | None = None
+    usual: Callable[[], None] = lambda: None
+    period: int = 1
+    times: float = 1.0
+
+
+class Meter:
+    """A closure that knows how long it ran."""
+
+    def __init__(self, closure, clock: Callable[[], float]) -> None:
+        self.closure, self.clock, self.spent = closure, clock, 0.0
+
+    def __call__(self, backward=True, examples=None, reduction="mean", fraction=1.0):
+        """The loss, as the closure inside gives it."""
+        begin = self.clock()
+        loss = self.closure(
+            backward=backward, examples=examples, reduction=reduction, fraction=fraction
+        )
+        self.spent += self.clock() - begin
+        return loss
+
+
+def ours(name: str, model: nn.Module, label: str = "", **options: Any) -> Contender:
+    """One of this package's optimizers."""
+    if name == "ssam-f":
+        options["samples"] = SINGLES
+    lr = OPTIMIZERS[name].facts.get("lr", 1e-3)
+    optimizer = create_optimizer(name, model, lr=lr, steps_per_epoch=STEPS_PER_EPOCH, **options)
+    label = label or OPTIMIZERS[name].facts["label"]
+
+    def set_steps(count: int) -> None:
+        optimizer.cost.steps = count
+
+    def new_period() -> None:
+        optimizer.period = -1
+
+    found = Contender(label, optimizer.step)
+    if name == "looksam":
+        found.rare, found.usual, found.period = (
+            lambda: set_steps(0),
+            lambda: set_steps(1),
+            optimizer.interval,
+        )
+    elif hasattr(optimizer, "period"):
+        found.rare = new_period
+        found.period = STEPS_PER_EPOCH * getattr(optimizer, "update_epochs", 1)
+        facts = OPTIMIZERS[name].facts["options"]
+        found.times = facts["samples"] / SINGLES if name == "ssam-f" else 1.0
+    return found
+
+
+def theirs(name: str, model: nn.Module) -> Contender:
+    """One of `pytorch_optimizer`'s, used as its documentation says."""
+    import pytorch_optimizer
+
+    base = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4}
+    kind = getattr(pytorch_optimizer, name)
+    if name == "GSAM":
+        sgd = torch.optim.SGD(model.parameters(), **base)
+        schedule = torch.optim.lr_scheduler.ConstantLR(sgd, 1.0)
+        radius = pytorch_optimizer.ProportionScheduler(schedule, 1e-3, 0.0, 0.05, 0.05)
+        optimizer = kind(model.parameters(), sgd, model, radius)
+    else:
+        optimizer = kind(model.parameters(), torch.optim.SGD, **base)
+
+    def step(closure) -> None:
+        def run():
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                return None, closure()
+
+        if name == "GSAM":
+            optimizer.step(run)
+        else:
+            run()
+            optimizer.step(run)
+
+    return Contender(f"{name} of pytorch_optimizer", step)
+
+
+def builders(peer: bool) -> dict[str, Callable[[nn.Module], Contender]]:
+    """All contenders by key, plain SGD first."""
+    found: dict[str, Callable[[nn.Module], Contender]] = {
+        name: (lambda model, name=name: ours(name, model)) for name in OPTIMIZERS.names()
+    }
+    for name in ("zo-sam", "zo-sam-guided"):
+        if name in found and "probe_fraction" in OPTIMIZERS[name].facts["options"]:
+            label = f"{OPTIMIZERS[name].facts['label']}, quarter batch"
+            found[f"{name}-quarter"] = lambda model, name=name, label=label: ours(
+                name, model, label, probe_fraction=0.25
+            )
+    for name in THEIRS if peer else ():
+        found[f"peer-{name}"] = lambda model, name=name: theirs(name, model)
+    return found
+
+
+def closure_of(model: nn.Module, batch: int, bf16: bool, device: torch.device):
+    """The closure of a fixed mini-batch."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, 3, 32, 32, generator=generator).to(device)
+    labels = torch.randint(10, (batch,), generator=generator).to(device)
+
+    def loss_of(x, y):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16 and torch.is_grad_enabled()):
+            return nn.functional.cross_entropy(model(x), y, reduction="none")
+
+    return make_closure(loss_of, images, labels)
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """Processor time, or the wall clock of a device that is waited for."""
+    if device.type == "cpu":
+        return time.process_time
+
+    def clock() -> float:
+        torch.accelerator.synchronize()
+        return time.perf_counter()
+
+    return clock
+
+
+def measure_times(model_name: str, bf16: bool, args: argparse.Namespace) -> dict[str, dict]:
+    """Seconds of a step, and of the optimizer's own work in it, by contender."""
+    device, clock = torch.device(args.device), clock_of(torch.device(args.device))
+    contenders, meters = {}, {}
+    for key, build in builders(args.peer).items():
+        torch.manual_seed(0)
+        model = MODELS[model_name](10).to(device)
+        contenders[key] = build(model)
+        meters[key] = Meter(closure_of(model, args.batch, bf16, device), clock)
+    samples = {key: {"usual": [], "rare": [], "own": []} for key in contenders}
+
+    def turn(key: str, kind: str) -> None:
+        meter, contender = meters[key], contenders[key]
+        (contender.rare if kind == "rare" else contender.usual)()
+        meter.spent, begin = 0.0, clock()
+        contender.step(meter)
+        total = clock() - begin
+        samples[key][kind].append(total)
+        if kind == "usual":
+            samples[key]["own"].append(total - meter.spent)
+
+    for round_number in range(-1, args.rounds):  # the first is a warm-up
+        for key, contender in contenders.items():
+            if contender.rare and round_number < min(SPECIALS, args.rounds - 1):
+                turn(key, "rare")
+            turn(key, "usual")
+        if round_number == -1:
+            for lists in samples.values():
+                for values in lists.values():
+                    values.clear()
+    return {key: _summary(contenders[key], samples[key]) for key in contenders}
+
+
+def _summary(contender: Contender, samples: dict[str, list[float]]) -> dict[str, Any]:
+    usual, own = statistics.median(samples["usual"]), statistics.median(samples["own"])
+    rare = statistics.median(samples["rare"]) if samples["rare"] else usual
+    spread = (rare - usual) * contender.times / contender.period
+    return {"label": contender.label, "seconds": usual + spread, "usual": usual, "own": own}
+
+
+def peak_memory(model_name: str, bf16: bool, key: str, args: argparse.Namespace) -> float:
+    """MiB beyond model and data in two steps, with what is rare and without it."""
+    device = torch.device(args.device)
+    if device.type != "cpu":
+        return _peak(model_name, bf16, key, args, device)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        os.write(writer, str(_peak(model_name, bf16, key, args, device)).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        found = stream.read()
+    os.waitpid(child, 0)
+    return float(found) if found else float("nan")
+
+
+def _peak(
+    model_name: str, bf16: bool, key: str, args: argparse.Namespace, device: torch.device
+) -> float:
+    model = MODELS[model_name](10).to(device)
+    contender = builders(args.peer)[key](model)
+    closure = closure_of(model, args.batch, bf16, device)
+    before = _used(device, reset=True)
+    if contender.rare:
+        contender.rare()
+    for _ in range(2):
+        contender.step(closure)
+    return (_used(device) - before) / 2**20
+
+
+def _used(device: torch.device, reset: bool = False) -> int:
+    if device.type == "cuda":
+        if reset:
+            torch.cuda.reset_peak_memory_stats(device)
+            return torch.cuda.memory_allocated(device)
+        return torch.cuda.max_memory_allocated(device)
+    field = "VmRSS" if reset else "VmHWM"
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(next(x for x in status.splitlines() if x.startswith(field)).split()[1])
+
+
+def find_peer() -> str | None:
+    """Makes `pytorch_optimizer` importable; returns why it is not."""
+    sys.path.append(str(PEER_FOLDER))
+    if not (PEER_FOLDER / "pytorch_optimizer").is_dir():
+        uv = shutil.which("uv")
+        installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
+        command = [*installer, "install", "--no-deps", "--target", str(PEER_FOLDER), PEER]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            return f"{PEER} cannot be installed: {done.stderr.strip().splitlines()[-1]}"
+    try:
+        import pytorch_optimizer  # noqa: F401
+    except ImportError as error:
+        return f"{PEER} cannot be imported: {error}"
+    return None
+
+
+def report(title: str, times: dict[str, dict], memory: dict[str, float]) -> list[dict]:
+    """Prints one table; returns its rows."""
+    base, base_memory = times["sgd"]["seconds"], memory["sgd"]
+    print(f"\n{title}: a step of SGD takes {base:.3f} s and {base_memory:.0f} MiB")
+    print(f"{'optimizer':<34}{'time':>8}{'memory':>8}{'own work':>10}{'theirs / ours':>15}")
+    rows = []
+    for key, found in times.items():
+        row = {
+            "optimizer": key,
+            "time": found["seconds"] / base,
+            "memory": memory[key] / base_memory,
+            "own": found["own"] / found["usual"],
+        }
+        mine = THEIRS.get(key.removeprefix("peer-"))
+        if mine is not None:
+            row["against_ours"] = found["seconds"] / times[mine]["seconds"]
+        rows.append(row)
+        ratio = f"{row['against_ours']:>14.2f}x" if mine is not None else ""
+        late = " (over 5 %)" if mine is None and row["own"] > OWN_GOAL else ""
+        print(
+            f"{found['label']:<34}{row['time']:>7.2f}x{row['memory']:>7.2f}x"
+            f"{100 * row['own']:>8.1f} %{ratio}{late}",
+            flush=True,
+        )
+    return rows
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--quick", action="store_true", help="ResNet-20, batch 16, one round")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    args.batch, models = (16, ["resnet20"]) if args.quick else (128, list(MODELS))
+    args.rounds = 1 if args.quick else args.rounds
+    torch.set_num_threads(1)
+    reason = find_peer()
+    args.peer = reason is None
+    if reason:
+        print(f"without the peer: {reason}")
+    tables = {}
+    for model_name in models:
+        for bf16 in (False, True):
+            memory = {key: peak_memory(model_name, bf16, key, args) for key in builders(args.peer)}
+            tables[model_name, bf16] = memory  # first, while this process is still small
+    results = []
+    for (model_name, bf16), memory in tables.items():
+        title = f"{model_name}, batch {args.batch}, {'bfloat16' if bf16 else 'float32'}"
+        rows = report(title, measure_times(model_name, bf16, args), memory)
+        results.append({"model": model_name, "bf16": bf16, "batch": args.batch, "rows": rows})
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
