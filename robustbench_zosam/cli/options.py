@@ -28,7 +28,7 @@ Assign = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(help="`digits`, `cifar10` or `folder:PATH`.", rich_help_panel=_WHAT),
+    typer.Option(help="See `list data`; `folder:PATH` for your own.", rich_help_panel=_WHAT),
 ]
 DataRoot = Annotated[Path | None, typer.Option(help="Where the data lies.", rich_help_panel=_WHAT)]
 Model = Annotated[str | None, typer.Option(help="See `list models`.", rich_help_panel=_WHAT)]

@@ -113,8 +113,8 @@ def _search(name: str, root: str | None) -> Path:
             if (place / folder).is_dir():
                 return place / folder
     raise InputError(
-        f"the suite {name} was not found: put {folders[0]} into --data-root, or name its folder "
-        f"with --suite {name}:PATH"
+        f"the suite {name} was not found: put {folders[0]} into --data-root (`zosam-robust fetch "
+        f"{name}` downloads it), or name its folder with --suite {name}:PATH"
     )
 
 
