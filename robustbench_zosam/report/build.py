@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import re
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from robustbench_zosam.files import write_text
-from robustbench_zosam.report import tables, text
+from robustbench_zosam.report import tables
 from robustbench_zosam.report.figures.forest import forest
 from robustbench_zosam.report.figures.gallery import sample_gallery
 from robustbench_zosam.report.figures.landscape import planes, slices
@@ -24,9 +17,8 @@ from robustbench_zosam.report.figures.scatter import flatness_against_robustness
 from robustbench_zosam.report.figures.severity import severity_curves
 from robustbench_zosam.report.figures.training import training_curves
 from robustbench_zosam.report.heatmap import heat_map
-from robustbench_zosam.report.legend import swatch
+from robustbench_zosam.report.page import render_page
 from robustbench_zosam.report.run import Run, load_run
-from robustbench_zosam.report.style import theme_css
 from robustbench_zosam.report.verdict import facts, verdict
 
 
@@ -51,24 +43,12 @@ def render(run: Run) -> str:
     Args:
         run: the stored results.
     """
-    environment = Environment(
-        loader=PackageLoader("robustbench_zosam.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        plain=text.plain, count=text.count, percent=text.percent, minus=text.minus
-    )
-    environment.globals["swatch"] = swatch
-    script = _asset("report.js")
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
+        kind="Robustness report",
+        title=run.results["title"],
         run=run,
         results=run.results,
-        style=Markup(theme_css() + _asset("report.css")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         config=json.dumps(run.results["config"], indent=2, ensure_ascii=False),
         **_contents(run),
     )
@@ -96,8 +76,3 @@ def _contents(run: Run) -> dict[str, Any]:
 
 def _present(blocks: Iterable[Block | None]) -> tuple[Block, ...]:
     return tuple(block for block in blocks if block is not None)
-
-
-def _asset(name: str) -> str:
-    source = files("robustbench_zosam.report").joinpath("templates", name)
-    return re.sub(r"\n\s*\n", "\n", source.read_text(encoding="utf-8"))
