@@ -25,7 +25,8 @@ def alias_table(transitions: NDArray[np.float64]) -> Tensor:
 
     Returns:
         int32 tensor `(65536,)`: for each level in and each cell, the 24-bit share of the cell's own
-        level above the 8-bit level that has the rest. Probabilities are exact to 2⁻²⁴ · 2⁻⁸.
+        level, less 2²³, above the 8-bit level that has the rest. Probabilities are exact to
+        2⁻²⁴ · 2⁻⁸.
 
     Source: Walker, An efficient method for generating discrete random variables with general
         distributions, 1977.
@@ -44,7 +45,7 @@ def alias_table(transitions: NDArray[np.float64]) -> Tensor:
         high[rows, richest] -= _CELL_MASS - own
         low[rows, richest] = high[rows, richest]
         low[rows, poorest], high[rows, poorest] = _CLOSED, -_CLOSED
-    packed = (share << 8 | alias).astype(np.uint32).view(np.int32)
+    packed = ((share << 8 | alias) - 2**31).astype(np.int32)
     return torch.from_numpy(packed.ravel())
 
 
@@ -59,12 +60,14 @@ def transmit(images: Tensor, words: Tensor, table: Tensor) -> Tensor:
     Returns:
         uint8 tensor of the same shape.
     """
-    cell = (words >> 24) & 0xFF
-    packed = table.index_select(0, (images.int() << 8 | cell).view(-1)).view_as(cell)
-    share = (packed >> 8) & 0xFFFFFF
-    keeps_cell = ((words & 0xFFFFFF) - share) >> 31  # all bits set where the word is below
-    packed.bitwise_xor_(cell).bitwise_and_(keeps_cell ^ -1).bitwise_xor_(cell)
-    return packed.to(torch.uint8)
+    cell = (words >> 24).bitwise_and_(0xFF)
+    index = torch.add(cell, images.int(), alpha=LEVELS)
+    packed = table.index_select(0, index.view(-1)).view_as(index)
+    # The low 24 bits of the word against the share; the last byte makes ties fall to the alias.
+    position = (words << 8).bitwise_xor_(-(2**31) + 0xFF)
+    keeps_cell = torch.lt(position, packed, out=torch.empty_like(images))
+    alias = packed.to(torch.uint8)
+    return cell.to(torch.uint8).sub_(alias).mul_(keeps_cell).add_(alias)  # modulo 256
 
 
 def _integer_mass(transitions: NDArray[np.float64]) -> NDArray[np.int64]:

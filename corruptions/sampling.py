@@ -70,9 +70,9 @@ def sample_bilinear(planes: Tensor, y: Tensor, x: Tensor, border: Reflection) ->
     lines = []
     for row in rows:
         near, far = (gather_pixels(planes, row + column) for column in columns)
-        lines.append(far.sub_(near).mul_(x_part).add_(near))
+        lines.append(_between(near, far, x_part))
     upper, lower = lines
-    return lower.sub_(upper).mul_(y_part).add_(upper)
+    return _between(upper, lower, y_part)
 
 
 @functools.lru_cache(maxsize=256)
@@ -107,7 +107,13 @@ def zoom_plane(planes: Tensor, factor: float) -> Tensor:
     """
     if factor == 1:
         return planes
-    taps = (zoom_taps(side, factor) for side in planes.shape[-2:])
-    y, x = ((lower + upper_weight).to(planes.device) for lower, upper_weight in taps)
-    shape = (len(planes), len(y), len(x))
-    return sample_bilinear(planes, y[:, None].expand(shape), x.expand(shape), "symmetric")
+    (top, down), (left, right) = (
+        (lower.to(planes.device), upper_weight.float().to(planes.device))
+        for lower, upper_weight in (zoom_taps(side, factor) for side in planes.shape[-2:])
+    )
+    across = _between(planes.index_select(3, left), planes.index_select(3, left + 1), right)
+    return _between(across.index_select(2, top), across.index_select(2, top + 1), down[:, None])
+
+
+def _between(near: Tensor, far: Tensor, part: Tensor) -> Tensor:
+    return far.sub_(near).mul_(part).add_(near)

@@ -38,19 +38,25 @@ def gaussian_filter(images: Tensor, sigma: float) -> Tensor:
         return images.clone()
     weights = _kernel(sigma, radius)[radius:].tolist()
     white = images.new_full((), 255, dtype=torch.float64)  # CUDA multiplies by 1 / plain numbers
-    blurred = _add_shifted(images.double().div_(white), weights, -2)
+    padded = _repeat_edge(_repeat_edge(images, radius, -1), radius, -2)  # as bytes, 8 times smaller
+    blurred = _add_shifted(padded.double().div_(white), weights, -2)
     return to_levels(_add_shifted(blurred, weights, -1).clamp_(0, 1).mul_(255))
 
 
-def _add_shifted(planes: Tensor, weights: list[float], axis: int) -> Tensor:
+def _repeat_edge(planes: Tensor, radius: int, axis: int) -> Tensor:
+    first, last = planes.narrow(axis, 0, 1), planes.narrow(axis, planes.shape[axis] - 1, 1)
+    return torch.cat([first] * radius + [planes] + [last] * radius, axis)
+
+
+def _add_shifted(padded: Tensor, weights: list[float], axis: int) -> Tensor:
     """Correlates along an axis: the centre first, then pairs from the outermost inwards."""
-    side, radius = planes.shape[axis], len(weights) - 1
-    first, last = planes.narrow(axis, 0, 1), planes.narrow(axis, side - 1, 1)
-    padded = torch.cat([first] * radius + [planes] + [last] * radius, axis)
-    total = planes * weights[0]
+    radius = len(weights) - 1
+    side = padded.shape[axis] - 2 * radius
+    total = padded.narrow(axis, radius, side) * weights[0]
+    pair = torch.empty_like(total)
     for k in range(radius, 0, -1):
-        pair = padded.narrow(axis, radius - k, side) + padded.narrow(axis, radius + k, side)
-        total += pair.mul_(weights[k])
+        left, right = padded.narrow(axis, radius - k, side), padded.narrow(axis, radius + k, side)
+        total.add_(torch.add(left, right, out=pair).mul_(weights[k]))
     return total
 
 
