@@ -1,0 +1,54 @@
+"""Every built-in optimizer has a page that says what the registry says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from robustbench_zosam.optim import OPTIMIZERS
+
+FOLDER = Path(__file__).parents[2] / "docs" / "optimizers"
+BUILT_IN = [x.name for x in OPTIMIZERS if str(x.target).startswith("robustbench_zosam.")]
+SECTIONS = ("Update", "Cost", "Defaults", "When to use it", "Unverified")
+WORDS = {None: "none", True: "true", False: "false"}
+
+
+@pytest.fixture(params=BUILT_IN)
+def entry(request):
+    return OPTIMIZERS[request.param]
+
+
+@pytest.fixture
+def page(entry):
+    file = FOLDER / f"{entry.name}.md"
+    assert file.is_file(), f"{entry.name} has no page docs/optimizers/{entry.name}.md"
+    return file.read_text(encoding="utf-8")
+
+
+def test_it_has_all_sections(entry, page):
+    assert page.startswith(f"# {entry.facts['label']} (`{entry.name}`)\n")
+    assert tuple(re.findall(r"^## (.*)$", page, re.MULTILINE)) == SECTIONS
+
+
+def test_its_defaults_are_those_of_the_registry_each_with_a_source(entry, page):
+    table = page.partition("## Defaults")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `([^`|]+)` \| ([^|]+) \|$", table, re.MULTILINE)
+    expected = {
+        option: WORDS[value] if value is None or isinstance(value, bool) else str(value)
+        for option, value in entry.facts["options"].items()
+    }
+    assert {option: default for option, default, _ in rows} == expected
+    assert all(source.strip() for _, _, source in rows)
+    assert expected or "No options of its own" in table
+
+
+def test_its_cost_is_that_of_the_registry(entry, page):
+    cost = page.partition("## Cost")[2].partition("\n## ")[0]
+    assert f"Forward passes per step: `{entry.facts['forwards']}`" in cost
+    assert f"Backward passes: `{entry.facts['backwards']}`" in cost
+
+
+def test_the_index_links_it(entry):
+    assert f"[{entry.facts['label']}]({entry.name}.md)" in (FOLDER / "README.md").read_text(
+        encoding="utf-8"
+    )
