@@ -14,6 +14,7 @@ from robustbench_zosam.cli.doctor import doctor
 from robustbench_zosam.cli.evaluate import evaluate
 from robustbench_zosam.cli.fetch import fetch
 from robustbench_zosam.cli.listing import list_entries
+from robustbench_zosam.cli.nzk import nzk
 from robustbench_zosam.cli.report import report
 from robustbench_zosam.cli.train import train
 from robustbench_zosam.errors import InputError
@@ -37,6 +38,7 @@ app.command("train")(train)
 app.command("corrupt")(corrupt)
 app.command("compare")(compare)
 app.command("report")(report)
+app.command("nzk")(nzk)
 app.command("list")(list_entries)
 app.command("fetch")(fetch)
 app.command("doctor")(doctor)

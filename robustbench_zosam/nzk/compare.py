@@ -34,7 +34,7 @@ from robustbench_zosam.nzk.tuning import (
 from robustbench_zosam.statistics.intervals import t_interval
 
 ZERO_ORDER = UPDATES[:3]
-EQUAL_SHARE = 4  # the equal rate is the tuned one of independent vectors over this
+EQUAL_SHARE = 4  # the equal rate is at most the tuned one of independent vectors over this
 PAIRS = (("shared", "independent"), ("shared", "plain"), ("plain", "first-order"))
 _POINTS = 80  # of a stored curve
 _DIVERGED = 100.0  # times the loss at the start: no mean is formed any more
@@ -154,7 +154,11 @@ def compare(setting: Setting) -> tuple[dict[str, Any], dict[int, Tensor]]:
     target = common_target({update: run.losses for update, run in tuning.items()})
     choices = {u: choose(run.steps, run.losses, target) for u, run in tuning.items()}
     tuned_rates = {update: grids[update][choices[update].index] for update in UPDATES}
-    equal_rate = tuned_rates["independent"] / EQUAL_SHARE
+    equal_rate = min(
+        tuned_rates["independent"] / EQUAL_SHARE,
+        tuned_rates["shared"] / 2,
+        tuned_rates["plain"] / 2,
+    )
     equal = setting.run(
         {update: [equal_rate] for update in ZERO_ORDER}, setting.seeds, setting.steps,
         keep=_spread(setting.steps, 7),
@@ -183,8 +187,10 @@ def compare(setting: Setting) -> tuple[dict[str, Any], dict[int, Tensor]]:
             *(_speed_up(tuned, pair, "tuned", target, _quotient(theory, pair)) for pair in PAIRS),
         ],
     }
+    limit = _DIVERGED * float(equal["shared"].losses[0, 0, 0])
     path = {step: kept[0, 0] for step, kept in equal["shared"].points.items()}
-    return found, {step: point for step, point in path.items() if bool(point.isfinite().all())}
+    task = setting.problem.regression
+    return found, {s: point for s, point in path.items() if float(task.losses(point[None])) < limit}
 
 
 def _theoretical_passages(

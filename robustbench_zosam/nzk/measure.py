@@ -78,8 +78,8 @@ def through_training(
 
     Returns:
         For each kernel, traces over the expected trace at the start: measured, standard error,
-        and by theory at the weights of the step; a test that the measured trace is constant; and
-        how the tangent kernel itself moves.
+        and by theory at the weights of the step; for a linear model a test that the measured trace
+        is constant; and how the tangent kernel itself moves.
     """
     task = problem.regression
     jacobians = {step: task.model.jacobian(point, task.inputs) for step, point in points.items()}
@@ -106,7 +106,7 @@ def through_training(
             "measured": measured,
             "se": errors,
             "theory": theories,
-            "constant": homogeneity(measured, errors),
+            "constant": homogeneity(measured, errors) if problem.linear else None,
         }
     return found
 

@@ -19,9 +19,9 @@ from robustbench_zosam.nzk.distributions import Directions
 from robustbench_zosam.nzk.measure import by_distribution, through_training
 from robustbench_zosam.nzk.problems import Problem, make_problems, synthetic_linear
 from robustbench_zosam.nzk.tuning import RELATIVE_RATES
+from robustbench_zosam.nzk.views import SCHEMA
 from robustbench_zosam.runs.provenance import command, commit, hardware, now, versions
 
-SCHEMA = 1
 _TUNING_SEEDS = 3
 _FIRST_TUNING_SEED = 1_000_000  # far from what users number their seeds with
 

@@ -1,0 +1,117 @@
+"""From `nzk.json` to `nzk.html`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from robustbench_zosam.files import write_text
+from robustbench_zosam.nzk import figures
+from robustbench_zosam.nzk.verdict import claims, verdict
+from robustbench_zosam.nzk.views import VIEWS, load, ratio
+from robustbench_zosam.report import text
+from robustbench_zosam.report.figures.panel import Table
+from robustbench_zosam.report.page import render_page
+
+
+def build_page(folder: Path) -> Path:
+    """Writes the page of a stored comparison; computes nothing and needs no torch.
+
+    Args:
+        folder: that holds `nzk.json`.
+
+    Returns:
+        Path of `nzk.html`.
+    """
+    file = folder / "nzk.html"
+    write_text(file, render(load(folder)))
+    return file
+
+
+def render(results: Mapping[str, Any]) -> str:
+    """Returns the page as text; equal results give equal bytes.
+
+    Args:
+        results: of the comparison.
+    """
+    return render_page(
+        "nzk.html.j2",
+        "robustbench_zosam.nzk",
+        kind="Neural zeroth-order kernel",
+        title=results["title"],
+        results=results,
+        verdict=verdict(results),
+        blocks=(
+            figures.speed_ups(results),
+            figures.equal_rate(results),
+            figures.tuned_rate(results),
+            figures.tuning(results),
+            figures.kernels(results),
+        ),
+        distributions=_distributions(results),
+        rates=_rates(results),
+        claims=claims(results),
+        config=json.dumps(results["config"], indent=2, ensure_ascii=False),
+    )
+
+
+def _distributions(results: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        (
+            row["distribution"],
+            "shared" if row["shared"] else "independent",
+            text.number(row["theory"], 4),
+            f"{text.number(row['measured'], 4)} ± {text.number(row['se'], 2)}",
+            f"{(row['measured'] - row['theory']) / row['se']:+.1f}".replace("-", text.MINUS),
+            f"{row['largest_deviation']:.1f}",
+        )
+        for row in results["distributions"]["rows"]
+    )
+    return Table(
+        "Trace of the kernel over that of the tangent kernel, directions of variance 1",
+        (
+            "distribution", "vectors", "theory", "measured ± SE", "deviation (SE)",
+            "largest of 10,000 entries (SE)",
+        ),
+        rows,
+    )  # fmt: skip
+
+
+def _rates(results: Mapping[str, Any]) -> Table:
+    rows = [
+        (
+            f"{problem['title']}: {VIEWS[update].label}",
+            text.number(row["rate"]),
+            text.number(row["relative"]) + (" (edge of the grid)" if row["at_edge"] else ""),
+            str(problem["tuned"][update]["diverged"]),
+        )
+        for problem in results["problems"]
+        for update, row in problem["tuning"].items()
+    ]
+    return Table(
+        "Tuned learning rates",
+        ("update", "learning rate", "× λmax(K̄)/n", "seeds that ended above their first loss"),
+        tuple(rows),
+    )
+
+
+def speed_table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns the speed-ups as text, for a terminal.
+
+    Args:
+        results: of the comparison.
+
+    Returns:
+        What is compared, and the factor.
+    """
+    return [
+        (
+            f"{problem['title']}: {VIEWS[row['fast']].label} against {VIEWS[row['slow']].label}, "
+            + ("one learning rate" if row["setting"] == "equal" else "each tuned"),
+            ratio(row),
+        )
+        for problem in results["problems"]
+        for row in problem["speed_ups"]
+    ]

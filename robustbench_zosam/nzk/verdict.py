@@ -1,0 +1,184 @@
+"""What the comparison says, in words, from its stored numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from robustbench_zosam.nzk.views import Problem, inside, ratio, speed_up
+from robustbench_zosam.report import text
+
+_PAPER = "arXiv 2603.21169"
+
+
+def verdict(results: Mapping[str, Any]) -> list[str]:
+    """Returns the verdict, sentence by sentence.
+
+    Args:
+        results: of the comparison.
+    """
+    sentences = [
+        _acceleration(results),
+        f"With one learning rate for both, it is ahead by {_each(results, 'equal', 'independent')} "
+        f"where the kernels predict {_theory(results)}.",
+        f"Tuned, it keeps {_each(results, 'tuned', 'independent')} over independent vectors: not "
+        "because its kernel is larger, which a learning rate undoes, but because they are noisier.",
+    ]
+    linear = [problem for problem in results["problems"] if problem["linear"]]
+    if linear:
+        sentences.append(_constancy(linear))
+    return [*sentences, *(_drift(p) for p in results["problems"] if not p["linear"])]
+
+
+def claims(results: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Returns the claims of the paper with what was measured.
+
+    Args:
+        results: of the comparison.
+    """
+    linear = [problem for problem in results["problems"] if problem["linear"]]
+    found = [_moments_claim(results)]
+    if linear:
+        found = [_constant_claim(linear), *found, _evolution_claim(linear)]
+    return [*found, _acceleration_claim(results)]
+
+
+def gain(row: Mapping[str, Any]) -> str:
+    """Returns "gain", "loss" or "tie" for a speed-up, by its 95 % interval.
+
+    Args:
+        row: of a speed-up.
+    """
+    if row["low"] is None:
+        return "tie"
+    return "gain" if row["low"] > 1 else "loss" if row["high"] < 1 else "tie"
+
+
+def _acceleration(results: Mapping[str, Any]) -> str:
+    rows = [speed_up(problem, "tuned", "shared", "plain") for problem in results["problems"]]
+    kinds = [gain(row) for row in rows]
+    if "gain" not in kinds:
+        what = "nothing of the single shared vector’s acceleration remains over plain ZO-SGD"
+    elif set(kinds) == {"gain"}:
+        what = "the single shared vector stays ahead of plain ZO-SGD"
+    else:
+        what = "the single shared vector stays ahead of plain ZO-SGD on some problems only"
+    return f"Once each has its own learning rate, {what}: {_each(results, 'tuned', 'plain')}."
+
+
+def _each(results: Mapping[str, Any], setting: str, slow: str) -> str:
+    return text.listed([
+        f"{ratio(speed_up(problem, setting, 'shared', slow))} ({problem['title'].lower()})"
+        for problem in results["problems"]
+    ])
+
+
+def _theory(results: Mapping[str, Any]) -> str:
+    return text.listed([
+        f"{text.number(speed_up(problem, 'equal', 'shared', 'independent')['theory'])}×"
+        for problem in results["problems"]
+    ])
+
+
+def _constancy(linear: list[Problem]) -> str:
+    tests = [problem["kernel"][name]["constant"] for problem in linear for name in _KERNELS]
+    means = text.listed([f"{test['mean']:.3f} ± {1.96 * test['se']:.3f}" for test in tests])
+    return (
+        f"The kernels of the linear models measure {means} times the closed form, and whether they "
+        f"change in training cannot be told from chance at the 1 % level in "
+        f"{sum(test['p'] > _ALPHA / len(tests) for test in tests)} of {len(tests)} tests "
+        "(corrected for their number)."
+    )
+
+
+def _drift(problem: Problem) -> str:
+    end = text.number(problem["kernel"]["ntk_trace"][-1])
+    return (
+        f"The network’s kernel is no constant: its trace ends at {end} times the first, so "
+        "the prediction with the first kernel holds only at the beginning."
+    )
+
+
+_KERNELS = ("shared", "independent")
+_ALPHA = 0.01
+
+
+def _constant_claim(linear: list[Problem]) -> dict[str, str]:
+    tests = [problem["kernel"][name]["constant"] for problem in linear for name in _KERNELS]
+    smallest = min(test["p"] for test in tests)
+    fine = smallest > _ALPHA / len(tests)
+    return {
+        "statement": "The expected kernel of a linear model stays constant through training.",
+        "source": _PAPER,
+        "measured": f"smallest of {len(tests)} p-values: {text.number(smallest, 2)}",
+        "test": "χ² test that the traces at seven steps share one mean; 1 % level, Bonferroni",
+        "verdict": "supported" if fine else "not supported",
+        "why": "no test rejects" if fine else "a test rejects",
+    }
+
+
+def _moments_claim(results: Mapping[str, Any]) -> dict[str, str]:
+    rows = {row["distribution"]: row for row in results["distributions"]["rows"] if row["shared"]}
+    low, high = rows["rademacher"], rows["laplace"]
+    distance = (high["measured"] - low["measured"]) / (high["se"] ** 2 + low["se"] ** 2) ** 0.5
+    apart = distance > 3
+    return {
+        "statement": "The expected kernel depends on the first and second moments of the "
+        "directions.",
+        "source": f"{_PAPER}, abstract",
+        "measured": "shared vector, all variances 1: Rademacher "
+        f"{text.number(low['measured'])} ± {text.number(1.96 * low['se'], 2)}, Laplace "
+        f"{text.number(high['measured'])} ± {text.number(1.96 * high['se'], 2)} times the tangent "
+        "kernel",
+        "test": "difference above 3 standard errors; theory: m₄ + (d−1)m₂²",
+        "verdict": "not supported" if apart else "inconclusive",
+        "why": "holds for independent vectors; with a shared vector the fourth moment enters"
+        if apart
+        else "the two cannot be told apart with these draws",
+    }
+
+
+def _evolution_claim(linear: list[Problem]) -> dict[str, str]:
+    words, shares = [], []
+    for problem in linear:
+        for name in _KERNELS:
+            counts = {
+                key: inside(problem["equal"][name], key)
+                for key in ("expected_outputs", "expected_loss")
+            }
+            shares.append(counts["expected_loss"][0] / max(counts["expected_loss"][1], 1))
+            words.append(
+                f"{problem['title']}, {name}: {counts['expected_outputs'][0]} of "
+                f"{counts['expected_outputs'][1]} without noise, {counts['expected_loss'][0]} with"
+            )
+    good = min(shares) > 0.8
+    return {
+        "statement": "Under squared loss, the expected kernel predicts the evolution of the model.",
+        "source": _PAPER,
+        "measured": "; ".join(words),
+        "test": "points of the curve at the equal rate whose 95 % interval holds the prediction",
+        "verdict": "supported" if good else "inconclusive",
+        "why": "exact for the mean output; the loss needs the noise term, which grows with the rate"
+        if good
+        else "with noise, fewer than four fifths of the points of a curve are met; neighbouring "
+        "points share their seeds, so they err together",
+    }
+
+
+def _acceleration_claim(results: Mapping[str, Any]) -> dict[str, str]:
+    rows = [speed_up(problem, "tuned", "shared", "plain") for problem in results["problems"]]
+    kinds = {gain(row) for row in rows}
+    equal, tuned = (_each(results, setting, "independent") for setting in ("equal", "tuned"))
+    held = "supported" if kinds == {"gain"} else "not supported"
+    return {
+        "statement": "A single shared random vector accelerates zero-order training.",
+        "source": _PAPER,
+        "measured": f"equal rate, to independent vectors: {equal}; tuned, to independent vectors: "
+        f"{tuned}; tuned, to plain ZO-SGD: {_each(results, 'tuned', 'plain')}",
+        "test": "ratio of steps, paired by seed; a gain is an interval above 1",
+        "verdict": held,
+        "why": "faster than independent vectors; but plain ZO-SGD, which already uses one vector, "
+        "is not slower at its own learning rate"
+        if held == "not supported"
+        else "also against plain ZO-SGD at its own learning rate",
+    }
