@@ -169,8 +169,10 @@ def expected_cosine(kappa: float, *, spread: float = 0.0) -> float:
         >>> expected_cosine(0.2), round(expected_cosine(0.0, spread=0.1), 3)
         (0.2, 0.08)
     """
-    if spread == 0:
+    if abs(kappa) > 30 * spread:  # the sign is never in doubt
         return abs(kappa)
+    if spread == 0:
+        return 0.0
     ratio = kappa / spread
     return spread * math.sqrt(2 / math.pi) * math.exp(-(ratio**2) / 2) + kappa * math.erf(
         ratio / math.sqrt(2)
