@@ -2,11 +2,11 @@
 
 Batches of 128 random images on ResNet-20 and ResNet-32, in float32 and under bfloat16 autocast. All
 contenders take turns, one step each, within one process and on one thread; only processor time
-counts, so that other load on the machine meets all alike; the median over the rounds is reported.
+counts, and the smallest of the rounds is reported, since other load on the machine can only add.
 What happens once in a while (LookSAM's ascent, the search of XSAM, the Fisher pass of SSAM-F) is
 timed apart and spread over its period at 391 steps per epoch. The optimizer's own work is the step
 without the calls of the closure. Peak memory is what a process of its own needs beyond model and
-data. On a GPU both are measured there, and the wall clock counts.
+data, in one step. On a GPU both are measured there, and the wall clock counts.
 
     python benchmarks/optimizers.py [--json FILE] [--quick] [--device cuda] [--rounds N]
 """
@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -198,54 +197,48 @@ def measure_times(model_name: str, bf16: bool, args: argparse.Namespace) -> dict
         if kind == "usual":
             samples[key]["own"].append(total - meter.spent)
 
-    for round_number in range(-1, args.rounds):  # the first is a warm-up
+    for key in ("sgd", "sam", "zo-sam"):  # the kernels of all passes, once
+        contenders[key].step(meters[key])
+    for round_number in range(args.rounds):
         for key, contender in contenders.items():
-            if contender.rare and round_number < min(SPECIALS, args.rounds - 1):
+            if contender.rare and round_number < SPECIALS:
                 turn(key, "rare")
             turn(key, "usual")
-        if round_number == -1:
-            for lists in samples.values():
-                for values in lists.values():
-                    values.clear()
     return {key: _summary(contenders[key], samples[key]) for key in contenders}
 
 
 def _summary(contender: Contender, samples: dict[str, list[float]]) -> dict[str, Any]:
-    usual, own = statistics.median(samples["usual"]), statistics.median(samples["own"])
-    rare = statistics.median(samples["rare"]) if samples["rare"] else usual
+    usual, own = min(samples["usual"]), min(samples["own"])
+    rare = max(min(samples["rare"], default=usual), usual)
     spread = (rare - usual) * contender.times / contender.period
     return {"label": contender.label, "seconds": usual + spread, "usual": usual, "own": own}
 
 
-def peak_memory(model_name: str, bf16: bool, key: str, args: argparse.Namespace) -> float:
-    """MiB beyond model and data in two steps, with what is rare and without it."""
-    device = torch.device(args.device)
-    if device.type != "cpu":
-        return _peak(model_name, bf16, key, args, device)
+def apart(measure: Callable[..., Any], *arguments: Any, device: str) -> Any:
+    """Calls a function in a process of its own, so that this one stays small; not for GPUs."""
+    if device != "cpu":
+        return measure(*arguments)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        os.write(writer, str(_peak(model_name, bf16, key, args, device)).encode())
+        os.write(writer, json.dumps(measure(*arguments)).encode())
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as stream:
         found = stream.read()
     os.waitpid(child, 0)
-    return float(found) if found else float("nan")
+    return json.loads(found)
 
 
-def _peak(
-    model_name: str, bf16: bool, key: str, args: argparse.Namespace, device: torch.device
-) -> float:
+def peak_memory(model_name: str, bf16: bool, key: str, args: argparse.Namespace) -> float:
+    """MiB beyond model and data in a step."""
+    device = torch.device(args.device)
     model = MODELS[model_name](10).to(device)
     contender = builders(args.peer)[key](model)
     closure = closure_of(model, args.batch, bf16, device)
     before = _used(device, reset=True)
-    if contender.rare:
-        contender.rare()
-    for _ in range(2):
-        contender.step(closure)
+    contender.step(closure)
     return (_used(device) - before) / 2**20
 
 
@@ -310,7 +303,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--quick", action="store_true", help="ResNet-20, batch 16, one round")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="steps of each contender")
     args = parser.parse_args()
     args.batch, models = (16, ["resnet20"]) if args.quick else (128, list(MODELS))
     args.rounds = 1 if args.quick else args.rounds
@@ -319,16 +312,18 @@ def main() -> None:
     args.peer = reason is None
     if reason:
         print(f"without the peer: {reason}")
-    tables = {}
+    results = []
     for model_name in models:
         for bf16 in (False, True):
-            memory = {key: peak_memory(model_name, bf16, key, args) for key in builders(args.peer)}
-            tables[model_name, bf16] = memory  # first, while this process is still small
-    results = []
-    for (model_name, bf16), memory in tables.items():
-        title = f"{model_name}, batch {args.batch}, {'bfloat16' if bf16 else 'float32'}"
-        rows = report(title, measure_times(model_name, bf16, args), memory)
-        results.append({"model": model_name, "bf16": bf16, "batch": args.batch, "rows": rows})
+            setting, device = (model_name, bf16), args.device
+            memory = {
+                key: apart(peak_memory, *setting, key, args, device=device)
+                for key in builders(args.peer)
+            }
+            times = apart(measure_times, *setting, args, device=device)
+            title = f"{model_name}, batch {args.batch}, {'bfloat16' if bf16 else 'float32'}"
+            rows = report(title, times, memory)
+            results.append({"model": model_name, "bf16": bf16, "batch": args.batch, "rows": rows})
     if args.json:
         args.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
