@@ -67,14 +67,9 @@ def _boxes(side: int, reduced: int, device: torch.device) -> _Boxes:
 
 
 def _jpeg_compression(images: Tensor, row: Row) -> Tensor:
-    quality = int(row[0])
-    if images.device.type != "cpu":
-        return compress(images, quality)
-    # Slow to load, and only this needs it.
-    from torchvision.io import decode_jpeg, encode_jpeg  # type: ignore[import-untyped]
-
-    return torch.stack(decode_jpeg(encode_jpeg(list(images), quality)))
+    (quality,) = row
+    return compress(images, int(quality))
 
 
 pixelate = deterministic(_pixelate)
-jpeg_compression = deterministic(_jpeg_compression)
+jpeg_compression = deterministic(_jpeg_compression, piece=2**16)

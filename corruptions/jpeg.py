@@ -2,7 +2,7 @@
 
 Entropy coding loses nothing, so it is left out; what remains (colour conversion, 4:2:0 chroma,
 cosine transforms, quantisation, and their inverses) is linear algebra on integers, batched and the
-same on every device. The matrix products are in float64, where these integers are exact.
+same on every device. They are kept in floating point, which holds them exactly and is fast.
 
 Source: ITU-T T.81, annexes A and K; Loeffler, Ligtenberg and Moschytz, Practical fast 1-D DCT
     algorithms with 11 multiplications, 1989, for the fixed-point transform.
@@ -18,7 +18,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from corruptions.images import to_levels
+
 BLOCK = 8
+CENTRE = 128
 _CONSTANT_BITS = 13  # of the transform's multipliers
 _EXTRA_BITS = 2  # kept between the two passes of a transform
 _LUMINANCE_TABLE = """
@@ -43,40 +46,48 @@ def compress(images: Tensor, quality: int) -> Tensor:
     """
     height, width = images.shape[-2:]
     # The encoder fills up columns before subsampling, but rows after it.
-    luma, chroma = _to_ycc(_extend(images.int(), -height % 2, -width % (2 * BLOCK)))
-    chroma = _halve(chroma)
-    luma, chroma = (_extend(plane, -plane.shape[-2] % BLOCK, 0) for plane in (luma, chroma))
-    luma = _quantise(luma, _table(_LUMINANCE_TABLE, quality))
-    chroma = _quantise(chroma, _table(_CHROMINANCE_TABLE, quality))
-    real = chroma[..., : -(-height // 2), : -(-width // 2)]  # the decoder ignores the padding
-    chroma = _double(real)[..., :height, :width]
-    return _to_rgb(luma[:, 0, :height, :width], *chroma.unbind(1))
+    luma, chroma = _to_ycc(_extend(images.float(), -height % 2, -width % (2 * BLOCK)))
+    luma, chroma = (_extend(plane, -plane.shape[-2] % BLOCK, 0) for plane in (luma, _halve(chroma)))
+    # Both chroma planes side by side are as wide as luma: one sheet holds all blocks.
+    sheet = torch.cat([luma[:, 0], torch.cat(chroma.unbind(1), -1)], -2)
+    steps = _steps(quality, luma.shape[-2], chroma.shape[-2], sheet.shape[-1])
+    sheet = _quantise(sheet, steps.to(images.device))
+    luma, chroma = sheet[:, : luma.shape[-2]], sheet[:, luma.shape[-2] :]
+    # The decoder ignores the padding.
+    real = [plane[..., : -(-height // 2), : -(-width // 2)] for plane in chroma.chunk(2, -1)]
+    chroma = _double(torch.stack(real, 1))[..., :height, :width]
+    return _to_rgb(luma[:, :height, :width], *chroma.unbind(1))
 
 
 def _extend(planes: Tensor, rows: int, columns: int) -> Tensor:
     """Repeats the last row and column."""
-    if not (rows or columns):
-        return planes
-    return F.pad(planes.float(), (0, columns, 0, rows), mode="replicate").int()
+    return F.pad(planes, (0, columns, 0, rows), mode="replicate") if rows or columns else planes
+
+
+def _mix(red: Tensor, green: Tensor, blue: Tensor, weights: tuple[int, int, int]) -> Tensor:
+    """Adds channels with 16-bit weights; 24 bits in all, which float32 holds exactly."""
+    shares = [weight * 2.0**-16 for weight in weights]
+    return (red * shares[0]).add_(green * shares[1]).add_(blue * shares[2])
 
 
 def _to_ycc(rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """Splits int32 colour into luma `(n, 1, h, w)` and the two chroma planes `(n, 2, h, w)`."""
+    """Splits colour into luma `(n, 1, h, w)` and chroma `(n, 2, h, w)`, both centred on 0."""
     red, green, blue = rgb.unbind(1)
-    half, offset = 1 << 15, (128 << 16) + (1 << 15) - 1
-    luma = (red * 19595 + green * 38470 + blue * 7471 + half) >> 16
-    towards_blue = (blue * 32768 - red * 11059 - green * 21709 + offset) >> 16
-    towards_red = (red * 32768 - green * 27439 - blue * 5329 + offset) >> 16
+    luma = _mix(red, green, blue, (19595, 38470, 7471)).add_(0.5 - CENTRE).floor_()
+    below_half = 0.5 - 2.0**-16
+    towards_blue = _mix(red, green, blue, (-11059, -21709, 32768)).add_(below_half).floor_()
+    towards_red = _mix(red, green, blue, (32768, -27439, -5329)).add_(below_half).floor_()
     return luma.unsqueeze(1), torch.stack([towards_blue, towards_red], 1)
 
 
-def _to_rgb(luma: Tensor, towards_blue: Tensor, towards_red: Tensor) -> Tensor:
-    half = 1 << 15
-    cb, cr = towards_blue - 128, towards_red - 128
-    red = luma + ((cr * 91881 + half) >> 16)
-    green = luma + ((cb * -22554 - cr * 46802 + half) >> 16)
-    blue = luma + ((cb * 116130 + half) >> 16)
-    return torch.stack([red, green, blue], 1).clamp_(0, 255).to(torch.uint8)
+def _to_rgb(luma: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
+    red, blue = (
+        (plane * (weight * 2.0**-16)).add_(0.5).floor_()
+        for plane, weight in ((cr, 91881), (cb, 116130))
+    )
+    green = (cb * (-22554 * 2.0**-16)).add_(cr * (-46802 * 2.0**-16)).add_(0.5).floor_()
+    levels = torch.stack([red, green, blue], 1).add_(luma.unsqueeze(1))
+    return to_levels(levels.add_(CENTRE).clamp_(0, 255))
 
 
 def _halve(planes: Tensor) -> Tensor:
@@ -84,45 +95,54 @@ def _halve(planes: Tensor) -> Tensor:
     rows = planes[..., 0::2, :] + planes[..., 1::2, :]
     sums = rows[..., 0::2] + rows[..., 1::2]
     bias = torch.arange(sums.shape[-1], device=sums.device, dtype=sums.dtype) % 2 + 1
-    return (sums + bias) >> 2
+    return sums.add_(bias).mul_(0.25).floor_()
 
 
 def _double(planes: Tensor) -> Tensor:
     """Doubles both sides with weights 3 : 1 for the nearer and the farther sample."""
-    padded = F.pad(planes.float(), (1, 1, 1, 1), mode="replicate").int()
-    middle = padded[..., 1:-1, :] * 3
+    wide = planes @ _doubling(planes.shape[-1]).to(planes.device)
+    padded = torch.cat([wide[..., :1, :], wide, wide[..., -1:, :]], -2)
+    middle = (wide * 3).add_(8)
+    middle[..., 1::2] -= 1  # halves are rounded up in even columns only
     rows = torch.stack([middle + padded[..., :-2, :], middle + padded[..., 2:, :]], -2)
-    rows = rows.flatten(-3, -2)
-    middle = rows[..., 1:-1] * 3
-    even, odd = middle + rows[..., :-2] + 8, middle + rows[..., 2:] + 7
-    return torch.stack([even, odd], -1).flatten(-2) >> 4
+    return rows.flatten(-3, -2).mul_(1 / 16).floor_()
 
 
-def _quantise(planes: Tensor, table: NDArray[np.float64]) -> Tensor:
-    """Transforms blocks, rounds to multiples of the table, and transforms back.
+@functools.lru_cache(maxsize=64)
+def _doubling(side: int) -> Tensor:
+    """Matrix that doubles a row of pixels, times 4."""
+    here, output = np.arange(side).repeat(2), np.arange(2 * side)
+    beside = (here + np.where(output % 2, 1, -1)).clip(0, side - 1)
+    matrix = np.zeros((side, 2 * side), np.float32)
+    matrix[here, output] += 3
+    matrix[beside, output] += 1
+    return torch.from_numpy(matrix)
+
+
+def _quantise(sheet: Tensor, steps: Tensor) -> Tensor:
+    """Transforms blocks, rounds to multiples of the steps, and transforms back.
 
     Args:
-        planes: int32 levels `(n, c, h, w)`, sides multiples of 8.
-        table: quantisation steps `(8, 8)`.
+        sheet: whole numbers from -128 to 127, float32 `(n, h, w)`, h a multiple of 8, w of 16.
+        steps: float64 `(h, w)`.
 
     Returns:
-        int32 levels of the same shape.
+        Whole numbers of the same range, float32 tensor of the same shape.
     """
-    height, width = planes.shape[-2:]
-    steps = torch.from_numpy(np.tile(table, (height // BLOCK, width // BLOCK))).to(planes.device)
-    matrix = torch.from_numpy(_forward_matrix()).to(planes.device)
+    matrix = torch.from_numpy(_forward_matrix()).to(sheet.device)
     bits = _CONSTANT_BITS
-    spectrum = _across((planes - 128).double(), matrix)
-    spectrum = _down(_rescale(spectrum, bits - _EXTRA_BITS), matrix)
-    spectrum = _round_to_multiple(_rescale(spectrum, bits + _EXTRA_BITS), steps)
-    levels = _rescale(_down(spectrum, matrix.T), bits - _EXTRA_BITS)
-    levels = _rescale(_across(levels, matrix.T), bits + _EXTRA_BITS + 3)
-    return levels.add_(128).clamp_(0, 255).int()
+    spectrum = _round(_across(sheet.double(), matrix * 2.0 ** (_EXTRA_BITS - bits)))
+    spectrum = _round(_down(spectrum, matrix * 2.0 ** -(_EXTRA_BITS + bits)))
+    spectrum = _round_to_multiple(spectrum, steps)
+    levels = _round(_down(spectrum, matrix.T * 2.0 ** (_EXTRA_BITS - bits)))
+    levels = _round(_across(levels, matrix.T * 2.0 ** -(_EXTRA_BITS + bits + 3)))
+    return levels.float().clamp_(-CENTRE, CENTRE - 1)
 
 
 def _across(planes: Tensor, matrix: Tensor) -> Tensor:
     """Applies an 8 x 8 matrix to each run of 8 pixels in a row."""
-    return (planes.reshape(-1, BLOCK) @ matrix.T).view(planes.shape)
+    pair = torch.block_diag(matrix, matrix).T  # two runs in one product are faster than one
+    return (planes.reshape(-1, 2 * BLOCK) @ pair).view(planes.shape)
 
 
 def _down(planes: Tensor, matrix: Tensor) -> Tensor:
@@ -130,20 +150,32 @@ def _down(planes: Tensor, matrix: Tensor) -> Tensor:
     return (matrix @ planes.reshape(-1, BLOCK, planes.shape[-1])).view(planes.shape)
 
 
-def _rescale(values: Tensor, bits: int) -> Tensor:
-    """Divides by 2^bits and rounds halves up, in place."""
-    return values.mul_(2.0**-bits).add_(0.5).floor_()
+def _round(values: Tensor) -> Tensor:
+    """Rounds halves up, in place."""
+    return values.add_(0.5).floor_()
 
 
 def _round_to_multiple(spectrum: Tensor, steps: Tensor) -> Tensor:
     """Rounds to the nearest multiple, halves away from zero; the spectrum is scaled by 8."""
+    inverse = 1 / (steps * BLOCK)
     # Adding one half puts whole quotients between whole numbers, safe from round-off.
-    halves = (steps * BLOCK / 2).floor_()
-    magnitude = (spectrum.abs() + halves).add_(0.5).mul_(1 / (steps * BLOCK)).floor_().mul_(steps)
+    offset = (steps * BLOCK / 2).floor_().add_(0.5).mul_(inverse)
+    magnitude = spectrum.abs().mul_(inverse).add_(offset).floor_().mul_(steps)
     return magnitude.copysign_(spectrum)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
+def _steps(quality: int, luma_rows: int, chroma_rows: int, columns: int) -> Tensor:
+    """Quantisation steps of a sheet of luma blocks above chroma blocks, float64."""
+    tables = ((_LUMINANCE_TABLE, luma_rows), (_CHROMINANCE_TABLE, chroma_rows))
+    return torch.from_numpy(
+        np.concatenate([
+            np.tile(_table(base, quality), (rows // BLOCK, columns // BLOCK))
+            for base, rows in tables
+        ])
+    )
+
+
 def _table(base: str, quality: int) -> NDArray[np.float64]:
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     scaled = (np.array(base.split(), np.int64) * percent + 50) // 100

@@ -34,13 +34,18 @@ class Corruption(Generic[P]):
     piece: int = 2**15
 
 
-def deterministic(apply: Callable[[Tensor, Row], Tensor]) -> Corruption[None]:
+def deterministic(
+    apply: Callable[[Tensor, Row], Tensor], piece: int = Corruption.piece
+) -> Corruption[None]:
     """Wraps a corruption that draws nothing.
 
     Args:
         apply: `(images, constants) -> images`.
+        piece: pixels to work on at a time.
 
     Returns:
         The corruption, with no parameters.
     """
-    return Corruption(lambda _draws, _shape, _row: None, lambda images, _, row: apply(images, row))
+    return Corruption(
+        lambda _draws, _shape, _row: None, lambda images, _, row: apply(images, row), piece=piece
+    )
