@@ -72,7 +72,8 @@ def make_closure(
             loss = loss_of(*part)
             if backward:
                 share = loss.sum() / count
-                (share if scaler is None else scaler.scale(share)).backward()
+                scaled = share if scaler is None else scaler.scale(share)
+                scaled.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
             losses.append(loss.detach())
         found = torch.cat(losses)
         return found if reduction == "none" else found.mean()

@@ -155,7 +155,8 @@ def _full_precision(device: torch.device) -> Iterator[None]:
         if device.type != "cuda":
             yield
             return
-        switches = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+        convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined] # set at run time
+        switches = (torch.backends.cuda.matmul, convolutions)
         before = [switch.fp32_precision for switch in switches]
         try:
             for switch in switches:

@@ -41,8 +41,9 @@ class Observation:
     @property
     def cosine(self) -> Tensor:
         """Cosine between displacement and clean gradient, 0-d; NaN where either is zero."""
-        lengths = self.displacement.norm() * self.clean.norm()
-        return torch.dot(self.displacement, self.clean) / lengths
+        norm = torch.linalg.vector_norm
+        cosine: Tensor = torch.dot(self.displacement, self.clean) / norm(self.displacement)
+        return cosine / norm(self.clean)
 
 
 def observe(optimizer: WrappedOptimizer, model: nn.Module, closure: Closure) -> Observation:

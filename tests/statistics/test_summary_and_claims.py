@@ -226,3 +226,45 @@ def test_rank_correlation_is_none_for_constants_and_refuses_unequal_lengths():
 def test_claims_work_without_torch():
     code = "import robustbench_zosam.statistics, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def diagnosed(optimizer, seed, variances, square=2.0):
+    made = cell(optimizer, seed, 0.5)
+    made["training"]["diagnostics"] = {
+        "gradients": [
+            {"epoch": i + 1, "variance": value, "clean_square": square}
+            for i, value in enumerate(variances)
+        ]
+    }
+    return made
+
+
+@pytest.mark.parametrize(
+    ("factors", "verdict"),
+    [
+        ((0.3, 0.33, 0.36), "supported"),
+        ((2.0, 2.1, 1.9), "not supported"),
+        ((0.5, 2.0, 1.0), "inconclusive"),
+        ((0.3,), "inconclusive"),
+    ],
+)
+def test_the_claim_of_lower_gradient_variance_is_a_ratio_over_seeds(factors, verdict):
+    cells = []
+    for seed, factor in enumerate(factors):
+        cells.append(diagnosed("sgd", seed, [4.0, 2.0]))
+        cells.append(diagnosed("zo-sam", seed, [4.0 * factor, 2.0 * factor, 1.0], square=1.0))
+    results = {"methods": [method(o) for o in ("sgd", "zo-sam")], "cells": cells, "comparisons": []}
+    found = {claim.id: claim for claim in evaluate_claims(results)}["zo-sam-variance"]
+    assert found.verdict == verdict
+    mean = float(np.exp(np.mean(np.log(factors))))
+    assert found.measured.startswith(f"{mean:.2f} times SGD's variance")
+    assert f"{2 * mean:.2f} times relative" in found.measured
+
+
+@pytest.mark.parametrize("gradients", [[], [{"epoch": 1, "variance": None, "clean_square": None}]])
+def test_without_measured_variances_the_claim_is_not_tested(gradients):
+    cells = [cell(o, 0, 0.5) for o in ("sgd", "zo-sam")]
+    cells[0]["training"]["diagnostics"] = {"gradients": gradients}
+    results = {"methods": [method(o) for o in ("sgd", "zo-sam")], "cells": cells, "comparisons": []}
+    found = {claim.id: claim for claim in evaluate_claims(results)}["zo-sam-variance"]
+    assert found.verdict == "not tested"

@@ -36,7 +36,10 @@ def training_curves(run: Run) -> Block | None:
     trained = [m for m in run.methods if curves(run, m, "step") is not None]
     if not trained:
         return None
-    panels = tuple(_panel(run, trained, value, axis) for value in _VALUES for axis in _AXES)
+    panels = [_panel(run, trained, value, axis) for value in _VALUES for axis in _AXES]
+    diagnosed = [m for m in trained if variances(run, m) is not None]
+    if diagnosed:
+        panels.append(_variance_panel(run, diagnosed))
     return Block(
         "training",
         "Training",
@@ -46,7 +49,7 @@ def training_curves(run: Run) -> Block | None:
         + (", shaded from the lowest to the highest" if run.seeds > 1 else "")
         + ". Validation images are set apart from the training data. Time is that of training "
         "alone, on the machine described below.",
-        panels,
+        tuple(panels),
         tuple(trained),
     )
 
@@ -65,6 +68,52 @@ def curves(run: Run, method: MethodView, key: str) -> Floats | None:
         return None
     shortest = min(len(history) for history in histories)
     return finite([[row[key] for row in history[:shortest]] for history in histories])
+
+
+def variances(run: Run, method: MethodView) -> tuple[Floats, Floats] | None:
+    """Returns steps and gradient variances of each seed, cut to the shortest, (seeds, times).
+
+    Args:
+        run: the stored results.
+        method: whose.
+    """
+    found = [c["training"].get("diagnostics") or {} for c in run.cells(method, "training")]
+    rows = [
+        [row for row in facts.get("gradients", []) if row["variance"] is not None]
+        for facts in found
+    ]
+    rows = [row for row in rows if row]
+    if not rows:
+        return None
+    shortest = min(map(len, rows))
+    steps, values = (
+        finite([[row[key] for row in seed[:shortest]] for seed in rows])
+        for key in ("step", "variance")
+    )
+    return steps, values
+
+
+def _variance_panel(run: Run, methods: list[MethodView]) -> Panel:
+    with drawing():
+        figure = new_figure(WIDTH, HEIGHT)
+        axes = figure.add_subplot()
+        ends: list[str] = []
+        seen: list[float] = []
+        for method in methods:
+            found = variances(run, method)
+            assert found is not None
+            steps, values = found
+            _draw(axes, method, steps.mean(axis=0), values, band=len(methods) <= 6)
+            seen += [float(values.min()), float(values.max())]
+            ends.append(f"{method.label} {text.number(float(values[:, -1].mean()))}")
+        axes.set_xlim(left=0)
+        if logarithmic(seen):
+            axes.set_yscale("log")
+            plain_log_ticks(axes, "y")
+        label_axes(axes, "training step", "variance of the gradient used")
+        alt = f"Gradient variance over mini-batches. At the end: {'; '.join(ends)}."
+        title = "Gradient variance, over mini-batches at fixed weights"
+        return Panel(title, to_svg(figure, "training-variance", alt))
 
 
 def _panel(

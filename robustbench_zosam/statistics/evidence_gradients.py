@@ -1,0 +1,97 @@
+"""Tests of claims about gradients during training, on runs with `training.diagnostics`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from robustbench_zosam.statistics.findings import (
+    Evidence,
+    Finding,
+    Outcome,
+    Results,
+    groups,
+)
+from robustbench_zosam.statistics.intervals import t_interval
+
+
+def steadier(method: str, baseline: str) -> Evidence:
+    """Tests whether the gradients an optimizer uses vary less over mini-batches than another's.
+
+    Args:
+        method: name of the optimizer.
+        baseline: name of the other.
+
+    Returns:
+        The test; it finds nothing in runs without diagnostics.
+    """
+
+    def test(results: Results, level: float) -> list[Finding]:
+        findings = []
+        for group, members in groups(results).items():
+            if method in members and baseline in members:
+                mine, theirs = (_rows(results, members[name]) for name in (method, baseline))
+                common = sorted(mine.keys() & theirs.keys())
+                ratios = [_ratios(mine[seed], theirs[seed]) for seed in common]
+                pairs = [pair for pair in ratios if pair is not None]
+                if pairs:
+                    findings.append(_steadiness(group, pairs, level))
+        return findings
+
+    return test
+
+
+def _rows(results: Results, method: str) -> dict[int, list[dict[str, Any]]]:
+    """Returns seed to the measurements of a method that carry a variance."""
+    found = {}
+    for cell in results["cells"]:
+        if cell["method"] == method and cell["training"]:
+            rows = cell["training"].get("diagnostics", {}).get("gradients", [])
+            found[cell["seed"]] = [row for row in rows if row["variance"]]
+    return {seed: rows for seed, rows in found.items() if rows}
+
+
+def _ratios(
+    mine: list[dict[str, Any]], theirs: list[dict[str, Any]]
+) -> tuple[float, float | None] | None:
+    """Returns logarithms of the ratio of variances, plain and relative to the mean gradient."""
+    pairs = [(a, b) for a in mine for b in theirs if a["epoch"] == b["epoch"]]
+    if not pairs:
+        return None
+    plain = _mean_log(pairs, lambda row: row["variance"])
+    usable = [(a, b) for a, b in pairs if _signal(a) and _signal(b)]
+    relative = _mean_log(usable, lambda row: row["variance"] / row["clean_square"])
+    return plain, (relative if usable else None)
+
+
+def _signal(row: Mapping[str, Any]) -> bool:
+    return row["clean_square"] is not None and row["clean_square"] > 0
+
+
+def _mean_log(
+    pairs: list[tuple[dict[str, Any], dict[str, Any]]], of: Callable[[dict[str, Any]], float]
+) -> float:
+    return math.fsum(math.log(of(a) / of(b)) for a, b in pairs) / max(len(pairs), 1)
+
+
+def _steadiness(group: str, pairs: list[tuple[float, float | None]], level: float) -> Finding:
+    ratio = t_interval([plain for plain, _ in pairs], level)
+    measured = f"{math.exp(ratio.value):.2f} times SGD's variance"
+    if ratio.low is not None and ratio.high is not None:
+        measured += f" [{math.exp(ratio.low):.2f}, {math.exp(ratio.high):.2f}]"
+    relative = [value for _, value in pairs if value is not None]
+    if relative:
+        share = math.exp(math.fsum(relative) / len(relative))
+        measured += f"; {share:.2f} times relative to the squared mean gradient"
+    outcome: Outcome = "inconclusive"
+    reason = "One seed gives no interval." if ratio.low is None else "The interval includes 1."
+    if ratio.high is not None and ratio.high < 0:
+        outcome, reason = "supported", "The whole interval lies below 1."
+    elif ratio.low is not None and ratio.low > 0:
+        outcome, reason = "not supported", "The whole interval lies above 1."
+    why = (
+        f"{reason} Each method is measured at its own weights; how the paper defines its variance "
+        "is not known."
+    )
+    return Finding(group, measured, outcome, why)
