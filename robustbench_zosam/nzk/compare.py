@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from robustbench_zosam.nzk.tuning import (
     passage,
     speed_up,
 )
-from robustbench_zosam.statistics.intervals import t_interval
+from robustbench_zosam.statistics.intervals import Estimate, t_interval
 
 ZERO_ORDER = UPDATES[:3]
 EQUAL_SHARE = 4  # the equal rate is at most the tuned one of independent vectors over this
@@ -91,7 +91,7 @@ class Setting:
     def expected_loss(
         self, update: str, rates: Sequence[float], seeds: Sequence[int], steps: Sequence[int]
     ) -> Tensor:
-        """Returns the expected loss with noise, mean over the starts of the seeds.
+        """Returns the expected loss with noise, given the start of each seed.
 
         Args:
             update: one of `UPDATES`.
@@ -100,14 +100,13 @@ class Setting:
             steps: at which.
 
         Returns:
-            Shape (len(rates), len(steps)).
+            Shape (len(seeds), len(rates), len(steps)).
         """
         y = self.problem.regression.targets
-        curves = [
+        return torch.stack([
             expected_loss(jacobian, start, y, self.directions, update, rates, steps)
             for jacobian, start in map(self._linearised, seeds)
-        ]
-        return torch.stack(curves).mean(dim=0)
+        ])
 
     def loss_of_expected(
         self, update: str, rate: float, seeds: Sequence[int], steps: Sequence[int]
@@ -200,7 +199,7 @@ def _theoretical_passages(
     steps = range(2 * setting.steps + 1)
     found: dict[str, float | None] = {}
     for update, grid in grids.items():
-        curves = setting.expected_loss(update, grid, setting.tuning_seeds, steps)
+        curves = setting.expected_loss(update, grid, setting.tuning_seeds, steps).mean(dim=0)
         reached = [passage(steps, curve, target) for curve in curves]
         found[update] = min((step for step in reached if step is not None), default=None)
     return found
@@ -214,14 +213,14 @@ def _quotient(passages: Mapping[str, float | None], pair: tuple[str, str]) -> fl
 def _tuning(
     setting: Setting, update: str, run: Trajectory, grid: list[float], choice: Choice
 ) -> dict[str, Any]:
-    theory = setting.expected_loss(update, grid, setting.tuning_seeds, [setting.steps])[:, 0]
+    theory = setting.expected_loss(update, grid, setting.tuning_seeds, [setting.steps])
     return {
         "chosen": choice.index,
         "rate": grid[choice.index],
         "relative": RELATIVE_RATES[choice.index],
         "at_edge": choice.at_edge,
         "losses": _values(final_losses(run.losses)),
-        "theory": _values(theory),
+        "theory": _values(theory[..., 0].mean(dim=0)),
     }
 
 
@@ -230,19 +229,35 @@ def _curve(setting: Setting, update: str, rate: float, run: Trajectory) -> dict[
     chosen = list(dict.fromkeys(wanted.tolist()))
     steps = [run.steps[index] for index in chosen]
     losses = run.losses[chosen, :, 0]
-    sound = [bool((row < _DIVERGED * losses[0].max()).all()) for row in losses]
-    bands = [t_interval(row.numpy()) if ok else None for row, ok in zip(losses, sound, strict=True)]
+    predicted = setting.expected_loss(update, [rate], setting.seeds, steps)[:, 0].T
+    bands = [_band(*rows, float(losses[0].max())) for rows in zip(losses, predicted, strict=True)]
     return {
         "rate": rate,
         "steps": steps,
         "mean": [band and band.value for band in bands],
         "low": [band and band.low for band in bands],
         "high": [band and band.high for band in bands],
-        "geometric": _values(losses.log().mean(dim=1).exp()),
-        "diverged": int((~losses[-1].isfinite() | (losses[-1] > losses[0])).sum()),
+        "diverged": int((~(losses[-1] <= losses[0])).sum()),
         "expected_outputs": _values(setting.loss_of_expected(update, rate, setting.seeds, steps)),
-        "expected_loss": _values(setting.expected_loss(update, [rate], setting.seeds, steps)[0]),
+        "expected_loss": _values(predicted.mean(dim=1)),
     }
+
+
+def _band(losses: Tensor, predicted: Tensor, first: float) -> Estimate | None:
+    """Returns the mean loss over seeds; its interval is given the starts, whose part is predicted.
+
+    Args:
+        losses: of the seeds.
+        predicted: their expectation given each start.
+        first: largest loss before training.
+    """
+    if not bool((losses < _DIVERGED * first).all()):
+        return None
+    if not bool((predicted < _DIVERGED * first).all()):
+        return t_interval(losses.numpy())
+    found, shift = t_interval((losses - predicted).numpy()), float(predicted.mean())
+    low, high = (None if limit is None else limit + shift for limit in (found.low, found.high))
+    return replace(found, value=float(losses.mean()), low=low, high=high)
 
 
 def _speed_up(

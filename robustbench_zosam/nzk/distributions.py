@@ -41,7 +41,8 @@ def _student(count: int, dimension: int, generator: Generator, freedom: float) -
     """Draws by the polar method of Bailey, "Polar Generation of Random Variates", 1994."""
     radius = 1 - _uniform(count, dimension, generator)  # in (0, 1]
     angle = 2 * math.pi * _uniform(count, dimension, generator)
-    return (freedom * (radius ** (-2 / freedom) - 1)).sqrt() * angle.cos()
+    size: Tensor = freedom * (radius ** (-2 / freedom) - 1)
+    return size.sqrt() * angle.cos()
 
 
 def _sphere(count: int, dimension: int, generator: Generator, _: float) -> Tensor:

@@ -23,7 +23,7 @@ from robustbench_zosam.report.svg import drawing, new_figure, to_svg
 
 _DASHED, _DOTTED = (0, (5, 2)), (0, (1, 1.5))
 _STEPS = "training step + 1"
-_LOSS = "squared loss, mean ‖f − y‖²/2"
+_LOSS = "loss, ‖f − y‖²/2n"
 
 
 def speed_ups(results: Mapping[str, Any]) -> Block:
@@ -63,7 +63,7 @@ def speed_ups(results: Mapping[str, Any]) -> Block:
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
-        label_axes(axes, "steps of the second over steps of the first", "")
+        label_axes(axes, "ratio of steps, second to first", "")
         return "; ".join(
             f"{name}: {ratio(row)}".replace("\n", " ")
             for name, row in zip(names, problem["speed_ups"], strict=True)
@@ -107,9 +107,9 @@ def equal_rate(results: Mapping[str, Any]) -> Block:
         results, draw, "equal", "Predicted and real loss, one learning rate for both",
         "For linear models the measured curves lie on the predictions; the network leaves its "
         "prediction, which holds the kernel of the first step constant.",
-        "Solid: measured, mean over seeds, shaded the 95 % interval of the mean. Dashed: loss of "
-        "the expected outputs, f = y + (I − ηK̄/n)ᵗ(f₀ − y), with K̄ the expected kernel at the "
-        "start. Dotted: expected loss, with the noise of the directions. The rate is at most a "
+        "Solid: measured, mean over seeds, shaded the 95 % interval of the mean given the starts. "
+        "Dashed: loss of the expected outputs, f = y + (I − ηK̄/n)ᵗ(f₀ − y), with K̄ the expected "
+        "kernel at the start. Dotted: expected loss, with the noise of the directions. The rate is at most a "
         "quarter of the best for independent vectors.",
         ("shared", "independent"),
     )  # fmt: skip
@@ -212,7 +212,7 @@ def kernels(results: Mapping[str, Any]) -> Block:
         axes.set_xscale("log")
         plain_log_ticks(axes, "x")
         axes.set_ylim(bottom=0)
-        label_axes(axes, _STEPS, "tr K, measured / expected at start")
+        label_axes(axes, _STEPS, "tr K over E[tr K] at start")
         return "; ".join(words)
 
     return _block(

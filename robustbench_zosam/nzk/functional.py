@@ -6,7 +6,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vmap
+from torch.func import functional_call, vmap
 
 from robustbench_zosam.errors import InputError
 
@@ -67,8 +67,10 @@ class FlatModel:
         Returns:
             Shape (n, d), by automatic differentiation.
         """
-        found: Tensor = jacrev(self._evaluate)(point, inputs)
-        return found.detach()
+        copies = point.detach().repeat(len(inputs), 1).requires_grad_()  # one for each output
+        # torch.func.jacrev would do, but its first call imports a compiler for seconds.
+        outputs = vmap(self._evaluate)(copies, inputs[:, None])
+        return torch.autograd.grad(outputs.sum(), copies)[0]
 
     def loss_gradients(self, points: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         """Returns the exact gradient of the squared loss at many weight vectors.
@@ -90,7 +92,7 @@ class FlatModel:
         return torch.autograd.grad(total(leaf), leaf)[0]
 
     def _evaluate(self, point: Tensor, inputs: Tensor) -> Tensor:
-        parts = point.split(self._sizes)
+        parts = torch.split(point, self._sizes)
         weights = {
             name: part.view(value.shape)
             for part, (name, value) in zip(parts, self._parameters.items(), strict=True)

@@ -84,10 +84,9 @@ def _constancy(linear: list[Problem]) -> str:
     tests = [problem["kernel"][name]["constant"] for problem in linear for name in _KERNELS]
     means = text.listed([f"{test['mean']:.3f} ± {1.96 * test['se']:.3f}" for test in tests])
     return (
-        f"The kernels of the linear models measure {means} times the closed form, and whether they "
-        f"change in training cannot be told from chance at the 1 % level in "
-        f"{sum(test['p'] > _ALPHA / len(tests) for test in tests)} of {len(tests)} tests "
-        "(corrected for their number)."
+        f"The kernels of the linear models measure {means} times the closed form; "
+        f"{sum(test['p'] > _ALPHA / len(tests) for test in tests)} of {len(tests)} show no change "
+        "in training."
     )
 
 

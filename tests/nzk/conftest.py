@@ -1,0 +1,12 @@
+"""A tiny comparison, run once."""
+
+import pytest
+
+from robustbench_zosam.nzk import StudyConfig, run_study
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("nzk")
+    run_study(StudyConfig(data="both", seeds=(0, 1, 2), steps=40, draws=200), out)
+    return out
