@@ -23,7 +23,7 @@ class ZOSGD(ZeroOrder):
     variance, the gradient is (1/m) sum_i c_i u_i: unbiased up to O(delta^2), with about d/m times
     the squared length of the true one, so that learning rates must be about d/m times smaller. 2m
     forward passes, no backward pass: no activations are kept. Besides the weights it keeps a copy
-    of them and one direction, which becomes the gradient, and a second one if m > 1.
+    of them and one direction, which becomes the gradient; it needs a second one if m > 1.
 
     With `shared=False` the step goes along a second, independent direction v_i: c_i (u_i.v_i) v_i.
     That is unbiased too, with about d times the variance; it is the case of independent vectors in
@@ -87,6 +87,8 @@ class ZOSGD(ZeroOrder):
 
     def _gradient(self, passes: Passes) -> Tensor:
         support = self._reach()
+        for param in self.space.params:
+            param.grad = None  # makes room
         vector = self.space.zeros()
         with self.space.excursion():
             slopes = self._slopes(
