@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,10 @@ from corruptions.suites.manifest import (
     sole_writer,
     write_atomically,
 )
+from corruptions.suites.pool import block_pool
 from corruptions.suites.recipe import Recipe
 
-_BLOCK = 1000  # images corrupted between two writes
+_BLOCK = 1000  # images corrupted by a thread at a time
 Progress = Callable[[int, int], None]
 
 
@@ -64,9 +67,10 @@ def write_array_suite(
         check_disk(folder, len(wanted) * len(SEVERITIES) * images.nbytes)
         _write_labels(folder / "labels.npy", labels)
         each = len(SEVERITIES) * len(images)
-        for number, name in enumerate(wanted):
-            for done in _write_corruption(folder, name, images, recipe, manifest):
-                on_progress(number * each + done, len(wanted) * each)
+        with block_pool() as pool:
+            for number, name in enumerate(wanted):
+                for done in _write_corruption(folder, name, images, recipe, manifest, pool):
+                    on_progress(number * each + done, len(wanted) * each)
     return folder
 
 
@@ -78,27 +82,43 @@ def _write_labels(path: Path, labels: NDArray[np.integer]) -> None:
 
 
 def _write_corruption(
-    folder: Path, name: str, images: NDArray[np.uint8], recipe: Recipe, manifest: Manifest
+    folder: Path,
+    name: str,
+    images: NDArray[np.uint8],
+    recipe: Recipe,
+    manifest: Manifest,
+    pool: Executor,
 ) -> Iterator[int]:
     """Writes one file, and yields the number of images in it after each severity."""
     final = f"{name}.npy"
-    partial = folder / f"{final}.partial"
+    unfinished = folder / f"{final}.partial"
     count = len(images)
-    if not partial.exists():
+    if not unfinished.exists():
         manifest.restart(final)
     shape = (len(SEVERITIES) * count, *images.shape[1:])
     mode = "r+" if manifest.partial(final) else "w+"
-    stored = np.lib.format.open_memmap(partial, mode, np.uint8, shape)
+    stored = np.lib.format.open_memmap(unfinished, mode, np.uint8, shape)
     for severity in SEVERITIES:
         if severity not in manifest.partial(final):
             cell = stored[(severity - 1) * count : severity * count]
-            for low in range(0, count, _BLOCK):
-                piece = slice(low, low + _BLOCK)
-                cell[piece] = recipe.corrupt(images[piece], name, severity, low)
+            work = partial(_fill, cell, images, name, severity, recipe)
+            list(pool.map(work, range(0, count, _BLOCK)))
             stored.flush()
             manifest.add_partial(final, severity)
         yield severity * count
     del stored
-    sha256 = hash_file(partial)
-    partial.replace(folder / final)
+    sha256 = hash_file(unfinished)
+    unfinished.replace(folder / final)
     manifest.finish(final, sha256)
+
+
+def _fill(
+    cell: NDArray[np.uint8],
+    images: NDArray[np.uint8],
+    name: str,
+    severity: int,
+    recipe: Recipe,
+    low: int,
+) -> None:
+    piece = slice(low, low + _BLOCK)
+    cell[piece] = recipe.corrupt(images[piece], name, severity, low)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,12 +16,13 @@ from PIL import Image
 from corruptions.errors import CorruptionError
 from corruptions.facts import SEVERITIES
 from corruptions.suites.manifest import Manifest, check_disk, identity, sole_writer
+from corruptions.suites.pool import block_pool
 from corruptions.suites.recipe import Recipe
 from corruptions.suites.write_arrays import Progress
 
 QUALITY = 85  # of the published sets: a second degradation, after the corruption
 SUFFIXES = {".jpeg", ".jpg"}
-_BLOCK = 500
+_BLOCK = 250  # images corrupted and saved by a thread at a time
 _BYTES_PER_PIXEL = 1.0  # generous for this quality, also with noise
 
 
@@ -65,10 +66,11 @@ def write_folder_suite(
             if not manifest.is_finished(f"{name}/{severity}")
         ]
         check_disk(folder, int(len(parts) * images.nbytes / 3 * _BYTES_PER_PIXEL))
-        for number, (name, severity) in enumerate(parts):
-            sha256 = _write_severity(folder / name, severity, images, files, recipe)
-            manifest.finish(f"{name}/{severity}", sha256)
-            on_progress((number + 1) * len(images), len(parts) * len(images))
+        with block_pool() as pool:
+            for number, (name, severity) in enumerate(parts):
+                sha256 = _write_severity(folder / name, severity, images, files, recipe, pool)
+                manifest.finish(f"{name}/{severity}", sha256)
+                on_progress((number + 1) * len(images), len(parts) * len(images))
     return folder
 
 
@@ -87,23 +89,31 @@ def _check(files: Sequence[str], count: int) -> None:
 
 
 def _write_severity(
-    folder: Path, severity: int, images: NDArray[np.uint8], files: Sequence[str], recipe: Recipe
+    folder: Path,
+    severity: int,
+    images: NDArray[np.uint8],
+    files: Sequence[str],
+    recipe: Recipe,
+    pool: Executor,
 ) -> str:
     """Writes one severity and returns the hash over its files' hashes, in the order given."""
     final = folder / str(severity)
-    partial = folder / f"{severity}.partial"
-    for leftover in (partial, final):
+    unfinished = folder / f"{severity}.partial"
+    for leftover in (unfinished, final):
         shutil.rmtree(leftover, ignore_errors=True)
     for parent in {PurePosixPath(file).parent for file in files}:
-        (partial / parent).mkdir(parents=True)
+        (unfinished / parent).mkdir(parents=True)
+
+    def write(low: int) -> list[bytes]:
+        piece = slice(low, low + _BLOCK)
+        block = recipe.corrupt(images[piece], folder.name, severity, low)
+        paths = [unfinished / file for file in files[piece]]
+        return [_save(*pair) for pair in zip(block, paths, strict=True)]
+
     sha = hashlib.sha256()
-    with ThreadPoolExecutor() as pool:
-        for low in range(0, len(images), _BLOCK):
-            piece = slice(low, low + _BLOCK)
-            block = recipe.corrupt(images[piece], folder.name, severity, low)
-            for digest in pool.map(_save, block, [partial / file for file in files[piece]]):
-                sha.update(digest)
-    partial.replace(final)
+    for digests in pool.map(write, range(0, len(images), _BLOCK)):
+        sha.update(b"".join(digests))
+    unfinished.replace(final)
     return sha.hexdigest()
 
 

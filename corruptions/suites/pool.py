@@ -1,0 +1,28 @@
+"""Threads for the blocks of a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def block_pool() -> Iterator[ThreadPoolExecutor]:
+    """Opens as many threads as torch uses, each of which computes alone.
+
+    Small operations lose more by being shared among threads than they gain, the more so on a busy
+    machine.
+
+    Yields:
+        The threads.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)
