@@ -83,8 +83,8 @@ def ratio(row: Mapping[str, Any]) -> str:
     if row["value"] is None:
         return "not measured"
     sign = "" if not row["bounds"] else "≥\u202f" if row["value"] > 1 else "≤\u202f"
-    span = text.interval(row["low"], row["high"], text.number)
-    return f"{sign}{text.number(row['value'])}× {span}".rstrip()
+    span = text.interval(row["low"], row["high"], lambda value: text.number(value, 2))
+    return f"{sign}{text.number(row['value'], 2)}× {span}".rstrip()
 
 
 def inside(curve: Mapping[str, Any], prediction: str) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from robustbench_zosam.nzk.page import render
 from robustbench_zosam.nzk.problems import digits, make_problems
 from robustbench_zosam.nzk.verdict import claims, gain, verdict
 from robustbench_zosam.nzk.views import load, speed_up
+from robustbench_zosam.report import text
 
 WITHOUT_TORCH = """
 import sys
@@ -90,7 +91,7 @@ def test_every_figure_has_axes_caption_and_words(page):
 def test_the_page_shows_the_stored_numbers(results, page):
     for problem in results["problems"]:
         row = speed_up(problem, "tuned", "shared", "plain")
-        assert row["value"] is None or f"{float(f'{row['value']:.2e}'):g}" in page
+        assert row["value"] is None or text.number(row["value"], 2) in page
     for claim in claims(results):
         assert claim["verdict"] in page
     assert results["provenance"]["command"].split(" --")[0].split("&")[0] in page
