@@ -41,13 +41,14 @@ def _student(count: int, dimension: int, generator: Generator, freedom: float) -
     """Draws by the polar method of Bailey, "Polar Generation of Random Variates", 1994."""
     radius = 1 - _uniform(count, dimension, generator)  # in (0, 1]
     angle = 2 * math.pi * _uniform(count, dimension, generator)
-    size: Tensor = freedom * (radius ** (-2 / freedom) - 1)
-    return size.sqrt() * angle.cos()
+    length = (freedom * (radius.pow(-2 / freedom) - 1)).sqrt()
+    return length * angle.cos()
 
 
 def _sphere(count: int, dimension: int, generator: Generator, _: float) -> Tensor:
     normal = _gaussian(count, dimension, generator, 0.0)
-    return normal * (math.sqrt(dimension) / normal.norm(dim=1, keepdim=True))
+    lengths = torch.linalg.vector_norm(normal, dim=1, keepdim=True)
+    return normal.div(lengths).mul(math.sqrt(dimension))
 
 
 def _coordinate(count: int, dimension: int, generator: Generator, _: float) -> Tensor:
