@@ -1,43 +1,61 @@
-"""A picture of what the corruptions do: `python -m corruptions IMAGE OUT`."""
+"""A picture of what the corruptions do: `python -m corruptions OUT [--image PICTURE]`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.resources
 import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from corruptions import PRESETS, SEVERITIES, CorruptionError, corrupt, names
 
 _GAP = 2  # pixels of white between tiles
+_MARGIN = 110  # pixels for a name
+_HEAD = 16  # pixels for the severities
+_COLUMNS = ("clean", *map(str, SEVERITIES))
 
 
-def contact_sheet(image: NDArray[np.uint8], preset: str, seed: int) -> NDArray[np.uint8]:
-    """Lays out every corruption, one per row: the clean image, then severity 1 to 5.
+def contact_sheet(
+    image: NDArray[np.uint8], preset: str, seed: int, blocks: int = 2
+) -> NDArray[np.uint8]:
+    """Lays out every corruption, one per row: its name, the clean image, then severity 1 to 5.
 
     Args:
         image: uint8 `(h, w, 3)`.
         preset: whose constants.
         seed: of the random draws.
+        blocks: number of blocks of rows, side by side.
 
     Returns:
         uint8 `(rows, columns, 3)`.
     """
-    rows = []
-    for name in names("all"):
-        tiles = [image] + [
-            corrupt(image[None], name, severity, preset=preset, seed=seed)[0]
-            for severity in SEVERITIES
-        ]
-        rows.append(np.hstack([_framed(tile) for tile in tiles]))
-    return np.vstack(rows)
+    listed = names("all")
+    length = -(-len(listed) // blocks)
+    height, width = image.shape[0] + _GAP, image.shape[1] + _GAP
+    block = _MARGIN + len(_COLUMNS) * width
+    sheet = Image.new("RGB", (blocks * block, _HEAD + length * height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, name in enumerate(listed):
+        left, top = number // length * block, _HEAD + number % length * height
+        draw.text((left + 4, top + height / 2), name, "black", anchor="lm")
+        tiles = [image, *_severities(image, name, preset, seed)]
+        for column, tile in enumerate(tiles):
+            sheet.paste(Image.fromarray(tile), (left + _MARGIN + column * width, top))
+    for place in range(blocks * len(_COLUMNS)):
+        number, column = divmod(place, len(_COLUMNS))
+        middle = number * block + _MARGIN + (column + 0.5) * width
+        draw.text((middle, _HEAD / 2), _COLUMNS[column], "black", anchor="mm")
+    return np.array(sheet)
 
 
-def _framed(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.pad(tile, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255)
+def _severities(
+    image: NDArray[np.uint8], name: str, preset: str, seed: int
+) -> list[NDArray[np.uint8]]:
+    return [corrupt(image[None], name, s, preset=preset, seed=seed)[0] for s in SEVERITIES]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,31 +71,45 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m corruptions",
         description="Write a picture with every corruption (rows) at every severity (columns).",
     )
-    parser.add_argument("image", type=Path, help="picture to corrupt")
-    parser.add_argument("out", type=Path, help="where to write the overview, such as sheet.png")
+    parser.add_argument("out", type=Path, help="where to write it, such as sheet.jpg or sheet.png")
+    parser.add_argument(
+        "--image", type=Path, help="picture to corrupt; scikit-learn's flower if none"
+    )
     parser.add_argument("--size", type=int, default=64, help="side of the tiles in pixels")
     parser.add_argument("--preset", choices=PRESETS, default="tiny-imagenet")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args(arguments)
     try:
-        with Image.open(chosen.image) as picture:
-            side = min(picture.size)
-            middle = picture.convert("RGB").resize(
-                (chosen.size, chosen.size),
-                Image.Resampling.LANCZOS,
-                box=_centre(picture.size, side),
-            )
-        sheet = contact_sheet(np.array(middle), chosen.preset, chosen.seed)
-        Image.fromarray(sheet).save(chosen.out)
-    except (CorruptionError, OSError) as error:
+        tile = _read(chosen.image or _sample(), chosen.size)
+        sheet = Image.fromarray(contact_sheet(tile, chosen.preset, chosen.seed))
+        sheet.save(chosen.out, optimize=True, quality=80)
+    except (CorruptionError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
 
 
-def _centre(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
-    return left, top, left + side, top + side
+def _sample() -> Path:
+    try:
+        folder = importlib.resources.files("sklearn.datasets.images")
+    except ModuleNotFoundError:
+        raise CorruptionError(
+            "without scikit-learn there is no sample picture; name one with --image."
+        ) from None
+    return Path(str(folder / "flower.jpg"))
+
+
+def _read(path: Path, side: int) -> NDArray[np.uint8]:
+    """Reads the middle of a picture as a square."""
+    if side < 1:
+        raise CorruptionError(f"size is {side}; give the side of the tiles in pixels, at least 16.")
+    with Image.open(path) as picture:
+        width, height = picture.size
+        edge = min(width, height)
+        left, top = (width - edge) // 2, (height - edge) // 2
+        box = (left, top, left + edge, top + edge)
+        square = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS, box=box)
+        return np.array(square)
 
 
 if __name__ == "__main__":

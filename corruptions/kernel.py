@@ -34,9 +34,7 @@ class Corruption(Generic[P]):
     piece: int = 2**15
 
 
-def deterministic(
-    apply: Callable[[Tensor, Row], Tensor], piece: int = Corruption.piece
-) -> Corruption[None]:
+def deterministic(apply: Callable[[Tensor, Row], Tensor], piece: int = 2**15) -> Corruption[None]:
     """Wraps a corruption that draws nothing.
 
     Args:
