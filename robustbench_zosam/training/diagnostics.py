@@ -131,7 +131,7 @@ def measure(
     Args:
         optimizer: of the model.
         model: in the mode of training.
-        closures: one for each mini-batch, at least 2.
+        closures: one for each of at least 2 mini-batches, drawn independently.
 
     Returns:
         JSON values: `variance` of the gradients the optimizer uses, `clean_variance` of those at

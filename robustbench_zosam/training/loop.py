@@ -179,8 +179,8 @@ def _diagnose(trainee: Trainee, config: TrainingConfig, progress: _Progress) -> 
     if first or trainee.device.type == "cuda":
         progress.memory = max(progress.memory, peak_memory(trainee.device))
     trainee.model.train()
-    count = min(BATCHES, trainee.batches.steps_per_epoch)
-    closures = [step_closure(trainee, config, step) for step in range(max(count, 2))]
+    apart = trainee.batches.steps_per_epoch  # one mini-batch of each shuffle: independent draws
+    closures = [step_closure(trainee, config, index * apart) for index in range(BATCHES)]
     found = measure(trainee.optimizer, trainee.model, closures)
     progress.gradients.append({"epoch": epoch, "step": progress.step, **found})
     if trainee.device.type == "cuda":
