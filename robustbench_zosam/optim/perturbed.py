@@ -56,20 +56,25 @@ class Pattern:
         """Share of weights an N:M pattern leaves out; None where it is free."""
         return 1 - self.n / self.m if self.kind == "n:m" else None
 
-    def level(self, scores: Tensor, space: ParameterSpace) -> Tensor:
+    def level(self, scores: Tensor, space: ParameterSpace, support: Tensor | None) -> Tensor:
         """Gives what is chosen together one score.
 
         Args:
             scores: shape (d,).
             space: of the parameters.
+            support: bool, (d,): where weights may be chosen; None is everywhere.
 
         Returns:
-            Means over parameter tensors for the structured pattern, else `scores`; shape (d,).
+            Means over each tensor's part of the support for the structured pattern, else `scores`;
+            shape (d,).
         """
         if self.kind != "structured":
             return scores
-        means = [view.mean().expand(view.numel()) for view in space.views(scores)]
-        return torch.cat(means)
+        support = torch.ones_like(scores, dtype=torch.bool) if support is None else support
+        pairs = zip(space.views(scores * support), space.views(support), strict=True)
+        means = [score.sum() / part.sum().clamp_min(1) for score, part in pairs]
+        sizes = [param.numel() for param in space.params]
+        return torch.cat([m.expand(size) for m, size in zip(means, sizes, strict=True)])
 
     def choose(
         self, scores: Tensor, count: int, space: ParameterSpace, support: Tensor | None
@@ -85,7 +90,7 @@ class Pattern:
         Returns:
             0 or 1, shape (d,). Whole tensors are taken until `count` weights are covered.
         """
-        scores = self.level(scores, space)
+        scores = self.level(scores, space, support)
         if support is not None:
             scores = scores.where(support, -torch.inf)
         if self.kind == "structured":

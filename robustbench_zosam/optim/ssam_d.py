@@ -94,7 +94,7 @@ class SSAMD(SparseSAM):
             scores = self._random("scores")
         else:
             scores = (gradient if kind == "gradient" else self.space.gather_weights()).abs()
-        return self.pattern.level(scores, self.space)
+        return self.pattern.level(scores, self.space, self.support()[0])
 
     def _random(self, purpose: str) -> Tensor:
         seed = derive_seed("perturbed", purpose, self.seed, self.cost.steps)

@@ -169,6 +169,14 @@ def test_whole_tensors_are_taken_by_their_mean_until_enough_is_covered():
         assert [bool(view.any()) for view in views] == [bool(x) for x in expected]
 
 
+def test_the_mean_of_a_tensor_is_over_its_active_weights():
+    space = space_of((4,), (4,))
+    scores = torch.tensor([3.0, 0, 0, 0, 1, 1, 1, 1])
+    support = scores > 0
+    chosen = Pattern.parse("structured").choose(scores, 1, space, support)
+    assert chosen.tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+
+
 @settings(max_examples=30, deadline=None)
 @given(d=st.integers(1, 60), sparsity=st.floats(0, 0.99), seed=st.integers(0, 99))
 def test_the_unstructured_choice_is_the_top_of_the_support(d, sparsity, seed):
