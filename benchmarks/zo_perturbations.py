@@ -169,6 +169,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--stride", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="+", metavar="METHOD", help="rows of the first table")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     data = DATASETS[args.data].load()(DataConfig(name=args.data))
@@ -179,7 +180,8 @@ def main() -> None:
     print(f"\n| method | {phases} | F / B | CPU ms per step | ratio | validation | turned |")
     print("|" + " --- |" * (PHASES + 6))
     base = None
-    for label, name, options in METHODS:
+    chosen = [row for row in METHODS if args.only is None or row[0] in args.only]
+    for label, name, options in chosen:
         found, _, facts = follow(data, name, options, args)
         base = base or facts["ms"]
         cells = [spread(found[i]) for i in range(PHASES)]
@@ -191,6 +193,8 @@ def main() -> None:
         f"\n{facts['active']} active weights: one random query has a cosine of "
         f"{math.sqrt(2 / math.pi / facts['active']):.4f} in the mean"
     )
+    if args.only is not None:
+        return
     args.guesses = True
     _, guesses, _ = follow(data, "sam", {}, args)
     print(f"\n| known before the step | {phases.replace('cosine', '|cosine|')} |")

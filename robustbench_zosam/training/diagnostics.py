@@ -42,8 +42,9 @@ class Observation:
     def cosine(self) -> Tensor:
         """Cosine between displacement and clean gradient, 0-d; NaN where either is zero."""
         norm = torch.linalg.vector_norm
-        cosine: Tensor = torch.dot(self.displacement, self.clean) / norm(self.displacement)
-        return cosine / norm(self.clean)
+        product = torch.dot(self.displacement, self.clean)
+        cosine: Tensor = product / (norm(self.displacement) * norm(self.clean))
+        return cosine
 
 
 def observe(optimizer: WrappedOptimizer, model: nn.Module, closure: Closure) -> Observation:
