@@ -141,7 +141,8 @@ def _quantise(sheet: Tensor, steps: Tensor) -> Tensor:
 
 def _across(planes: Tensor, matrix: Tensor) -> Tensor:
     """Applies an 8 x 8 matrix to each run of 8 pixels in a row."""
-    pair = torch.kron(torch.eye(2).to(matrix), matrix.T)  # two runs at once are faster than one
+    # Two runs in one product are faster than one.
+    pair = torch.kron(torch.eye(2).to(matrix), matrix.contiguous()).T
     return (planes.reshape(-1, 2 * BLOCK) @ pair).view(planes.shape)
 
 
