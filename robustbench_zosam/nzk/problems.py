@@ -89,7 +89,7 @@ def synthetic_linear(n: int = 100, dimension: int = 10, seed: int = 0) -> Proble
     )
 
 
-def digits(classes: tuple[int, int] = (3, 5), per_class: int = 50) -> tuple[Problem, Problem]:
+def digits(classes: tuple[int, int] = (3, 5), per_class: int = 40) -> tuple[Problem, Problem]:
     """Makes regressions on two classes of scikit-learn's digits, targets 0 and 1.
 
     Args:

@@ -12,8 +12,8 @@ from torch import Tensor
 from robustbench_zosam.errors import InputError
 
 # Learning rate over the one whose expected kernel would solve the stiffest mode in one step:
-# lr·λ_max(E[K])/n, in steps of √2 from just above the limit 2 of stability.
-RELATIVE_RATES = tuple(1.5 * 2 ** (-k / 2) for k in range(-1, 25))
+# lr·λ_max(E[K])/n, in even steps from just above the limit 2 of stability.
+RELATIVE_RATES = tuple(1.5 * 2 ** (-0.75 * k) for k in range(-1, 16))
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def test_first_order_training_is_the_exact_recursion():
 @pytest.mark.parametrize("update", UPDATES[:3])
 def test_moments_of_the_updates(update, name):
     generator, directions = torch.Generator().manual_seed(1), Directions(name, scale=0.8)
-    z, zeta = (directions.sample(200_000, D, generator) for _ in range(2))
+    z, zeta = (directions.sample(100_000, D, generator) for _ in range(2))
     outer = z[:, :, None] * z[:, None, :]
     if update == "shared":
         outer *= z.square().sum(dim=1)[:, None, None]
