@@ -44,3 +44,16 @@ def gaussian(shape: tuple[int, ...], *key: int | str) -> Tensor:
         float64 tensor on the CPU.
     """
     return torch.randn(shape, generator=generator(*key), dtype=torch.float64)
+
+
+def uniform(shape: tuple[int, ...], *key: int | str) -> Tensor:
+    """Draws independent numbers, uniform between -1 and 1.
+
+    Args:
+        shape: shape of the result.
+        *key: seed, purpose, names and indices of the draw.
+
+    Returns:
+        float64 tensor on the CPU.
+    """
+    return torch.rand(shape, generator=generator(*key), dtype=torch.float64).mul_(2).sub_(1)

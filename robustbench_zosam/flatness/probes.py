@@ -1,22 +1,23 @@
-"""The two fallbacks: random probes at the outputs, and Hessian-vector products.
+"""The fallbacks: random probes at the outputs, and Hessian-vector products.
 
-Both estimate sums over chunks of images, with fresh probes in each chunk: at equal cost the
+They estimate sums over chunks of images, with fresh probes in each chunk: at equal cost the
 variance is about half that of one probe for all images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from robustbench_zosam.flatness.active import ActiveSet
+from robustbench_zosam.flatness.gauss_newton import remainders
 from robustbench_zosam.flatness.hutchinson import diagonal_samples, standard_error
 from robustbench_zosam.flatness.network import Data, Network, Predictions
 from robustbench_zosam.flatness.noise import rademacher
-from robustbench_zosam.flatness.operators import HessianOperator
+from robustbench_zosam.flatness.operators import HessianOperator, LinearOperator
 from robustbench_zosam.flatness.results import ImageMean, of_chunks
 
 _SMALL = 16  # cross-image terms of output probes double the deviation in chunks of 128
@@ -70,19 +71,41 @@ def hvp(
 
     Source: Hutchinson 1990; Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
     """
-    operator = HessianOperator(network, data, active, chunk)
+    parts = HessianOperator(network, data, active, chunk).parts()
+    return _collect(_samples(parts, network, active, probes, seed), data, active, chunk)
 
-    def samples() -> Iterator[Tensor]:
-        for index, part in enumerate(operator.parts()):
 
-            def draw(probe: int, index: int = index) -> Tensor:
-                return _probe(active, network, seed, probe, index)
+def remainder(
+    network: Network, data: Data, active: ActiveSet, *, chunk: int, probes: int, seed: int
+) -> ChunkSamples:
+    """Estimates traces of H - G, which add to those of G to give those of H.
 
-            yield torch.stack([
-                _sums(active, network, d) for d in diagonal_samples(part, draw, probes)
-            ])
+    The variance of a probe is that of the off-diagonal entries of H - G alone.
 
-    return _collect(samples(), data, active, chunk)
+    Args:
+        network: the network.
+        data: n images.
+        active: the coordinates.
+        chunk: images whose graphs are held at once.
+        probes: Rademacher probes for each chunk, each with two products.
+        seed: seed of the probes.
+
+    Returns:
+        Samples.
+    """
+    parts = remainders(HessianOperator(network, data, active, chunk))
+    return _collect(_samples(parts, network, active, probes, seed), data, active, chunk)
+
+
+def _samples(
+    parts: Iterable[LinearOperator], network: Network, active: ActiveSet, probes: int, seed: int
+) -> Iterator[Tensor]:
+    for index, part in enumerate(parts):
+
+        def draw(probe: int, index: int = index) -> Tensor:
+            return _probe(active, network, seed, probe, index)
+
+        yield torch.stack([_sums(active, network, d) for d in diagonal_samples(part, draw, probes)])
 
 
 def output_probe(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from robustbench_zosam.flatness.gate import GateResult
 
-Method = Literal["exact", "output-probe", "hvp"]
+Method = Literal["exact", "output-probe", "hvp", "control-variate"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class TraceResult(ImageMean):
     Attributes:
         adaptive: sum of theta_i^2 H_ii, which does not change when a filter before a batch
             norm, or a ReLU pair, is rescaled.
+        fisher_model: trace of the Fisher information, labels drawn from the model, which is that of
+            the Gauss-Newton matrix; the value itself where the gate passed, None under "hvp".
         fisher_empirical: mean squared norm of the gradient of one image's own loss; None where
             images interact (batch statistics).
         loss: mean cross-entropy, nats.
@@ -74,6 +76,7 @@ class TraceResult(ImageMean):
     """
 
     adaptive: ImageMean
+    fisher_model: ImageMean | None
     fisher_empirical: ImageMean | None
     loss: float
     accuracy: float
@@ -100,13 +103,14 @@ class TraceResult(ImageMean):
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything but the per-image numbers, as strict JSON values."""
-        fisher, verdict = self.fisher_empirical, self.gate
+        fisher, model, verdict = self.fisher_empirical, self.fisher_model, self.gate
         plain = {name: getattr(self, name) for name in _PLAIN}
         return plain | {
             "trace": super().to_dict(),
             "per_layer": dict(self.per_layer),
             "trace_per_param": self.per_parameter,
             "adaptive_trace": self.adaptive.to_dict(),
+            "fisher_model": model.to_dict() if model else None,
             "fisher_empirical": fisher.to_dict() if fisher else None,
             "gate": _finite(asdict(verdict)) if verdict else None,
         }

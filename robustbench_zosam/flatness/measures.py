@@ -1,0 +1,113 @@
+"""The family of sharpness measures: their names, settings and sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.flatness.ascent import Norm
+
+Kind = Literal["sam", "average", "worst", "keskar", "lpf", "fisher-rao", "relative-flatness"]
+
+_SOURCES: dict[str, str] = {
+    "sam": "Foret et al., Sharpness-aware minimization, 2021, eq. 2",
+    "average": "Andriushchenko et al., A modern look at sharpness, 2023",
+    "worst": "Andriushchenko et al., A modern look at sharpness, 2023",
+    "keskar": "Keskar et al., On large-batch training, 2017, metric 2.1",
+    "lpf": "Bisla, Wang & Choromanska, Low-pass filtering SGD, 2022",
+    "fisher-rao": "Liang et al., Fisher-Rao metric, geometry, and complexity, 2019",
+    "relative-flatness": "Petzka et al., Relative flatness and generalization, 2021",
+}
+_RADIUS = {"sam", "average", "worst", "keskar", "lpf"}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure with its settings.
+
+    Attributes:
+        kind: which.
+        rho: radius, of "average" and "lpf" the standard deviation, of "keskar" epsilon; None
+            for those without one.
+        q: norm of the ball of "worst", or the noise of "average": "2" Gaussian, "inf" uniform.
+        adaptive: whether steps are proportional to |theta|.
+        m: images of a batch that share a perturbation; None: all of them.
+        draws: random displacements of "average" and "lpf".
+        steps: gradient steps of "worst" and "keskar".
+    """
+
+    kind: Kind
+    rho: float | None = None
+    q: Norm = "2"
+    adaptive: bool = False
+    m: int | None = None
+    draws: int = 20
+    steps: int = 20
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise InputError(f"a measure must be one of {', '.join(get_args(Kind))}: {self.kind!r}")
+        if self.kind in _RADIUS and not (self.rho is not None and 0 < self.rho < float("inf")):
+            raise InputError(f"{self.kind} needs a positive rho, got {self.rho}")
+        if self.q not in get_args(Norm):
+            raise InputError(f"q must be one of {', '.join(get_args(Norm))}, got {self.q!r}")
+        if self.draws < 2 or self.steps < 1 or (self.m is not None and self.m < 1):
+            raise InputError(
+                "draws must be at least 2, steps and m at least 1, "
+                f"got {self.draws}, {self.steps} and {self.m}"
+            )
+
+    @property
+    def source(self) -> str:
+        """Paper and equation."""
+        return _SOURCES[self.kind]
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the value is a mean over random displacements."""
+        return self.kind in {"average", "lpf"}
+
+    @property
+    def name(self) -> str:
+        """Its name with everything that changes its value."""
+        parts = ["adaptive"] if self.adaptive else []
+        parts.append(f"m-{self.kind}" if self.m else self.kind)
+        if self.kind in {"average", "worst"}:
+            parts.append(f"l{self.q}")
+        if self.rho is not None:
+            parts.append(f"{_SYMBOL.get(self.kind, 'rho')}={self.rho:g}")
+        return " ".join(parts) + (f" m={self.m}" if self.m else "")
+
+
+_SYMBOL = {"keskar": "epsilon", "lpf": "sigma"}
+
+BRIEF = (
+    Measure("sam", 0.05),
+    Measure("sam", 0.05, m=128),
+    Measure("average", 0.1, adaptive=True),
+    Measure("average", 0.01),
+    Measure("worst", 0.5, adaptive=True, m=128),
+    Measure("keskar", 1e-3, q="inf"),
+    Measure("lpf", 0.01),
+    Measure("fisher-rao"),
+    Measure("relative-flatness"),
+)
+"""One or two measures of each kind."""
+
+FULL = (
+    *(Measure("sam", rho) for rho in (0.05, 0.1, 0.2)),
+    *(Measure("sam", rho, m=128) for rho in (0.05, 0.1, 0.2)),
+    *(Measure("average", rho, adaptive=True) for rho in (0.05, 0.1, 0.2, 0.4)),
+    *(Measure("average", rho) for rho in (0.05, 0.1, 0.2, 0.4)),
+    *(Measure("worst", rho, m=128) for rho in (0.25, 0.5, 1.0, 2.0)),
+    *(Measure("worst", rho, adaptive=True, m=128) for rho in (0.5, 1.0, 2.0, 4.0)),
+    *(Measure("worst", rho, "inf", m=128) for rho in (0.0005, 0.001, 0.002, 0.004)),
+    *(Measure("worst", rho, "inf", True, 128) for rho in (0.001, 0.002, 0.004, 0.008)),
+    Measure("keskar", 1e-3, q="inf"),
+    Measure("keskar", 5e-4, q="inf"),
+    Measure("lpf", 0.01, draws=100),
+    Measure("fisher-rao"),
+    Measure("relative-flatness"),
+)
+"""All radii; hours on one core for a CIFAR network."""
