@@ -34,8 +34,8 @@ def _defocus_blur(images: Tensor, row: Row) -> Tensor:
     kernel = defocus_kernel(radius, smoothing)
     reach = len(kernel) // 2
     height, width = images.shape[-2:]
-    padded = F.pad(images.float(), [reach] * 4, mode="reflect").to(torch.int16)
-    total = torch.zeros(images.shape, dtype=torch.float64, device=images.device)
+    padded = _mirror(_mirror(images, reach, -2), reach, -1).short()
+    parts = []
     for weight in np.unique(kernel[kernel > kernel.max() * _NEGLIGIBLE]):
         shifts = np.argwhere(kernel == weight)
         # 16-bit sums are twice as fast, and hold up to 128 pixels.
@@ -43,8 +43,15 @@ def _defocus_blur(images: Tensor, row: Row) -> Tensor:
         group = torch.zeros(images.shape, dtype=whole, device=images.device)
         for y, x in shifts:
             group += padded[..., y : y + height, x : x + width]
-        total += group.double().mul_(float(weight))
-    return to_levels(total.clamp_(max=255))
+        parts.append(group.double().mul_(float(weight)))
+    return to_levels(functools.reduce(Tensor.add_, parts).clamp_(max=255))
+
+
+def _mirror(planes: Tensor, reach: int, axis: int) -> Tensor:
+    """Pads both ends of an axis, mirrored without repeating the edge."""
+    before = planes.narrow(axis, 1, reach).flip(axis)
+    after = planes.narrow(axis, planes.shape[axis] - 1 - reach, reach).flip(axis)
+    return torch.cat([before, planes, after], axis)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from corruptions import textures
+from corruptions.channel import LEVELS
 from corruptions.constants import Row
 from corruptions.draws import Draws
 from corruptions.images import to_levels
@@ -56,8 +57,17 @@ def over(folder: Path | None) -> Corruption[Tensor]:
 
 def _apply(images: Tensor, crops: Tensor, row: Row) -> Tensor:
     _, share, thickness = row
-    laid = images.double().mul_(share).add_(crops.double().mul_(thickness))
-    return to_levels(laid.clamp_(max=255))
+    table = _overlay(share, thickness).to(images.device)
+    index = torch.add(crops.int(), images.int(), alpha=LEVELS)
+    return table.index_select(0, index.view(-1)).view_as(images)
+
+
+@functools.lru_cache(maxsize=32)
+def _overlay(share: float, thickness: float) -> Tensor:
+    """The result for each level of the image and of the texture, uint8 `(65536,)`."""
+    level = torch.arange(LEVELS, dtype=torch.float64)
+    laid = (level[:, None] * share).add(level * thickness)
+    return to_levels(laid.clamp_(max=255)).view(-1)
 
 
 def _crops(draws: Draws, shape: tuple[int, int], atlas: _Atlas) -> Tensor:

@@ -6,6 +6,8 @@ the lower right, so a source further on in raster order has already been replace
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -32,7 +34,7 @@ def sample(draws: Draws, shape: Shape, row: Row) -> Tensor:
     reach, sweeps = int(row[1]), int(row[2])
     region = (sweeps, height - 2 * reach, width - 2 * reach)
     cell = draws.integers("offset", region, (2 * reach) ** 2).int()
-    y = torch.div(cell, 2 * reach, rounding_mode="floor")
+    y = (cell * math.ceil(2**16 / (2 * reach))) >> 16  # division, exact for numbers this small
     return torch.stack([y, cell - y * (2 * reach)], 2) - reach
 
 
@@ -62,9 +64,12 @@ def _sources(sweep: Tensor, position: Tensor, reach: int) -> Tensor:
     height, width = position.shape[1:]
     y, x = sweep.unbind(1)
     source = position.clone()
-    source[:, reach + 1 : height - reach + 1, reach + 1 : width - reach + 1] += y * width + x
+    inside = source[:, reach + 1 : height - reach + 1, reach + 1 : width - reach + 1]
+    inside.add_(y * width).add_(x)
+    if reach == 1:  # every source lies before its reader
+        return source
     is_replaced = (source > position).int()  # the source took another colour earlier in the sweep
-    while reach > 1 and bool(is_replaced.any()):
+    while bool(is_replaced.any()):
         further, is_further = _look_up(source, source), _look_up(is_replaced, source)
         source = source + is_replaced * (further - source)
         is_replaced = is_replaced * is_further

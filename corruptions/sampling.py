@@ -36,18 +36,19 @@ def reflect(index: Tensor, side: int, border: Reflection) -> Tensor:
     """Folds positions back into the image, as often as needed.
 
     Args:
-        index: whole numbers in floating point, where division is faster than among integers.
+        index: whole numbers in floating point, where division is fast.
         side: number of pixels.
         border: `"reflect_101"` does not repeat the edge pixel, `"symmetric"` does.
 
     Returns:
         int32 positions from 0 to `side - 1`.
     """
-    repeats = border == "symmetric"
-    period = 2 * side if repeats else 2 * side - 2
-    turns = (index + 0.5).mul_(1 / period).floor_()  # one half keeps round-off away from multiples
-    folded = (index - turns.mul_(period)).int()
-    return torch.minimum(folded, period - repeats - folded)
+    if border == "symmetric":  # mirrored about the edge of the first pixel, not its centre
+        index, period = index + 0.5, 2 * side
+    else:
+        period = 2 * side - 2
+    turns = (index * (1 / period)).round_()
+    return torch.sub(index, turns, alpha=period).abs_().int()
 
 
 def sample_bilinear(planes: Tensor, y: Tensor, x: Tensor, border: Reflection) -> Tensor:
@@ -65,7 +66,8 @@ def sample_bilinear(planes: Tensor, y: Tensor, x: Tensor, border: Reflection) ->
     height, width = planes.shape[-2:]
     y_floor, x_floor = y.floor(), x.floor()
     y_part, x_part = ((p - f).float().unsqueeze(1) for p, f in ((y, y_floor), (x, x_floor)))
-    rows = [reflect(y_floor + step, height, border) * width for step in (0, 1)]
+    y_floor, x_floor = y_floor.float(), x_floor.float()
+    rows = [reflect(y_floor + step, height, border).mul_(width) for step in (0, 1)]
     columns = [reflect(x_floor + step, width, border) for step in (0, 1)]
     lines = []
     for row in rows:

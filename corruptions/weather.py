@@ -61,8 +61,8 @@ def _fog(images: Tensor, drawn: Tensor, row: Row) -> Tensor:
     height, width = images.shape[-2:]
     haze = plasma(drawn, decay)[:, None, :height, :width] * strength
     white = images.new_full((), 255, dtype=torch.float64)
+    brightest = images.amax((1, 2, 3), keepdim=True).double().div_(white)
     colour = images.double().div_(white)
-    brightest = colour.amax((1, 2, 3), keepdim=True)
     result = colour.add_(haze).mul_(brightest).div_(brightest + strength)
     return to_levels(result.clamp_(max=1).mul_(255))
 
