@@ -78,7 +78,8 @@ def speed_ups(results: Mapping[str, Any]) -> Block:
         f"Dots: geometric means over {seeds}, lines: 95 % intervals (Student’s t on logarithms), "
         "ticks: theory for the expected loss (for the equal rate: ratio of the expected kernels). "
         "Tuned: steps to the lowest loss which all updates reach at their best rate in tuning. A "
-        "run that never gets there counts with its last step, so the ratio is a bound.",
+        "run that never gets there counts with its last step, so the ratio is a bound; seeds that "
+        "start below that loss are left out.",
     )  # fmt: skip
 
 
@@ -105,8 +106,9 @@ def equal_rate(results: Mapping[str, Any]) -> Block:
 
     return _block(
         results, draw, "equal", "Predicted and real loss, one learning rate for both",
-        "For linear models the measured curves lie on the predictions; the network leaves its "
-        "prediction, which holds the kernel of the first step constant.",
+        "For linear models the measured curves follow the prediction with noise (dotted); without "
+        "noise it is somewhat too low. The network leaves its prediction, which holds the kernel "
+        "of the first step constant.",
         "Solid: measured, mean over seeds, shaded the 95 % interval of the mean given the starts. "
         "Dashed: loss of the expected outputs, f = y + (I − ηK̄/n)ᵗ(f₀ − y), with K̄ the expected "
         "kernel at the start. Dotted: expected loss, with the noise of the directions. The rate is "
