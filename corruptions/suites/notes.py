@@ -9,7 +9,7 @@ from corruptions.suites.manifest import read_manifest
 
 
 def provenance_notes(folders: Iterable[Path], missing: tuple[str, ...]) -> tuple[str, ...]:
-    """Says where a suite comes from, and what it lacks.
+    """Says where a suite comes from.
 
     Args:
         folders: of the suite.
@@ -29,6 +29,4 @@ def provenance_notes(folders: Iterable[Path], missing: tuple[str, ...]) -> tuple
         ] = None
         if identity["frost"] == "synthetic" and "frost" not in missing:
             notes["frost uses drawn textures instead of the published ones"] = None
-    if missing:
-        notes[f"absent: {', '.join(missing)}"] = None
     return tuple(notes)

@@ -77,7 +77,8 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
 
 def _title(plan: Plan) -> str:
     seeds = len({cell.seed for cell in plan.cells})
-    return f"{plan.data.facts['name']}: {len(plan.methods)} methods × {seeds} seeds"
+    noun = "seed" if seeds == 1 else "seeds"
+    return f"{plan.data.facts['name']}: {len(plan.methods)} methods × {seeds} {noun}"
 
 
 def _method(plan: Plan, name: str) -> dict[str, Any]:
