@@ -72,9 +72,9 @@ def speed_ups(results: Mapping[str, Any]) -> Block:
     seeds = text.count(len(results["config"]["seeds"]), "seed")
     return _block(
         results, draw, "speed", "What remains of the acceleration",
-        "Right of the line, the first update named is faster. With one learning rate for both, the "
-        "shared vector is far ahead; with a learning rate of its own for each, compare it with "
-        "plain ZO-SGD, which also uses one vector.",
+        "Right of the line, the first update named is faster. If a shared vector gave more than a "
+        "larger learning rate, “tuned: shared to plain” would lie there too: plain ZO-SGD uses "
+        "one vector as well.",
         f"Dots: geometric means over {seeds}, lines: 95 % intervals (Student’s t on logarithms), "
         "ticks: theory for the expected loss (for the equal rate: ratio of the expected kernels). "
         "Tuned: steps to the lowest loss which all updates reach at their best rate in tuning. A "
@@ -106,9 +106,8 @@ def equal_rate(results: Mapping[str, Any]) -> Block:
 
     return _block(
         results, draw, "equal", "Predicted and real loss, one learning rate for both",
-        "For linear models the measured curves follow the prediction with noise (dotted); without "
-        "noise it is somewhat too low. The network leaves its prediction, which holds the kernel "
-        "of the first step constant.",
+        "The gap between dashed and dotted is noise. Where a measured curve leaves the dotted one, "
+        "the kernel of the first step no longer describes the training.",
         "Solid: measured, mean over seeds, shaded the 95 % interval of the mean given the starts. "
         "Dashed: loss of the expected outputs, f = y + (I − ηK̄/n)ᵗ(f₀ − y), with K̄ the expected "
         "kernel at the start. Dotted: expected loss, with the noise of the directions. The rate is "
@@ -139,7 +138,7 @@ def tuned_rate(results: Mapping[str, Any]) -> Block:
     return _block(
         results, draw, "tuned", "Each at its own tuned learning rate",
         "Shared vector and plain ZO-SGD differ by the factor ‖z‖². In high dimension it is nearly "
-        "constant, and a learning rate absorbs it; in low dimension its fluctuation costs speed.",
+        "constant, so a learning rate can absorb it, and their curves should run together.",
         "Mean over fresh seeds, shaded the 95 % interval; the dashed line is the loss to reach. "
         "A zero-order step costs two forward passes, a step of gradient descent one forward and "
         "one backward pass.",
@@ -175,8 +174,7 @@ def tuning(results: Mapping[str, Any]) -> Block:
     return _block(
         results, draw, "tuning", "Tuning, with the same budget for all",
         "On this axis the expected kernels of all updates predict one and the same curve, that of "
-        "gradient descent. What sets them apart is noise: independent vectors must stop at a much "
-        "smaller rate.",
+        "gradient descent. What sets them apart is noise: the more, the smaller the best rate.",
         f"{trials} × {text.count(results['tuning']['seeds'], 'seed')} for each update, seeds other "
         "than those of the evaluation. Markers: geometric mean of the measured loss; dotted: "
         "expected loss by theory, for the network with its first kernel. Losses above three times "
@@ -219,8 +217,8 @@ def kernels(results: Mapping[str, Any]) -> Block:
 
     return _block(
         results, draw, "kernels", "Measured kernels through training",
-        "The kernel of a linear model stays where theory puts it, whatever the weights. That of "
-        "the network moves, and theory moves with it only if the Jacobian of the step is used.",
+        "By theory the kernel of a linear model stays at 1, whatever the weights; that of a "
+        "network may move, and the line, drawn with the Jacobian of each step, with it.",
         f"Markers: mean of {results['config']['draws']} kernels measured by forward passes at the "
         "weights of a shared-vector run, with 1.96 standard errors; line: closed form at these "
         "weights. Both kernels are divided by their own expectation at the start.",

@@ -8,5 +8,5 @@ from robustbench_zosam.nzk import StudyConfig, run_study
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("nzk")
-    run_study(StudyConfig(data="both", seeds=(0, 1, 2), steps=40, draws=200), out)
+    run_study(StudyConfig(data="both", seeds=(0, 1, 2), steps=20, draws=100), out)
     return out
