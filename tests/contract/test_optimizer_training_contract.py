@@ -182,10 +182,10 @@ def test_a_gradient_scaler_changes_nothing_but_the_scale(name, network, closure_
             return loss.detach()
 
         torch.manual_seed(0)
-        for _ in range(4):
+        for step in range(4):
             optimizer.step(closure)
             if scaler is not None:
-                scaler.update()
+                scaler.update(2.0 ** (12 + 2 * step))  # what is remembered must not keep a scale
         finals.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.allclose(*finals, atol=1e-5)
 
