@@ -12,6 +12,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.flatness.noise import gaussian
 
 Norm = Literal["filter", "layer", "none", "adaptive"]
+Direction = dict[str, Tensor]
 _TINY = 1e-10
 
 

@@ -11,6 +11,7 @@ from robustbench_zosam.landscape.strict import strict
 from robustbench_zosam.landscape.summary import Array, Summary
 
 AXIS = "filter-normalised step, 1 = one filter norm"
+_AXES = {"given": "step along the given direction, in units of its norm"}
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,18 @@ class LineResult:
         """Number of points whose loss is not finite."""
         return int((~np.isfinite(self.losses)).sum())
 
+    def band(self) -> dict[str, Array]:
+        """Returns mean, smallest and largest loss over the directions at each position."""
+        return {
+            "mean": self.losses.mean(0),
+            "low": self.losses.min(0),
+            "high": self.losses.max(0),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as strict JSON values; a loss that is not finite is None."""
-        return _to_dict(self)
+        band = {name: strict(values.tolist()) for name, values in self.band().items()}
+        return _to_dict(self) | {"band": band}
 
     def columns(self) -> dict[str, list[Any]]:
         """Returns a tidy table, one row for each point: direction, position, loss, accuracy."""
@@ -119,7 +129,7 @@ class PlaneResult:
 def _to_dict(result: LineResult | PlaneResult) -> dict[str, Any]:
     filters = result.norm == "filter"
     return {
-        "axis": AXIS if filters else f"step along a direction with norm={result.norm}",
+        "axis": AXIS if filters else _AXES.get(result.norm, f"step, norm={result.norm}"),
         "positions": result.positions.tolist(),
         "losses": strict(result.losses.tolist()),
         "accuracies": result.accuracies.tolist(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor, nn
@@ -11,18 +11,17 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.flatness.active import ActiveSet, Masks, resolve
 from robustbench_zosam.flatness.guard import unwrap
 from robustbench_zosam.flatness.network import Data
-from robustbench_zosam.landscape.directions import Norm, cosine, random_direction
+from robustbench_zosam.landscape.directions import Direction, Norm, cosine, random_direction
 from robustbench_zosam.landscape.results import LineResult, PlaneResult
+from robustbench_zosam.landscape.rows import (
+    OnRow,
+    Progress,
+    counter,
+    evaluate_row,
+    finished_rows,
+)
 from robustbench_zosam.landscape.summary import Array, summarise_lines, summarise_plane
-from robustbench_zosam.landscape.surface import Surface, assert_centre, surface
-
-Progress = Callable[[int, int], None]
-"""Called with (points done, points in all)."""
-
-OnRow = Callable[[int, Array], None]
-"""Called with the index of a finished row and its values, (2, points): loss, accuracy."""
-
-Direction = dict[str, Tensor]
+from robustbench_zosam.landscape.surface import assert_centre, surface
 
 
 def line(
@@ -36,6 +35,7 @@ def line(
     seeds: int = 5,
     seed: int = 0,
     norm: Norm = "filter",
+    directions: Sequence[Direction] | None = None,
     chunk: int = 64,
     progress: Progress | None = None,
 ) -> LineResult:
@@ -53,6 +53,8 @@ def line(
         seeds: number of directions.
         seed: seed of the directions; the noise depends on it and the tensor names alone.
         norm: "filter", "layer", "none" or "adaptive".
+        directions: by parameter name, instead of random ones, such as eigenvectors of the Hessian;
+            masked, and otherwise taken as they are.
         chunk: images per forward pass.
         progress: called after each point.
 
@@ -77,16 +79,17 @@ def line(
     if seeds < 1:
         raise InputError(f"seeds, the number of directions, must be at least 1, got {seeds}")
     data, model = Data(images, labels), unwrap(model)
-    directions = _directions(model, masks, norm, seed, seeds)
-    report = _counter(progress, seeds * points)
-    with surface(model, data, list(directions[0]), chunk) as open_surface:
+    along = _along(model, masks, norm, seed, seeds, directions)
+    report = counter(progress, len(along) * points)
+    with surface(model, data, list(along[0]), chunk) as open_surface:
         loss, _ = open_surface.at(open_surface.base)
-        rows = [_row(open_surface, open_surface.base, d, steps, report) for d in directions]
+        rows = [evaluate_row(open_surface, open_surface.base, d, steps, report) for d in along]
     values = np.stack(rows, 1)  # (2, directions, points)
-    for index in range(seeds):
-        assert_centre(values[0, index, points // 2], loss)
+    for centre in values[0, :, points // 2]:
+        assert_centre(centre, loss)
     summary = summarise_lines(steps, values[0])
-    return LineResult(steps, values[0], values[1], summary, norm, len(data), seed)
+    label = "given" if directions else norm
+    return LineResult(steps, values[0], values[1], summary, label, len(data), seed)
 
 
 def plane(
@@ -99,6 +102,7 @@ def plane(
     points: int = 21,
     seed: int = 0,
     norm: Norm = "filter",
+    directions: Sequence[Direction] | None = None,
     chunk: int = 64,
     progress: Progress | None = None,
     on_row: OnRow | None = None,
@@ -119,6 +123,8 @@ def plane(
         points: number of steps along either, odd so that the model itself is one of them.
         seed: seed of the directions; the noise depends on it and the tensor names alone.
         norm: "filter", "layer", "none" or "adaptive".
+        directions: by parameter name, instead of random ones, such as eigenvectors of the Hessian;
+            masked, and otherwise taken as they are.
         chunk: images per forward pass.
         progress: called after each point.
         on_row: called after each row; a row runs along the first direction.
@@ -142,15 +148,15 @@ def plane(
         (5, 5)
     """
     steps = _steps(span, points)
-    rows = _finished_rows(finished, points)
+    rows = finished_rows(finished, points)
     data, model = Data(images, labels), unwrap(model)
-    across, down = _directions(model, masks, norm, seed, 2)
-    report = _counter(progress, points * points, done=len(rows) * points)
+    across, down = _along(model, masks, norm, seed, 2, directions)[:2]
+    report = counter(progress, points * points, done=len(rows) * points)
     with surface(model, data, list(across), chunk) as open_surface:
         loss, _ = open_surface.at(open_surface.base)
         for index in range(len(rows), points):
             start = open_surface.row(down, float(steps[index]))
-            rows.append(_row(open_surface, start, across, steps, report))
+            rows.append(evaluate_row(open_surface, start, across, steps, report))
             if on_row is not None:
                 on_row(index, rows[-1].copy())
     values = np.stack(rows, 1)  # (2, points, points)
@@ -161,25 +167,10 @@ def plane(
         accuracies=values[1],
         cosine=cosine(across, down),
         summary=summarise_plane(steps, values[0]),
-        norm=norm,
+        norm="given" if directions else norm,
         n=len(data),
         seed=seed,
     )
-
-
-def _row(
-    open_surface: Surface,
-    start: list[Tensor],
-    direction: Direction,
-    steps: Array,
-    report: Callable[[], None],
-) -> Array:
-    """Returns loss and accuracy at start + step * direction, (2, points)."""
-    values: list[tuple[float, float]] = []
-    for step in steps:
-        values.append(open_surface.at(open_surface.shifted(start, direction, float(step))))
-        report()
-    return np.array(values).T
 
 
 def _steps(span: float, points: int) -> Array:
@@ -209,21 +200,24 @@ def _directions(
     ]
 
 
-def _finished_rows(finished: Array | None, points: int) -> list[Array]:
-    if finished is None:
-        return []
-    if finished.ndim != 3 or finished.shape[1:] != (2, points) or len(finished) > points:
+def _along(
+    model: nn.Module,
+    masks: Masks | None,
+    norm: Norm,
+    seed: int,
+    count: int,
+    given: Sequence[Direction] | None,
+) -> list[Direction]:
+    """Returns the given directions, masked, or random ones."""
+    if given is None:
+        return _directions(model, masks, norm, seed, count)
+    if len(given) < min(count, 2):
+        raise InputError(f"{min(count, 2)} directions are needed, got {len(given)}")
+    active = resolve(model, masks).masks
+    unknown = set(given[0]) - set(active)
+    if unknown or any(set(one) != set(given[0]) for one in given):
         raise InputError(
-            f"finished must have shape (k, 2, {points}) with k up to {points}, got {finished.shape}"
+            f"directions must all name the same parameters of the model; {sorted(unknown)[:1]} "
+            "are none"
         )
-    return [row.copy() for row in finished]
-
-
-def _counter(progress: Progress | None, total: int, done: int = 0) -> Callable[[], None]:
-    def report() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
-    return report
+    return [{name: step * active[name] for name, step in one.items()} for one in given]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.flatness.guard import device_of, measuring, unwrap
 from robustbench_zosam.flatness.network import Data, uses_batch_statistics
 
+_STATISTICS = 256  # images of a chunk that batch statistics are taken from
 _CENTRE = 1e-5  # how far the grid's centre may be from the loss at theta
 
 
@@ -31,6 +33,8 @@ class Surface:
         names: the parameters that move.
         tensors: these parameters.
         base: their stored values.
+        statistics: images in chunks from which batch-norm statistics are taken anew at each point;
+            none: the running ones stay.
     """
 
     module: nn.Module
@@ -38,6 +42,7 @@ class Surface:
     names: list[str]
     tensors: list[nn.Parameter]
     base: list[Tensor]
+    statistics: list[Tensor] = field(default_factory=list)
 
     def row(self, direction: Mapping[str, Tensor], step: float) -> list[Tensor]:
         """Returns theta + step * direction, in the order of `names`."""
@@ -68,19 +73,58 @@ class Surface:
         Returns:
             Mean cross-entropy in nats, possibly not finite, and accuracy in [0, 1].
         """
+        losses, correct = self.per_image(values)
+        return losses.mean().item(), correct.double().mean().item()
+
+    def per_image(self, values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Evaluates the model image by image.
+
+        Args:
+            values: weights in the order of `names`.
+
+        Returns:
+            Cross-entropy (n,) float64 in nats, possibly not finite, and whether it is right (n,).
+        """
         for parameter, value in zip(self.tensors, values, strict=True):
             parameter.data = value
-        loss, correct, images = 0.0, 0, 0
+        if self.statistics:
+            recalibrate(self.module, self.statistics)
+        losses, correct = [], []
         for part in self.parts:
             logits = self.module(part.images).double()
-            loss += F.cross_entropy(logits, part.labels, reduction="sum").item()
-            correct += int((logits.argmax(1) == part.labels).sum())
-            images += len(part)
-        return loss / images, correct / images
+            losses.append(F.cross_entropy(logits, part.labels, reduction="none"))
+            correct.append(logits.argmax(1) == part.labels)
+        return torch.cat(losses), torch.cat(correct)
+
+
+def recalibrate(module: nn.Module, images: Sequence[Tensor]) -> None:
+    """Replaces running statistics of batch norms by the mean over chunks of images.
+
+    Args:
+        module: the model; left in evaluation mode.
+        images: chunks of inputs.
+    """
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean of all chunks
+        norm.train()  # the norms alone: dropout stays off
+    for part in images if norms else ():
+        module(part)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
 
 
 @contextmanager
-def surface(model: nn.Module, data: Data, names: Sequence[str], chunk: int) -> Iterator[Surface]:
+def surface(
+    model: nn.Module,
+    data: Data,
+    names: Sequence[str],
+    chunk: int,
+    statistics: Tensor | None = None,
+) -> Iterator[Surface]:
     """Opens a model for displacement; afterwards it is bit-identical, whatever happened.
 
     Args:
@@ -88,6 +132,7 @@ def surface(model: nn.Module, data: Data, names: Sequence[str], chunk: int) -> I
         data: n images.
         names: the parameters that move.
         chunk: images per forward pass.
+        statistics: images from which batch-norm statistics are taken anew at each point.
 
     Yields:
         The surface.
@@ -107,9 +152,14 @@ def surface(model: nn.Module, data: Data, names: Sequence[str], chunk: int) -> I
         base = [parameter.data for parameter in tensors]
         device, dtype = device_of(model), next(model.parameters()).dtype
         whole = Data(data.images.to(device, dtype), data.labels.to(device))
+        inputs = (
+            []
+            if statistics is None
+            else list(torch.split(statistics.to(device, dtype), _STATISTICS))
+        )
         try:
             with torch.inference_mode():
-                yield Surface(model, list(whole.chunks(chunk)), list(names), tensors, base)
+                yield Surface(model, list(whole.chunks(chunk)), list(names), tensors, base, inputs)
         finally:
             for parameter, value in zip(tensors, base, strict=True):
                 parameter.data = value

@@ -1,0 +1,125 @@
+"""Rows of a slice: evaluated one after another, reported, kept, and gone on from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from torch import Tensor
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import atomic_path
+from robustbench_zosam.landscape.directions import Direction
+from robustbench_zosam.landscape.summary import Array
+from robustbench_zosam.landscape.surface import Surface
+
+Progress = Callable[[int, int], None]
+"""Called with (points done, points in all)."""
+
+OnRow = Callable[[int, Array], None]
+"""Called with the index of a finished row and its values, (2, points): loss, accuracy."""
+
+
+def evaluate_row(
+    open_surface: Surface,
+    start: list[Tensor],
+    direction: Direction,
+    steps: Array,
+    report: Callable[[], None],
+) -> Array:
+    """Evaluates a row.
+
+    Args:
+        open_surface: the model.
+        start: weights at step 0.
+        direction: where the row runs.
+        steps: how far each point is, (points,).
+        report: called after each point.
+
+    Returns:
+        Loss and accuracy at start + step * direction, (2, points).
+    """
+    values: list[tuple[float, float]] = []
+    for step in steps:
+        values.append(open_surface.at(open_surface.shifted(start, direction, float(step))))
+        report()
+    return np.array(values).T
+
+
+def finished_rows(finished: Array | None, points: int) -> list[Array]:
+    """Checks rows of an earlier call.
+
+    Args:
+        finished: (k, 2, points), or None.
+        points: of each row.
+
+    Returns:
+        The k rows, copied.
+
+    Raises:
+        InputError: they have another shape.
+    """
+    if finished is None:
+        return []
+    if finished.ndim != 3 or finished.shape[1:] != (2, points) or len(finished) > points:
+        raise InputError(
+            f"finished must have shape (k, 2, {points}) with k up to {points}, got {finished.shape}"
+        )
+    return [row.copy() for row in finished]
+
+
+def counter(progress: Progress | None, total: int, done: int = 0) -> Callable[[], None]:
+    """Returns what to call after each point.
+
+    Args:
+        progress: what is called then.
+        total: points in all.
+        done: points of an earlier call.
+    """
+
+    def report() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    return report
+
+
+class RowFile:
+    """Keeps the rows of an unfinished slice on disk, so that an interruption costs one row.
+
+    Args:
+        file: a `.npz` file.
+        key: everything that determines the slice; rows under another key are not used.
+    """
+
+    def __init__(self, file: Path, key: str) -> None:
+        self._file, self._key = file, key
+        self.finished = self._read()
+        self._rows = [] if self.finished is None else list(self.finished)
+
+    def _read(self) -> Array | None:
+        try:
+            with np.load(self._file) as stored:
+                rows: Array = stored["rows"]
+                return rows if str(stored["key"]) == self._key else None
+        except (OSError, ValueError, KeyError, BadZipFile):
+            return None  # absent or damaged: all rows are evaluated again
+
+    def add(self, index: int, values: Array) -> None:
+        """Stores a row.
+
+        Args:
+            index: which one; rows come in order.
+            values: loss and accuracy, (2, points).
+        """
+        self._rows = [*self._rows[:index], values]
+        with atomic_path(self._file) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, rows=np.stack(self._rows), key=np.array(self._key))
+
+    def remove(self) -> None:
+        """Forgets the rows, once the slice is finished and kept elsewhere."""
+        self._file.unlink(missing_ok=True)
