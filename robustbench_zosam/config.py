@@ -98,10 +98,20 @@ class FlatnessConfig(Section):
 
     enabled: bool = True
     images: Positive = 512
-    method: Literal["auto", "exact", "output-probe", "hvp"] = "auto"
+    method: Literal["auto", "exact", "output-probe", "hvp", "control-variate"] = "auto"
     params: Literal["all", "weights", "masked-layers"] = "all"
     probes: Positive = 30
     seed: int = 0
+    spectrum: bool = False
+    """Adds the five largest eigenvalues and the smallest."""
+    steps: Positive = 20
+    """Of Lanczos' iteration, at most; each takes a pass over the images."""
+    density: bool = False
+    """Adds the density of the eigenvalues; 180 passes over the images."""
+    sharpness: bool | Literal["brief", "full"] = False
+    """Adds the family of sharpness measures: one or two of each kind, or all radii."""
+    include_pruned: bool = False
+    """Adds, labelled apart, the trace over pruned directions as well."""
 
 
 class LandscapeConfig(Section):

@@ -13,6 +13,8 @@ from robustbench_zosam.cli.corrupt import corrupt
 from robustbench_zosam.cli.doctor import doctor
 from robustbench_zosam.cli.evaluate import evaluate
 from robustbench_zosam.cli.fetch import fetch
+from robustbench_zosam.cli.flatness import flatness
+from robustbench_zosam.cli.landscape import landscape
 from robustbench_zosam.cli.listing import list_entries
 from robustbench_zosam.cli.nzk import nzk
 from robustbench_zosam.cli.report import report
@@ -38,6 +40,8 @@ app.command("train")(train)
 app.command("corrupt")(corrupt)
 app.command("compare")(compare)
 app.command("report")(report)
+app.command("flatness")(flatness)
+app.command("landscape")(landscape)
 app.command("nzk")(nzk)
 app.command("list")(list_entries)
 app.command("fetch")(fetch)

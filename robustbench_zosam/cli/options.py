@@ -116,6 +116,25 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(range(int(text)))
 
 
+def subject_options(
+    data: str | None, data_root: Path | None, model: str | None, device: str | None
+) -> dict[str, Any]:
+    """Returns the options of verbs that measure trained models, for `build_config`.
+
+    Args:
+        data: name of the data.
+        data_root: where it lies.
+        model: the architecture of plain state dicts.
+        device: where to measure.
+    """
+    return {
+        "data__name": data,
+        "data__root": data_root,
+        "model__name": model,
+        "run__device": device,
+    }
+
+
 def build_config(
     file: Path | None, assignments: list[str] | None, **given: Any
 ) -> ExperimentConfig:

@@ -215,6 +215,8 @@ def eigenpairs(
         on_step=on_step,
     )
     values, residuals, inner = found.ritz()
+    rounding = torch.finfo(operator.dtype).eps * values.abs().max()
+    residuals = residuals.clamp(min=rounding.item())  # what the products themselves carry
     vectors = inner[:, :k].mT.to(found.basis) @ found.basis
     return Eigenpairs(
         values[:k],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,12 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.data.dataset import Dataset, limit_classwise
-from robustbench_zosam.files import atomic_path
-from robustbench_zosam.flatness import TraceResult, hessian_trace
 from robustbench_zosam.landscape import LineResult, PlaneResult, line, plane
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.predict import to_unit
 from robustbench_zosam.robustness.evaluation import evaluate
 from robustbench_zosam.runs.cells import CellSpec, CellStore
+from robustbench_zosam.runs.curvature import measure_curvature, save_arrays
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -45,7 +43,7 @@ def measure_robustness(
         torch.device(spec.device),
         lambda done, total: on_progress("robustness", done, total),
     )
-    _save_arrays(
+    save_arrays(
         store.predictions_file,
         conditions=np.array(found.conditions),
         clean_correct=found.correct[0].astype(np.uint8),
@@ -59,7 +57,7 @@ def measure_robustness(
 def measure_flatness(
     spec: CellSpec, store: CellStore, data: Dataset, model: Checkpoint, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """Measures the Hessian trace of a cell's model in its active subspace.
+    """Measures the curvature of a cell's loss in the active subspace of its model.
 
     Args:
         spec: the cell.
@@ -69,37 +67,20 @@ def measure_flatness(
         on_progress: called with (stage, done, total).
 
     Returns:
-        The fields of the trace result that are not per image; those go to `flatness.npz`.
+        What is not per image; that goes to `flatness.npz`.
     """
     settings = spec.flatness
-    on_progress("flatness", 0, 1)
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
-    result = hessian_trace(
+    facts, arrays = measure_curvature(
         model.model,
         images,
         labels,
-        masks=_to(model.masks, spec.device),
-        method=settings.method,
-        params=settings.params,
-        probes=settings.probes,
-        seed=settings.seed,
+        _to(model.masks, spec.device),
+        settings,
+        lambda done, total: on_progress("flatness", done, total),
     )
-    arrays = {f"{name}_per_image": values for name, values in result.arrays().items()}
-    _save_arrays(store.flatness_file, **arrays)
-    on_progress("flatness", 1, 1)
-    return _flatness_facts(result)
-
-
-def _flatness_facts(result: TraceResult) -> dict[str, Any]:
-    """Returns a trace result under the names of the result schema."""
-    facts = result.to_dict()
-    names = {"n": "images", "D": "dimensions", "D_A": "active_dimensions"}
-    names |= {"trace_per_param": "trace_per_parameter"}
-    renamed = {names.get(key, key): value for key, value in facts.items()}
-    for key in ("trace", "adaptive_trace", "fisher_empirical"):
-        if renamed[key] is not None:
-            renamed[key] |= {"n": result.n}
-    return renamed | {"per_layer": renamed["trace"].pop("per_layer")}
+    save_arrays(store.flatness_file, **arrays)
+    return facts
 
 
 def measure_landscape(
@@ -154,8 +135,3 @@ def _training_images(data: Dataset, count: int, seed: int, device: str) -> tuple
 
 def _to(masks: dict[str, Tensor], device: str) -> dict[str, Tensor]:
     return {name: mask.to(device) for name, mask in masks.items()}
-
-
-def _save_arrays(file: Path, **arrays: Any) -> None:
-    with atomic_path(file) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)

@@ -1,0 +1,175 @@
+"""`zosam-robust flatness`: the curvature of trained models, side by side."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robustbench_zosam.cli import options as o
+
+if TYPE_CHECKING:
+    from robustbench_zosam.runs.subjects import Subjects
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(help="Checkpoints, folders of cells, or output folders of `evaluate`."),
+]
+
+
+class Family(StrEnum):
+    """How many sharpness measures."""
+
+    NONE = "none"
+    BRIEF = "brief"
+    FULL = "full"
+
+
+class SplitName(StrEnum):
+    """Where the images are from."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+Split = Annotated[SplitName, typer.Option(help="Where the images are from.")]
+
+
+def flatness(
+    models: Paths,
+    data: o.Data = None,
+    data_root: o.DataRoot = None,
+    model: o.Model = None,
+    images: Annotated[int | None, typer.Option(help="At most this many [default: 512].")] = None,
+    split: Split = SplitName.TRAIN,
+    method: Annotated[
+        str | None, typer.Option(help="auto, exact, output-probe, hvp or control-variate.")
+    ] = None,
+    spectrum: Annotated[bool, typer.Option(help="Eigenvalues, by Lanczos.")] = True,
+    density: Annotated[bool, typer.Option(help="Spectral density, 180 passes.")] = False,
+    sharpness: Annotated[Family, typer.Option(help="How many measures.")] = Family.NONE,
+    include_pruned: Annotated[
+        bool, typer.Option(help="Also the trace over pruned directions, labelled apart.")
+    ] = False,
+    assign: o.Assign = None,
+    device: o.Device = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for flatness.json, .csv and .npz.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Measure Hessian trace, eigenvalues and sharpness of trained models on the same images.
+
+    All of it in the subspace of the active weights, with standard errors over images, and paired
+    differences between models. Without --data, the data of the run the models are from.
+    """
+    settings = o.build_config(
+        None,
+        [f"flatness.sharpness={_family(sharpness)}", *(assign or [])],
+        **o.subject_options(data, data_root, model, device),
+        flatness__images=images,
+        flatness__method=method,
+        flatness__spectrum=spectrum,
+        flatness__density=density,
+        flatness__include_pruned=include_pruned,
+    )
+    from robustbench_zosam.cli.display import Bar
+    from robustbench_zosam.files import require_writable
+    from robustbench_zosam.runs.flatness import measure_flatness_of, write_flatness
+    from robustbench_zosam.runs.subjects import load_configured
+
+    if out is not None:
+        require_writable(out)
+    subjects = load_configured(
+        models, settings, images=settings.flatness.images, split=split.value,
+        seed=settings.flatness.seed,
+    )  # fmt: skip
+    with Bar("measuring") as bar:
+        found, arrays = measure_flatness_of(subjects, settings.flatness, bar)
+    if out is not None:
+        write_flatness(out, found, arrays)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, allow_nan=False))
+    else:
+        _show(found, subjects)
+    if out is not None:
+        typer.echo(out / "flatness.json", err=as_json)
+
+
+def _family(family: Family) -> str:
+    return "false" if family is Family.NONE else family.value
+
+
+def _show(found: dict[str, Any], subjects: Subjects) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    where = f"{found['images']} {found['split']} images of {subjects.data.title}"
+    table = Table(title=f"Flatness in the active subspace, {where}", title_justify="left")
+    table.add_column("measure")
+    for name in found["models"]:
+        table.add_column(name, justify="right", overflow="fold")
+    for label, pick in _LINES:
+        cells = [pick(facts) for facts in found["models"].values()]
+        if any(cells):
+            table.add_row(label, *(cell or "–" for cell in cells))
+    for index, one in enumerate(_family_of(found)):
+        cells = [
+            _number(facts["sharpness"]["measures"][index]) for facts in found["models"].values()
+        ]
+        table.add_row(one, *cells)
+    console.print(table)
+    for pair in found["pairs"]:
+        low, high = pair["ci95"]
+        console.print(
+            f"{pair['measure']}: {pair['first']} minus {pair['second']}: {pair['mean']:+.4g} "
+            f"(95 % interval over images {low:+.4g} to {high:+.4g})",
+            highlight=False,
+        )
+    for caveat in found["caveats"]:
+        console.print(f"· {caveat['text']} ({caveat['source']})", highlight=False, style="dim")
+
+
+def _family_of(found: dict[str, Any]) -> list[str]:
+    first = next(iter(found["models"].values()))
+    return [one["name"] for one in (first.get("sharpness") or {}).get("measures", ())]
+
+
+def _number(value: dict[str, Any] | None) -> str:
+    if value is None or value["value"] is None:
+        return "–"
+    se = value.get("se")
+    return f"{value['value']:.4g}" + (f" ± {se:.2g}" if se is not None else "")
+
+
+def _spectrum(key: str, residual: str | None = None) -> Any:
+    def pick(facts: dict[str, Any]) -> str:
+        found = facts.get("spectrum")
+        if not found or found[key] is None:
+            return ""
+        within = found["residuals"][0] if residual == "residuals" else found.get(residual or "")
+        return f"{found[key]:.4g}" + (f" (residual {within:.1g})" if within is not None else "")
+
+    return pick
+
+
+_LINES: tuple[tuple[str, Any], ...] = (
+    ("loss", lambda f: f"{f['loss']:.4g}"),
+    ("accuracy", lambda f: f"{100 * f['accuracy']:.2f} %"),
+    ("active parameters", lambda f: f"{f['active_dimensions']:,} of {f['dimensions']:,}"),
+    ("adaptive trace ± standard error", lambda f: _number(f["adaptive_trace"])),
+    ("trace ± standard error", lambda f: _number(f["trace"])),
+    ("trace per active parameter", lambda f: f"{f['trace_per_parameter']:.4g}"),
+    ("trace with pruned directions", lambda f: _number(
+        (f.get("with_pruned_directions") or {}).get("trace")).strip("–")),
+    ("Fisher trace, empirical", lambda f: _number(f["fisher_empirical"])),
+    ("λ1", _spectrum("lambda_1", "residuals")),
+    ("λ1 / λ5", _spectrum("lambda_1_over_5")),
+    ("λmin", _spectrum("smallest", "smallest_residual")),
+    ("method", lambda f: f["method"]),
+)  # fmt: skip

@@ -1,0 +1,150 @@
+"""`zosam-robust landscape`: the loss around trained models, and between them."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.flatness import Paths, Split, SplitName
+
+
+class Directions(StrEnum):
+    """Where the slices run."""
+
+    RANDOM = "random"
+    EIGEN = "eigen"
+    BETWEEN = "between"
+    PLANE = "plane"
+    PCA = "pca"
+
+
+class NormName(StrEnum):
+    """Scales of random directions."""
+
+    FILTER = "filter"
+    LAYER = "layer"
+    NONE = "none"
+    ADAPTIVE = "adaptive"
+
+
+def landscape(
+    models: Paths,
+    directions: Annotated[
+        Directions,
+        typer.Option(
+            help="random, eigen: around each model; between: from the first to each other; plane: "
+            "through three; pca: of checkpoints of one training, in order."
+        ),
+    ] = Directions.RANDOM,
+    data: o.Data = None,
+    data_root: o.DataRoot = None,
+    model: o.Model = None,
+    images: Annotated[int | None, typer.Option(help="At most this many [default: 128].")] = None,
+    split: Split = SplitName.TRAIN,
+    grid: Annotated[
+        int | None, typer.Option(help="Points along either axis, odd [default: 17].")
+    ] = None,
+    points: Annotated[int | None, typer.Option(help="Points of a line, odd [default: 41].")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Random directions [default: 5].")] = None,
+    span: Annotated[
+        float | None,
+        typer.Option(
+            "--range", help="Of steps [default: 1; along eigenvectors where the loss rises by 2]."
+        ),
+    ] = None,
+    norm: Annotated[NormName, typer.Option(help="Of random directions.")] = NormName.FILTER,
+    assign: o.Assign = None,
+    device: o.Device = None,
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("zosam-landscape"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Evaluate the loss along directions in weight space: numbers, .npz, .csv and a figure.
+
+    All models share images, directions, range and colour scale. The same command again goes on
+    with an interrupted plane.
+    """
+    settings = o.build_config(
+        None,
+        assign,
+        **o.subject_options(data, data_root, model, device),
+        landscape__images=images,
+        landscape__grid=grid,
+        landscape__points=points,
+        landscape__directions=seeds,
+        landscape__span=span,
+    )
+    from robustbench_zosam.cli.display import Bar
+    from robustbench_zosam.files import require_writable
+    from robustbench_zosam.runs.landscape_figure import draw_figure
+    from robustbench_zosam.runs.landscapes import Drawing
+    from robustbench_zosam.runs.subjects import load_configured
+
+    require_writable(out)
+    subjects = load_configured(
+        models, settings, images=settings.landscape.images, split=split.value,
+        seed=settings.landscape.seed,
+    )  # fmt: skip
+    with Bar("landscape") as bar:
+        drawing = Drawing(
+            subjects,
+            settings.landscape,
+            out,
+            norm.value,
+            span,
+            lambda _, done, total: bar(done, total),
+        )
+        found = drawing.draw(directions.value)
+    figure = draw_figure(found, out / "landscape.png")
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, allow_nan=False))
+        return
+    for line in _lines(found):
+        typer.echo(line)
+    typer.echo(figure)
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    return [
+        line
+        for name, facts in found["slices"].items()
+        for line in (_of_model(name, facts) if "plane" in facts else _of_several(name, facts))
+    ]
+
+
+def _of_model(name: str, facts: dict[str, Any]) -> list[str]:
+    said = []
+    for kind in ("line", "plane"):
+        summary = facts[kind]["summary"]
+        rise = ", ".join(f"{_said(v)} at {r}" for r, v in summary["rise"].items())
+        said.append(
+            f"{name} {kind}: loss {_said(summary['centre'])}; mean rise {rise or 'not in range'}; "
+            f"half-width {_said(summary['half_width'])}"
+            + (f" at least ({summary['censored']} of {summary['rays']} rays beyond the range)"
+               if summary["censored"] else "")
+        )  # fmt: skip
+    return said
+
+
+def _of_several(name: str, facts: dict[str, Any]) -> list[str]:
+    if "barrier" not in facts:
+        return [
+            f"{m['name']}: at ({m['x']:.3g}, {m['y']:.3g}), {m['off_plane']:.2g} off the plane, "
+            f"loss {_said(m['loss'])}"
+            for m in facts["marks"]
+        ]
+    loss, error = facts["barrier"], facts["error_barrier"]
+    shared = facts["mask_overlap"]
+    return [
+        f"{name}: loss barrier {_said(loss['value'])} ± {_said(loss['se'])} nats at "
+        f"{loss['position']:.2f}, error barrier {_said(error['value'])}"
+        + (f", supports overlap by {shared:.2f}" if shared is not None else "")
+    ]
+
+
+def _said(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"

@@ -1,0 +1,227 @@
+"""Landscapes of trained models: same images, directions and ranges for all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from robustbench_zosam.config import LandscapeConfig, canonical_json
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import write_json
+from robustbench_zosam.flatness import EigenResult, top_eigenvalues
+from robustbench_zosam.landscape import (
+    Grid,
+    MapResult,
+    PathResult,
+    RowFile,
+    between,
+    eigen_span,
+    export,
+    line,
+    plane,
+    quadratic,
+    three_models,
+    trajectory,
+)
+from robustbench_zosam.landscape.directions import Norm
+from robustbench_zosam.landscape.export import Slice
+from robustbench_zosam.landscape.states import weights_of
+from robustbench_zosam.runs.flatness import image_hash
+from robustbench_zosam.runs.provenance import versions
+from robustbench_zosam.runs.subjects import Subjects
+
+KINDS = ("random", "eigen", "between", "plane", "pca")
+_EIGEN_STEPS = 20
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, points done, points in all)."""
+
+
+@dataclass
+class Drawing:
+    """Landscapes of several models, written as they are finished.
+
+    Attributes:
+        subjects: models and images.
+        settings: range, counts and seed.
+        out: folder.
+        norm: scale of random directions.
+        span: range along eigenvectors; None: where the sharpest quadratic has risen by 2 nats.
+        on_progress: called after each point.
+    """
+
+    subjects: Subjects
+    settings: LandscapeConfig
+    out: Path
+    norm: Norm
+    span: float | None
+    on_progress: Progress
+    slices: dict[str, Any] = field(default_factory=dict)
+
+    def draw(self, kind: str) -> dict[str, Any]:
+        """Evaluates all slices of a kind, going on from rows that are already there.
+
+        Args:
+            kind: one of `KINDS`.
+
+        Returns:
+            What was written to OUT/landscape.json.
+
+        Raises:
+            InputError: the kind needs another number of models.
+        """
+        if kind not in KINDS:
+            raise InputError(f"--directions must be one of {', '.join(KINDS)}, got {kind!r}")
+        {
+            "random": self._random,
+            "eigen": self._eigen,
+            "between": self._between,
+            "plane": self._three,
+            "pca": self._training,
+        }[kind]()
+        found = {
+            "directions": kind,
+            "data": self.subjects.data.name,
+            "split": self.subjects.split,
+            "images": len(self.subjects.labels),
+            "images_sha256": image_hash(self.subjects),
+            "settings": self.settings.model_dump(mode="json"),
+            "slices": self.slices,
+            "versions": versions(),
+        }
+        write_json(self.out / "landscape.json", found)
+        return found
+
+    def _random(self) -> None:
+        for name in self.subjects.models:
+            self._one(name, span=self.settings.span, norm=self.norm)
+
+    def _eigen(self) -> None:
+        found = {name: self._eigenvalues(name) for name in self.subjects.models}
+        span = self.span or eigen_span(found.values())
+        for name, pairs in found.items():
+            self._one(name, span=span, directions=pairs.vectors)
+            facts = self.slices[name]
+            steps, centre = facts["line"]["positions"], facts["line"]["summary"]["centre"]
+            local = quadratic(pairs, torch.tensor(steps).double().numpy(), centre or 0.0)
+            facts["eigenvalues"], facts["residuals"] = list(pairs.values), list(pairs.residuals)
+            facts["quadratic"] = local.tolist()
+
+    def _eigenvalues(self, name: str) -> EigenResult:
+        return top_eigenvalues(
+            self.subjects.models[name].model,
+            self.subjects.images,
+            self.subjects.labels,
+            masks=self.subjects.masks(name),
+            k=2,
+            steps=_EIGEN_STEPS,
+            smallest=False,
+            seed=self.settings.seed,
+            on_step=self._reporter(f"{name} eigenvectors"),
+        )
+
+    def _one(self, name: str, **how: Any) -> None:
+        """Draws a line and a plane through one model."""
+        s, settings = self.subjects, self.settings
+        where = (s.models[name].model, s.images, s.labels)
+        common: dict[str, Any] = {"masks": s.masks(name), "seed": settings.seed, **how}
+        lines = line(
+            *where,
+            points=settings.points,
+            seeds=settings.directions,
+            progress=self._reporter(f"{name} line"),
+            **common,
+        )
+        rows = self._rows(name, "plane", how)
+        surface = plane(
+            *where,
+            points=settings.grid,
+            progress=self._reporter(f"{name} plane"),
+            on_row=rows.add,
+            finished=rows.finished,
+            **common,
+        )
+        self._keep(f"{name}-line", lines)
+        self._keep(f"{name}-plane", surface)
+        rows.remove()
+        self.slices[name] = {"line": lines.to_dict(), "plane": surface.to_dict()}
+
+    def _between(self) -> None:
+        names = list(self.subjects.models)
+        if len(names) < 2:
+            raise InputError(f"--directions between needs two models or more, got {len(names)}")
+        first = names[0]
+        for other in names[1:]:
+            label = f"{first}--{other}"
+            found = between(
+                self.subjects.models[first].model,
+                self.subjects.models[other].model,
+                self.subjects.images,
+                self.subjects.labels,
+                masks=(self.subjects.masks(first), self.subjects.masks(other)),
+                progress=self._reporter(label),
+            )
+            self._keep_alone(label, found)
+
+    def _three(self) -> None:
+        s = self.subjects
+        if len(s.models) != 3:
+            raise InputError(f"--directions plane needs three models, got {len(s.models)}")
+        rows = self._rows("models", "plane", list(s.models))
+        found = three_models(
+            {name: one.model for name, one in s.models.items()},
+            s.images,
+            s.labels,
+            masks={name: s.masks(name) for name in s.models},
+            grid=self._grid("models", rows),
+        )
+        self._keep_alone("models-plane", found)
+        rows.remove()
+
+    def _training(self) -> None:
+        s = self.subjects
+        rows = self._rows("models", "pca", list(s.models))
+        found = trajectory(
+            next(iter(s.models.values())).model,
+            {name: weights_of(one.model) for name, one in s.models.items()},
+            s.images,
+            s.labels,
+            grid=self._grid("training", rows),
+        )
+        self._keep_alone("training-pca", found)
+        rows.remove()
+
+    def _grid(self, what: str, rows: RowFile) -> Grid:
+        return Grid(
+            points=self.settings.grid,
+            progress=self._reporter(what),
+            on_row=rows.add,
+            finished=rows.finished,
+        )
+
+    def _rows(self, name: str, kind: str, how: Any) -> RowFile:
+        weights = [weights_of(one.model) for one in self.subjects.models.values()]
+        sums = [[v.double().sum().item() for v in state.values()] for state in weights]
+        settings = canonical_json(self.settings)
+        key = json.dumps([settings, image_hash(self.subjects), str(_plain(how)), name, sums])
+        return RowFile(self.out / f".{name}-{kind}-rows.npz", key)
+
+    def _reporter(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.on_progress(what, done, total)
+
+    def _keep(self, name: str, found: Slice) -> None:
+        export(found, self.out / name)
+
+    def _keep_alone(self, name: str, found: PathResult | MapResult) -> None:
+        self._keep(name, found)
+        self.slices[name] = found.to_dict()
+
+
+def _plain(how: Any) -> Any:
+    """Returns settings without tensors, which follow from the weights and the seed."""
+    return {k: v for k, v in how.items() if k != "directions"} if isinstance(how, dict) else how
