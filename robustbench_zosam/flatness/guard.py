@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from robustbench_zosam.errors import InputError
 
@@ -55,9 +56,10 @@ def measuring(model: nn.Module, *, evaluation: bool = True) -> Iterator[None]:
     """Holds the conditions of a measurement and undoes everything afterwards.
 
     In force inside: evaluation mode, IEEE float32 (no TF32, no bfloat16), deterministic cuDNN, no
-    autocast, gradients enabled, a private random state. Restored afterwards, also after an
-    exception: training flags, tensors kept as plain attributes (`torch.nn.utils.prune` writes one
-    in each forward pass), buffers, random state and backend settings.
+    autocast, the attention kernel that has second derivatives, gradients enabled, a private random
+    state. Restored afterwards, also after an exception: training flags, tensors kept as plain
+    attributes (`torch.nn.utils.prune` writes one in each forward pass), buffers, random state and
+    backend settings.
 
     Args:
         model: the unwrapped model.
@@ -75,6 +77,8 @@ def measuring(model: nn.Module, *, evaluation: bool = True) -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
+        # fused attention has neither second nor forward-mode derivatives
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         if evaluation:
             model.eval()
         yield

@@ -1,0 +1,285 @@
+"""Trace, largest eigenvalue and loss grid beside pyhessian and loss-landscapes: CPU time, memory.
+
+    python benchmarks/flatness.py --peers .peers            # ResNet-20, CIFAR-10
+    python benchmarks/flatness.py --peers .peers --quick    # digits, minutes
+
+Every measurement runs in a process of its own with one thread; CPU seconds are the best of
+`--repeat` runs that alternate between the packages, and memory is the process's peak above what it
+held before. The peers lie in a folder of their own, since neither is a dependency here:
+
+    pip install --no-deps --target .peers pyhessian loss-landscapes
+
+The network is trained first, sparse, and kept in --out; its images are those of ZOSAM_TEST_DATA
+(cifar10-jpeg.zip), or of --data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from robustbench_zosam.flatness import hessian_trace, top_eigenvalues
+from robustbench_zosam.landscape import plane
+from robustbench_zosam.runs.subjects import Subjects, load_subjects
+
+PROBES = 30
+HERE = Path(__file__).resolve()
+
+
+class Bowl(nn.Module):
+    """Logits whose cross-entropy for class 0 is exactly the squared norm of the weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(6, 8)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns the same logits for each image."""
+        bowl = self.layer.weight.square().sum()
+        logits = torch.stack([torch.zeros_like(bowl), torch.log(torch.expm1(bowl))])
+        return logits.expand(len(images), 2)
+
+
+def misfit(grid: np.ndarray) -> float:
+    """Returns how far a grid is from the best quadratic, relative to its range."""
+    y, x = np.mgrid[: grid.shape[0], : grid.shape[1]] / grid.shape[0]
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6)
+    fitted = terms @ np.linalg.lstsq(terms, grid.ravel(), rcond=None)[0]
+    return float(np.abs(fitted - grid.ravel()).max() / np.ptp(grid))
+
+
+def ours_exact(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+    """The exact trace in the active subspace."""
+    name = next(iter(s.models))
+    found = hessian_trace(s.models[name].model, s.images, s.labels, masks=s.masks(name))
+    assert found.method == "exact"
+    return {"value": found.value, "se": found.se or 0.0}
+
+
+def ours_all_directions(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+    """The exact trace over pruned directions as well, which is what the peer estimates."""
+    model = next(iter(s.models.values())).model
+    found = hessian_trace(model, s.images, s.labels, include_pruned=True)
+    return {"value": found.value}
+
+
+def ours_lambda(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+    """The largest eigenvalue over all directions, to 1e-3."""
+    model = next(iter(s.models.values())).model
+    found = top_eigenvalues(
+        model, s.images, s.labels, k=1, smallest=False, tol=args.tol, chunk=args.chunk
+    )
+    return {"value": found.values[0], "residual": found.residuals[0], "products": found.steps + 1}
+
+
+def ours_grid(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+    """A plane of the loss."""
+    model = next(iter(s.models.values())).model
+    plane(model, s.images, s.labels, points=args.grid)
+    return {}
+
+
+def ours_bowl(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+    """A plane of an exact quadratic."""
+    found = plane(Bowl(), s.images[:1], torch.zeros_like(s.labels[:1]), points=args.grid)
+    return {"misfit": misfit(found.losses)}
+
+
+def pyhessian_trace(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+    """Hutchinson's estimate by pyhessian, its graph kept for each chunk, which is its best case."""
+    from pyhessian import hessian  # type: ignore[import-not-found] # in the folder of the peers
+
+    model = next(iter(s.models.values())).model
+    samples = np.zeros(args.probes)
+    for images, labels in zip(s.images.split(args.chunk), s.labels.split(args.chunk), strict=True):
+        found = hessian(model, nn.CrossEntropyLoss(), data=(images, labels), cuda=False)
+        share = len(labels) / len(s.labels)
+        samples += share * np.array(found.trace(maxIter=args.probes, tol=0))
+    return {"value": float(samples.mean()), "probes": args.probes}
+
+
+def pyhessian_lambda(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+    """The largest eigenvalue by pyhessian's power iteration."""
+    from pyhessian import hessian
+
+    model = next(iter(s.models.values())).model
+    chunks = list(zip(s.images.split(args.chunk), s.labels.split(args.chunk), strict=True))
+    found = hessian(model, nn.CrossEntropyLoss(), dataloader=chunks, cuda=False)
+    values, _ = found.eigenvalues(maxIter=100, tol=1e-3, top_n=1)
+    return {"value": float(values[0])}
+
+
+def peer_plane(model: nn.Module, inputs: torch.Tensor, target: torch.Tensor, loss, grid: int):
+    """Returns a plane by loss-landscapes."""
+    import loss_landscapes  # type: ignore[import-not-found] # in the folder of the peers
+    import loss_landscapes.metrics  # type: ignore[import-not-found] # idem
+
+    metric = loss_landscapes.metrics.Loss(loss, inputs, target)
+    return loss_landscapes.random_plane(
+        model, metric, distance=1, steps=grid, normalization="filter", deepcopy_model=True
+    )
+
+
+def peer_grid(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+    """A plane of the loss by loss-landscapes."""
+    model = next(iter(s.models.values())).model
+    with torch.no_grad():
+        peer_plane(model, s.images, s.labels, F.cross_entropy, args.grid)
+    return {}
+
+
+def peer_bowl(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+    """A plane of an exact quadratic by loss-landscapes."""
+    zeros = torch.zeros_like(s.labels[:1])
+    with torch.no_grad():
+        found = peer_plane(Bowl(), s.images[:1], zeros, F.cross_entropy, args.grid)
+    return {"misfit": misfit(np.asarray(found, dtype=np.float64))}
+
+
+JOBS: dict[str, Callable[[Subjects, argparse.Namespace], dict[str, float]]] = {
+    "exact": ours_exact,
+    "all-directions": ours_all_directions,
+    "pyhessian-trace": pyhessian_trace,
+    "lambda": ours_lambda,
+    "pyhessian-lambda": pyhessian_lambda,
+    "grid": ours_grid,
+    "peer-grid": peer_grid,
+    "bowl": ours_bowl,
+    "peer-bowl": peer_bowl,
+}
+PEERS = {"pyhessian-trace", "pyhessian-lambda", "peer-grid", "peer-bowl"}
+
+
+def run_job(args: argparse.Namespace) -> None:
+    """Runs one measurement in this process and prints it as JSON."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    subjects = load_subjects([args.out], data=None, model=None, images=args.images)
+    with torch.no_grad():
+        for one in subjects.models.values():
+            one.model(subjects.images[:8])  # libraries are loaded before the clock starts
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.process_time()
+    found = JOBS[args.job](subjects, args)
+    seconds = time.process_time() - start
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(json.dumps(found | {"seconds": seconds, "peak_mb": peak}))
+
+
+def measure(name: str, args: argparse.Namespace) -> dict[str, float] | str:
+    """Runs one measurement in a process of its own; returns why not where it cannot run."""
+    if name in PEERS and args.peers is None:
+        return "skipped: --peers is not given"
+    command = [sys.executable, str(HERE), "--job", name, "--out", str(args.out)]
+    for key in ("images", "probes", "grid", "chunk", "tol"):
+        command += [f"--{key}", str(getattr(args, key))]
+    places = [HERE.parents[1]] + ([args.peers.resolve()] if name in PEERS else [])
+    path = os.pathsep.join(map(str, places))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        return f"skipped: {done.stderr.strip().splitlines()[-1]}"
+    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def train(args: argparse.Namespace) -> None:
+    """Trains the sparse network, unless it is there."""
+    if list(args.out.glob("cells/*/model.safetensors")):
+        return
+    options = ["--data", args.data, "--model", args.model] if args.data else []
+    command = [
+        sys.executable, "-c", "from robustbench_zosam.cli import main; main()", "train",
+        "--optimizer", "sgd", "--sparsifier", "random", "--sparsity", "0.9", "--seeds", "1",
+        "--epochs", str(args.epochs), "--limit", str(args.limit), "--workers", "0",
+        "--set", "dense_reference=false", "--out", str(args.out), *options,
+    ]  # fmt: skip
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(HERE.parents[1])})
+
+
+def best(runs: list[dict[str, float] | str]) -> dict[str, float] | str:
+    """Returns the fastest run."""
+    done = [one for one in runs if isinstance(one, dict)]
+    return min(done, key=lambda one: one["seconds"]) if done else runs[0]
+
+
+def report(found: dict[str, dict[str, float] | str], args: argparse.Namespace) -> None:
+    """Prints times, memory and the ratios that matter."""
+    print(f"{args.images} images, one thread, best of {args.repeat}")
+    for name, one in found.items():
+        if isinstance(one, str):
+            print(f"  {name:18} {one}")
+            continue
+        rest = ", ".join(f"{k} {v:.5g}" for k, v in one.items() if k not in {"seconds", "peak_mb"})
+        print(f"  {name:18} {one['seconds']:8.2f} s CPU  +{one['peak_mb']:6.0f} MB  {rest}")
+    ours, peer, whole = (found[k] for k in ("exact", "pyhessian-trace", "all-directions"))
+    if isinstance(peer, dict) and isinstance(ours, dict) and isinstance(whole, dict):
+        probe = peer["seconds"] / peer["probes"]
+        error = abs(peer["value"] / whole["value"] - 1)
+        print(
+            f"exact trace: {ours['seconds'] / probe:.1f} probes of pyhessian, "
+            f"{PROBES * probe / ours['seconds']:.1f}x less than {PROBES} of them, whose error "
+            f"here was {100 * error:.1f} % ({peer['probes']:.0f} probes, all directions)"
+        )
+    for ours_name, peer_name in (("lambda", "pyhessian-lambda"), ("grid", "peer-grid")):
+        one, other = found[ours_name], found[peer_name]
+        if isinstance(one, dict) and isinstance(other, dict):
+            print(f"{ours_name}: {other['seconds'] / one['seconds']:.2f}x faster than the peer")
+
+
+def main() -> None:
+    """Runs all measurements, or one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="digits, few images and probes")
+    parser.add_argument("--peers", type=Path, help="folder with pyhessian, loss-landscapes")
+    parser.add_argument("--data", help="as of `zosam-robust train --data`")
+    parser.add_argument("--model", default="resnet20")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--limit", type=int, default=5000)
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--probes", type=int, default=PROBES)
+    parser.add_argument("--grid", type=int, default=21)
+    parser.add_argument("--chunk", type=int, default=32)
+    parser.add_argument("--tol", type=float, default=1e-3)
+    parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--job", choices=JOBS)
+    args = parser.parse_args()
+    if args.job:
+        run_job(args)
+        return
+    if args.quick:
+        args.images, args.probes, args.grid, args.repeat, args.epochs = 64, 5, 5, 1, 3
+    elif args.data is None:
+        zipped = Path(os.environ.get("ZOSAM_TEST_DATA", "")) / "cifar10-jpeg.zip"
+        if not zipped.is_file():
+            print("skipped: set ZOSAM_TEST_DATA or --data, or take --quick")
+            return
+        args.data = f"folder:{zipped}"
+    args.out = args.out or Path(
+        "build/bench-flatness-quick" if args.quick else "build/bench-flatness"
+    )
+    train(args)
+    runs: dict[str, list[dict[str, float] | str]] = {name: [] for name in JOBS}
+    for _ in range(args.repeat):
+        for name, seen in runs.items():
+            seen.append(measure(name, args))
+    report({name: best(seen) for name, seen in runs.items()}, args)
+
+
+if __name__ == "__main__":
+    main()
