@@ -31,10 +31,10 @@ class Corruption(Generic[P]):
     sample: Callable[[Draws, Shape, Row], P]
     apply: Callable[[Tensor, P, Row], Tensor]
     any_channels: bool = False
-    piece: int = 2**15
+    piece: int = 2**17
 
 
-def deterministic(apply: Callable[[Tensor, Row], Tensor], piece: int = 2**15) -> Corruption[None]:
+def deterministic(apply: Callable[[Tensor, Row], Tensor], piece: int = 2**17) -> Corruption[None]:
     """Wraps a corruption that draws nothing.
 
     Args:

@@ -87,4 +87,4 @@ def _mirror(planes: Tensor) -> Tensor:
     return wide.squeeze(1).to(planes.dtype)
 
 
-spatter = Corruption(_sample, _apply, piece=2**17)
+spatter = Corruption(_sample, _apply, piece=2**18)

@@ -67,5 +67,5 @@ def _fog(images: Tensor, drawn: Tensor, row: Row) -> Tensor:
     return to_levels(result.clamp_(max=1).mul_(255))
 
 
-snow = Corruption(_sample_snow, _snow, piece=2**17)
-fog = Corruption(_sample_fog, _fog, piece=2**16)
+snow = Corruption(_sample_snow, _snow, piece=2**18)
+fog = Corruption(_sample_fog, _fog, piece=2**18)
