@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from robustbench_zosam.errors import InputError
 
@@ -20,6 +20,8 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Severity = Annotated[int, Field(ge=1, le=5)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(gt=0, le=1)]
 Options = dict[str, Any]
 
 
@@ -47,11 +49,29 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
-    """The architecture."""
+    """The architecture, and how somebody else's checkpoint of it is read."""
 
     name: str = "digits-resnet"
+    """See `zosam-robust list models`; or torchvision:NAME, timm:NAME, package.module:factory."""
     width: Annotated[float, Field(gt=0, le=16)] = 1.0
     """Multiplier of all channel counts."""
+    allow_code: bool = False
+    """Lets package.module:factory be imported and called, which runs its code."""
+    zeros_as_mask: bool = False
+    """Takes exact zeros in the weights of somebody else's checkpoint for pruned weights."""
+    mean: tuple[Share, Share, Share] | None = None
+    """Normalisation of somebody else's checkpoint, in [0, 1]; that of the data if none is given."""
+    std: tuple[Deviation, Deviation, Deviation] | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> ModelConfig:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("give both model.mean and model.std, or neither")
+        return self
+
+    def architecture(self) -> dict[str, Any]:
+        """Returns what decides the network, and nothing else, as JSON values."""
+        return {"name": self.name, "width": self.width}
 
 
 class TrainingConfig(Section):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.config import ModelConfig
+from robustbench_zosam.models.external import external_model, require_size
+from robustbench_zosam.models.naming import check_model, origin
 from robustbench_zosam.models.registry import MODELS
 
 
@@ -48,6 +51,7 @@ def build_model(
     std: Sequence[float],
     *,
     seed: int = 0,
+    image_size: int | None = None,
 ) -> Classifier:
     """Builds a freshly initialised classifier; the global random state is left as it was.
 
@@ -57,11 +61,25 @@ def build_model(
         mean: of each channel, in [0, 1].
         std: of each channel, in [0, 1].
         seed: of the initialisation.
+        image_size: side length in pixels, for architectures that are built for one.
 
     Returns:
         The classifier on the CPU, in training mode.
     """
-    build = MODELS.load(config.name)
+    takes = check_model(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Classifier(build(classes, config.width), mean, std)
+        return Classifier(_build(config, takes, classes, image_size), mean, std)
+
+
+def _build(
+    config: ModelConfig, takes: Sequence[str], classes: int, image_size: int | None
+) -> nn.Module:
+    if origin(config.name) != "registry":
+        return external_model(config.name, classes, image_size)
+    options: dict[str, Any] = {}
+    if "width" in takes:
+        options["width"] = config.width
+    if "image_size" in takes:
+        options["image_size"] = require_size(config.name, image_size)
+    return MODELS.load(config.name)(classes, **options)

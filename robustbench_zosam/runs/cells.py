@@ -100,12 +100,15 @@ def training_identity(config: ExperimentConfig, method: Method, seed: int, finge
         fingerprint: sha256 of the data.
     """
     if method.kind == "checkpoint":
+        named = named_model(config)
         return identity(
-            checkpoint=method.content, model=named_model(config), fingerprint=fingerprint
+            checkpoint=method.content,
+            model=named and named.model_dump(exclude={"allow_code"}),
+            fingerprint=fingerprint,
         )
     return identity(
         fingerprint=fingerprint,
-        model=config.model,
+        model=config.model.architecture(),
         optimizer=method.optimizer,
         options=method.options,
         sparsifier=method.sparsifier,

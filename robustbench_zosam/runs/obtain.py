@@ -38,7 +38,9 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
     method, device = spec.method, torch.device(spec.device)
     mean, std = data.channel_statistics()
     initial = derive_seed(spec.seed, "initialisation")
-    model = build_model(spec.model, spec.classes, mean, std, seed=initial).to(device)
+    model = build_model(
+        spec.model, spec.classes, mean, std, seed=initial, image_size=data.image_size
+    ).to(device)
     batches = Batches(
         data.train,
         batch_size=spec.training.batch_size,

@@ -13,7 +13,7 @@ from robustbench_zosam.data.prepare import Prepared, prepare
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json, require_writable, write_json
-from robustbench_zosam.models.registry import MODELS
+from robustbench_zosam.models.naming import check_model
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
 from robustbench_zosam.robustness.references import find_reference
 from robustbench_zosam.robustness.stored import plan_stored
@@ -93,8 +93,8 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
         The plan; nothing is trained yet.
     """
     methods = expand(config)
-    for registry, name in ((DATASETS, config.data.name), (MODELS, config.model.name)):
-        registry[name]  # a misspelt name must not cost the time of reading the data
+    DATASETS[config.data.name]  # a misspelt name must not cost the time of reading the data
+    check_model(config.model)
     out = Path(config.run.out)
     require_writable(out)
     data = prepare(config.data, out / "cache")

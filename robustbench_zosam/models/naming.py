@@ -1,0 +1,69 @@
+"""What the name of a model may be, checked without importing torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from robustbench_zosam.config import ModelConfig
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.models.registry import MODELS
+
+Origin = Literal["registry", "torchvision", "timm", "code"]
+OTHERS = "torchvision:NAME, timm:NAME, or package.module:factory with model.allow_code=true"
+
+
+def origin(name: str) -> Origin:
+    """Returns where an architecture comes from.
+
+    Args:
+        name: of the model.
+
+    Example:
+        >>> [origin(name) for name in ("resnet20", "timm:vit_base", "mine.nets:small")]
+        ['registry', 'timm', 'code']
+    """
+    prefix, colon, _ = name.partition(":")
+    if not colon:
+        return "registry"
+    if prefix == "torchvision":
+        return "torchvision"
+    return "timm" if prefix == "timm" else "code"
+
+
+def check_model(config: ModelConfig) -> tuple[str, ...]:
+    """Refuses a name that means nothing, code without leave, and a width that nothing takes.
+
+    Args:
+        config: the architecture.
+
+    Returns:
+        What the architecture takes beside the number of classes.
+
+    Raises:
+        InputError: it cannot be built.
+    """
+    takes: tuple[str, ...] = ("image_size",)
+    source = origin(config.name)
+    if source == "registry":
+        if config.name not in MODELS:
+            _say_unknown(config.name)
+        takes = tuple(MODELS[config.name].facts.get("takes", ()))
+    if source == "code":
+        takes = ()
+        if not config.allow_code:
+            raise InputError(
+                f"the model {config.name} is code that would run here: add "
+                "--set model.allow_code=true if you trust it"
+            )
+    if config.width != 1 and "width" not in takes:
+        raise InputError(
+            f"model.width = {config.width:g}: {config.name} has no width multiplier; leave it at 1"
+        )
+    return takes
+
+
+def _say_unknown(name: str) -> None:
+    try:
+        MODELS[name]
+    except InputError as error:
+        raise InputError(f"{error}; or {OTHERS}") from None
