@@ -12,6 +12,7 @@ from robustbench_zosam.cli.compare import compare
 from robustbench_zosam.cli.corrupt import corrupt
 from robustbench_zosam.cli.doctor import doctor
 from robustbench_zosam.cli.evaluate import evaluate
+from robustbench_zosam.cli.export import export
 from robustbench_zosam.cli.fetch import fetch
 from robustbench_zosam.cli.flatness import flatness
 from robustbench_zosam.cli.landscape import landscape
@@ -43,6 +44,7 @@ app.command("report")(report)
 app.command("flatness")(flatness)
 app.command("landscape")(landscape)
 app.command("nzk")(nzk)
+app.command("export")(export)
 app.command("list")(list_entries)
 app.command("fetch")(fetch)
 app.command("doctor")(doctor)

@@ -31,7 +31,13 @@ Data = Annotated[
     typer.Option(help="See `list data`; `folder:PATH` for your own.", rich_help_panel=_WHAT),
 ]
 DataRoot = Annotated[Path | None, typer.Option(help="Where the data lies.", rich_help_panel=_WHAT)]
-Model = Annotated[str | None, typer.Option(help="See `list models`.", rich_help_panel=_WHAT)]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="See `list models`; or torchvision:NAME, timm:NAME, package.module:factory.",
+        rich_help_panel=_WHAT,
+    ),
+]
 Optimizer = Annotated[
     list[str] | None,
     typer.Option(help="See `list optimizers`; repeatable.", rich_help_panel=_WHAT),

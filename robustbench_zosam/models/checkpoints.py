@@ -6,13 +6,12 @@ Nothing is ever unpickled beyond plain tensors (`weights_only=True`).
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -22,6 +21,8 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path
 from robustbench_zosam.models.classifier import Classifier, build_model
 from robustbench_zosam.models.encoding import decode, encode
+from robustbench_zosam.models.fitting import fill_in, require_fit
+from robustbench_zosam.models.foreign import match_names, read_state_dict, take_masks
 
 FORMAT = "zosam-checkpoint-1"
 Masks = dict[str, Tensor]
@@ -33,6 +34,7 @@ class Checkpoint:
 
     Attributes:
         model: the classifier, in evaluation mode.
+        config: its architecture.
         masks: parameter name to bool mask; empty for a dense model.
         classes: class names in the order of the logits; empty when the file does not say.
         image_size: side length in pixels; None when the file does not say.
@@ -40,10 +42,37 @@ class Checkpoint:
     """
 
     model: Classifier
+    config: ModelConfig
     masks: Masks
     classes: tuple[str, ...]
     image_size: int | None
     header: dict[str, Any]
+
+
+class Architecture(BaseModel):
+    """What a file may say of the architecture: never that code may run."""
+
+    name: str
+    width: float
+
+
+class SparseTensor(BaseModel):
+    """What a sparse tensor's parts do not say."""
+
+    shape: tuple[NonNegativeInt, ...]
+
+
+class Header(BaseModel):
+    """What our checkpoints say beside their tensors."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    model: Architecture
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    classes: tuple[str, ...]
+    image_size: int | None
+    encodings: dict[str, SparseTensor]
 
 
 def save_checkpoint(
@@ -58,6 +87,8 @@ def save_checkpoint(
 ) -> None:
     """Writes a checkpoint: mask and values apart for sparse tensors, dense ones as they are.
 
+    Tensors are named as in the network without its normalisation.
+
     Args:
         file: where; replaced atomically.
         model: the trained classifier.
@@ -68,25 +99,38 @@ def save_checkpoint(
         facts: further JSON values for the header.
     """
     tensors: dict[str, Tensor] = {}
-    encodings: dict[str, Any] = {}
-    for name, value in model.state_dict().items():
-        if masks and name in masks:
-            parts, encodings[name] = encode(name, value, masks[name])
-            tensors |= parts
+    shapes: dict[str, Any] = {}
+    for name, value in model.backbone.state_dict().items():
+        mask = (masks or {}).get(f"backbone.{name}")
+        if mask is None:
+            tensors[name] = value.detach().cpu().contiguous().clone()  # tied tensors are refused
         else:
-            tensors[name] = value.detach().cpu().contiguous()
-    header = {
-        "model": config.model_dump(mode="json"),
+            tensors |= encode(name, value, mask)
+            shapes[name] = {"shape": list(value.shape)}
+    header = describe(model, config, classes, image_size) | {"encodings": shapes, **(facts or {})}
+    text = json.dumps(header, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    with atomic_path(file) as temporary:
+        save_file(tensors, temporary, metadata={"format": FORMAT, "header": text})
+
+
+def describe(
+    model: Classifier, config: ModelConfig, classes: Sequence[str], image_size: int | None
+) -> dict[str, Any]:
+    """Returns the part of a header that predicting needs, as JSON values.
+
+    Args:
+        model: the classifier.
+        config: the architecture.
+        classes: class names in the order of the logits.
+        image_size: side length in pixels.
+    """
+    return {
+        "model": config.architecture(),
         "mean": model.mean.flatten().tolist(),
         "std": model.std.flatten().tolist(),
         "classes": list(classes),
         "image_size": image_size,
-        "encodings": encodings,
-        **(facts or {}),
     }
-    text = json.dumps(header, sort_keys=True, allow_nan=False)
-    with atomic_path(file) as temporary:
-        save_file(tensors, temporary, metadata={"format": FORMAT, "header": text})
 
 
 def load_checkpoint(
@@ -96,38 +140,47 @@ def load_checkpoint(
     classes: Sequence[str] = (),
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    image_size: int | None = None,
 ) -> Checkpoint:
-    """Loads a checkpoint of ours, or a plain state dict of a named architecture.
+    """Loads a checkpoint of ours, or somebody else's state dict of a named architecture.
 
     Args:
         file: a `.safetensors` file or a torch file holding a state dict.
         config: the architecture; required for a plain state dict, checked against ours otherwise.
-        classes: class names, for a plain state dict.
-        mean: normalisation of a plain state dict, per channel in [0, 1].
+            It also says how a plain state dict is read: `mean`, `std`, `zeros_as_mask`.
+        classes: class names, for a plain state dict; as many as its last tensor has rows where
+            none are given.
+        mean: normalisation of a plain state dict where `config` has none, per channel in [0, 1].
         std: idem.
+        image_size: side length in pixels, for a plain state dict.
 
     Returns:
-        The model in evaluation mode, with its masks. For a plain state dict, masks are the
-        non-zero entries of convolution and linear weights that hold exact zeros.
+        The model in evaluation mode, with its masks.
 
     Raises:
         InputError: the file is missing, damaged, or of another architecture.
     """
     if not file.is_file():
         raise InputError(f"the checkpoint {file} does not exist: give the path of a file")
-    tensors, header = _read(file)
-    if header is None:
-        return _from_state_dict(file, tensors, config, classes, mean, std)
-    own = ModelConfig.model_validate(header["model"])
-    if config is not None and config != own:
+    tensors, raw = _read(file)
+    if raw is not None:
+        return _from_ours(file, tensors, raw, config, tuple(classes))
+    if config is None:
         raise InputError(
-            f"the checkpoint {file} holds {own.name} of width {own.width:g}, not {config.name} of "
-            f"width {config.width:g}: leave out --model or name the right one"
+            f"the checkpoint {file} is a plain state dict, which does not say its architecture: "
+            "name it with --model"
         )
-    model = build_model(own, len(header["classes"]), header["mean"], header["std"])
-    state, masks = _decode_all(file, tensors, header["encodings"])
-    _load_into(file, model, state, own)
-    return Checkpoint(model.eval(), masks, tuple(header["classes"]), header["image_size"], header)
+    mean, std = config.mean or mean, config.std or std
+    if mean is None or std is None:
+        raise InputError(
+            f"the checkpoint {file} is a plain state dict, which does not say its normalisation: "
+            "give --set model.mean=[...] and --set model.std=[...]"
+        )
+    values, masks = take_masks(file, tensors)
+    count = len(classes) or _count_classes(file, values, config, image_size)
+    model = build_model(config, count, mean, std, image_size=image_size)
+    masks = _load_theirs(file, model, values, masks, config)
+    return Checkpoint(model.eval(), config, masks, tuple(classes), image_size, {})
 
 
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
@@ -136,96 +189,82 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
             metadata = content.metadata() or {}
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a mapping
         ours = metadata.get("format") == FORMAT
-        return tensors, json.loads(metadata["header"]) if ours else None
-    except (SafetensorError, ValueError) as error:
+        return tensors, json.loads(metadata.get("header", "null")) if ours else None
+    except (SafetensorError, ValueError, OSError) as error:
         if file.suffix == ".safetensors":
             raise InputError(
                 f"the checkpoint {file} is truncated or damaged ({error}): restore it"
             ) from error
-    return _read_torch(file), None
+    found = read_state_dict(file)
+    return found.tensors, found.header
 
 
-def _read_torch(file: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"the checkpoint {file} is not a readable file of plain tensors ({reason}): "
-            "save model.state_dict() with torch.save"
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content:
-        raise InputError(f"the checkpoint {file} holds no state dict: save model.state_dict()")
-    wrong = next((key for key, value in content.items() if not isinstance(value, Tensor)), None)
-    if wrong is not None:
-        raise InputError(
-            f"the checkpoint {file} holds {wrong!r}, which is no tensor: save model.state_dict()"
-        )
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
-
-
-def _from_state_dict(
+def _from_ours(
     file: Path,
     tensors: dict[str, Tensor],
+    raw: dict[str, Any],
     config: ModelConfig | None,
-    classes: Sequence[str],
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
+    classes: tuple[str, ...],
 ) -> Checkpoint:
-    if config is None or mean is None or std is None:
+    try:
+        header = Header.model_validate(raw)
+        own = ModelConfig(name=header.model.name, width=header.model.width)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"the checkpoint {file} is a plain state dict, which does not say its architecture: "
-            "name it with --model"
+            f"the checkpoint {file} is damaged: {where} in its header: {first['msg'].lower()}"
+        ) from error
+    if config is not None and config.architecture() != own.architecture():
+        raise InputError(
+            f"the checkpoint {file} holds {own.name} of width {own.width:g}, not {config.name} of "
+            f"width {config.width:g}: leave out --model or name the right one"
         )
-    model = build_model(config, len(classes), mean, std)
-    prefixed = {
-        name if name.startswith("backbone.") else f"backbone.{name}": value
-        for name, value in tensors.items()
-    }
-    _load_into(file, model, prefixed, config)
-    return Checkpoint(model.eval(), _masks_from_zeros(model), tuple(classes), None, {})
+    own = config or own  # only the user's own word lets code run
+    classes, size = header.classes or classes, header.image_size
+    count = len(classes) or _count_classes(file, tensors, own, size)
+    model = build_model(own, count, header.mean, header.std, image_size=size)
+    state, masks = _decode_all(file, model.backbone, tensors, header.encodings)
+    require_fit(file, own, model.backbone, state)
+    model.backbone.load_state_dict(state)
+    extra = header.model_extra or {}
+    return Checkpoint(model.eval(), own, masks, classes, size, extra)
 
 
 def _decode_all(
-    file: Path, tensors: dict[str, Tensor], encodings: dict[str, Any]
+    file: Path, network: nn.Module, tensors: dict[str, Tensor], encodings: dict[str, SparseTensor]
 ) -> tuple[dict[str, Tensor], Masks]:
-    state, masks = dict(tensors), {}
+    expected = network.state_dict()
+    parts, masks = dict(tensors), {}
     for name, facts in encodings.items():
+        ours = _without_backbone(name, expected)
+        if ours not in expected or expected[ours].shape != facts.shape:
+            raise InputError(
+                f"the checkpoint {file} is damaged: it describes {name} of shape {facts.shape}, "
+                "which its architecture does not have"
+            )
         try:
-            value, mask = decode(name, tensors, facts)
-        except (ValueError, KeyError) as error:
+            parts[name], masks[f"backbone.{ours}"] = decode(name, parts, facts.shape)
+        except ValueError as error:
             raise InputError(f"the checkpoint {file} is damaged: {error}") from error
-        del state[f"{name}.mask"], state[f"{name}.values"]
-        state[name], masks[name] = value, mask
-    return state, masks
+    return {_without_backbone(name, expected): value for name, value in parts.items()}, masks
 
 
-def _load_into(file: Path, model: nn.Module, state: dict[str, Tensor], config: ModelConfig) -> None:
-    expected = model.state_dict()
-    differences = [f"{name} is missing" for name in expected.keys() - state.keys()] + [
-        f"{name} is not part of it" for name in state.keys() - expected.keys()
-    ]
-    differences += [
-        f"{name} has shape {tuple(state[name].shape)}, not {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    if differences:
-        more = f" and {len(differences) - 1} more differences" if len(differences) > 1 else ""
-        raise InputError(
-            f"the checkpoint {file} does not fit {config.name} of width {config.width:g}: "
-            f"{min(differences)}{more}: name its architecture with --model"
-        )
-    broken = [name for name, value in state.items() if not value.isfinite().all()]
-    if broken:
-        raise InputError(
-            f"the checkpoint {file} has values in {broken[0]} that are not finite numbers: "
-            "its training diverged"
-        )
-    model.load_state_dict(state)
+def _without_backbone(name: str, expected: Mapping[str, Tensor]) -> str:
+    """Returns a tensor's name in the network; files of version 0.1.0 have the classifier's."""
+    return name if name in expected else name.removeprefix("backbone.")
+
+
+def _load_theirs(
+    file: Path, model: Classifier, values: dict[str, Tensor], found: Masks, config: ModelConfig
+) -> Masks:
+    expected = model.backbone.state_dict()
+    names = match_names(file, values, expected)
+    state = fill_in({names[name]: value for name, value in values.items()}, expected)
+    require_fit(file, config, model.backbone, state)
+    model.backbone.load_state_dict(state)
+    masks = {f"backbone.{names[name]}": mask for name, mask in found.items()}
+    return (_masks_from_zeros(model) | masks) if config.zeros_as_mask else masks
 
 
 def _masks_from_zeros(model: nn.Module) -> Masks:
@@ -235,3 +274,16 @@ def _masks_from_zeros(model: nn.Module) -> Masks:
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
     return {name: weight != 0 for name, weight in weights.items() if (weight == 0).any()}
+
+
+def _count_classes(
+    file: Path, values: dict[str, Tensor], config: ModelConfig, image_size: int | None
+) -> int:
+    """Returns the rows of the tensor whose shape depends on the number of classes."""
+    one, two = (
+        build_model(config, n, (0,) * 3, (1,) * 3, image_size=image_size).backbone.state_dict()
+        for n in (1, 2)
+    )
+    names = match_names(file, values, one)
+    last = {name for name, value in one.items() if value.shape != two[name].shape}
+    return max([len(values[name]) for name, ours in names.items() if ours in last], default=1)

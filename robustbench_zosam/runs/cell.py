@@ -87,7 +87,7 @@ def _run(
 def _measure(
     stage: str, spec: CellSpec, store: CellStore, data: Dataset, on_progress: OnProgress
 ) -> dict[str, Any]:
-    model = load_checkpoint(store.model_file)
+    model = load_checkpoint(store.model_file, config=spec.model)
     model.model.to(spec.device)
     return _MEASURES[stage](spec, store, data, model, on_progress)
 

@@ -1,0 +1,194 @@
+"""Other people's weights: their files, their wrappings and their names for our tensors."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.errors import InputError
+
+OWN_FACTS = "zosam"  # key of the header in a torch file that was exported from here
+_CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network")
+_WRAPPERS = ("module", "_orig_mod", "backbone", "model", "net")  # DataParallel, compile, ...
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OSError,
+    struct.error,
+    MemoryError,
+)
+# Names in well-known repositories for the tensors of our architectures; tried in this order, each
+# only while the name so far is none of ours.
+_SPELLINGS = (
+    (r"^bn\.", "bn1."),
+    (r"^layer1\.", "stages.0."),
+    (r"^layer2\.", "stages.1."),
+    (r"^layer3\.", "stages.2."),
+    (r"^layer4\.", "stages.3."),
+    (r"^block1\.layer\.", "stages.0."),
+    (r"^block2\.layer\.", "stages.1."),
+    (r"^block3\.layer\.", "stages.2."),
+    (r"\.downsample\.", ".shortcut."),
+    (r"\.bn3\.", ".shortcut.1."),
+    (r"\.convShortcut\.", ".shortcut."),
+    (r"^feature\.", "features."),
+    (r"^(linear|classifier|head)\.", "fc."),
+    (r"^fc\.", "classifier."),
+)
+
+
+@dataclass(frozen=True)
+class StateDict:
+    """Weights of unknown origin.
+
+    Attributes:
+        tensors: by their names in the file.
+        header: what this package wrote beside them, if it did.
+    """
+
+    tensors: dict[str, Tensor]
+    header: dict[str, Any] | None
+
+
+def read_state_dict(file: Path) -> StateDict:
+    """Reads a torch file of plain tensors, wherever in it the state dict lies.
+
+    Args:
+        file: what `torch.save` wrote; nothing is unpickled beyond plain tensors.
+
+    Returns:
+        The tensors, dense.
+
+    Raises:
+        InputError: the file is not readable, or holds no state dict.
+    """
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"the checkpoint {file} is not a readable file of plain tensors ({reason}): "
+            "save model.state_dict() with torch.save"
+        ) from error
+    header = content.get(OWN_FACTS) if isinstance(content, dict) else None
+    while isinstance(content, dict):
+        inner = next((k for k in _CONTAINERS if isinstance(content.get(k), dict)), None)
+        if inner is None:
+            break
+        content = content[inner]
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"the checkpoint {file} holds no state dict: save model.state_dict()")
+    wrong = next((key for key, value in content.items() if not isinstance(value, Tensor)), None)
+    if wrong is not None:
+        raise InputError(
+            f"the checkpoint {file} holds {wrong!r}, which is no tensor: save model.state_dict()"
+        )
+    return StateDict({str(name): _dense(value) for name, value in content.items()}, header)
+
+
+def _dense(value: Tensor) -> Tensor:
+    return value if value.layout == torch.strided else value.to_dense()
+
+
+def take_masks(
+    file: Path, tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Separates masks from weights, as `torch.nn.utils.prune` and others write them.
+
+    Args:
+        file: for messages.
+        tensors: `NAME_orig` and `NAME_mask`, or `NAME` and `NAME_mask`, among others.
+
+    Returns:
+        The tensors with masks applied and taken out, and the masks as bool, by name.
+
+    Raises:
+        InputError: a mask is not one, or disagrees with its weights.
+    """
+    rest, masks = dict(tensors), {}
+    for name in [key for key in tensors if key.endswith("_mask")]:
+        base = name.removesuffix("_mask")
+        hidden = f"{base}_orig" in tensors  # values under the mask live on, and mean nothing
+        if not hidden and base not in tensors:
+            continue  # a buffer of the architecture that happens to be called so
+        mask = rest.pop(name)
+        value = rest.pop(f"{base}_orig" if hidden else base)
+        if mask.shape != value.shape:
+            raise InputError(
+                f"the checkpoint {file} has a mask of shape {tuple(mask.shape)} for {base} of "
+                f"shape {tuple(value.shape)}: save weights and masks of one model"
+            )
+        if not ((mask == 0) | (mask == 1)).all():
+            raise InputError(
+                f"the checkpoint {file} has values other than 0 and 1 in {name}: it is no mask"
+            )
+        masks[base] = mask.bool()
+        rest[base] = value.where(masks[base], torch.zeros_like(value)) if hidden else value
+        wrong = int((rest[base][~masks[base]] != 0).sum())
+        if wrong:
+            raise InputError(
+                f"the checkpoint {file} has {wrong} non-zero weights in {base} where its mask is "
+                "0: save it after masking the weights"
+            )
+    return rest, masks
+
+
+def match_names(file: Path, names: Collection[str], expected: Collection[str]) -> dict[str, str]:
+    """Finds the names that an architecture has for somebody else's tensors.
+
+    Wrappers such as `module.` are taken off, and spellings of well-known repositories tried, only
+    as far as a name is none of the architecture's.
+
+    Args:
+        file: for messages.
+        names: of the tensors in the file.
+        expected: of the tensors of the architecture.
+
+    Returns:
+        A name for each of `names`; one that is not in `expected` if nothing matches.
+
+    Raises:
+        InputError: two tensors claim the same name.
+    """
+    found: dict[str, str] = {}
+    claimed: dict[str, str] = {}
+    for name in names:
+        ours = _respelled(_unwrapped(name, expected), expected)
+        if ours in claimed:
+            raise InputError(
+                f"the checkpoint {file} holds both {claimed[ours]} and {name} for {ours}: "
+                "keep one of them"
+            )
+        found[name], claimed[ours] = ours, name
+    return found
+
+
+def _unwrapped(name: str, expected: Collection[str]) -> str:
+    head, _, rest = name.partition(".")
+    while name not in expected and head in _WRAPPERS and rest:
+        name = rest
+        head, _, rest = name.partition(".")
+    return name if name in expected else re.sub(r"\.(module|_orig_mod)\.", ".", name)
+
+
+def _respelled(name: str, expected: Collection[str]) -> str:
+    spelled = name
+    for pattern, ours in _SPELLINGS:
+        if spelled in expected:
+            return spelled
+        spelled = re.sub(pattern, ours, spelled)
+    return spelled if spelled in expected else name
