@@ -38,7 +38,7 @@ class Checkpoint:
         masks: parameter name to bool mask; empty for a dense model.
         classes: class names in the order of the logits; empty when the file does not say.
         image_size: side length in pixels; None when the file does not say.
-        header: all further facts in the file.
+        header: all that our files say beside their tensors.
     """
 
     model: Classifier
@@ -227,8 +227,7 @@ def _from_ours(
     state, masks = _decode_all(file, model.backbone, tensors, header.encodings)
     require_fit(file, own, model.backbone, state)
     model.backbone.load_state_dict(state)
-    extra = header.model_extra or {}
-    return Checkpoint(model.eval(), own, masks, classes, size, extra)
+    return Checkpoint(model.eval(), own, masks, classes, size, raw)
 
 
 def _decode_all(

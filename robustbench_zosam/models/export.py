@@ -57,13 +57,12 @@ def _to_safetensors(checkpoint: Checkpoint, file: Path) -> None:
         checkpoint.config,
         classes=checkpoint.classes,
         image_size=checkpoint.image_size,
-        facts=checkpoint.header,
     )
 
 
 def _to_torch(checkpoint: Checkpoint, file: Path) -> None:
     state = {n: v.detach().cpu() for n, v in checkpoint.model.backbone.state_dict().items()}
-    facts = _facts(checkpoint) | {"encodings": {}} | checkpoint.header
+    facts = _facts(checkpoint) | {"encodings": {}}
     with atomic_path(file) as temporary:
         torch.save({"state_dict": state, OWN_FACTS: facts}, temporary)
 

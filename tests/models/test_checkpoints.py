@@ -96,7 +96,7 @@ def test_files_of_version_0_1_0_are_read(tmp_path: Path):
     found = load_checkpoint(file)
     assert same_tensors(found.model, model)
     assert all(torch.equal(found.masks[name], mask) for name, mask in masks.items())
-    assert found.header == {"seed": 5}
+    assert found.header["seed"] == 5
 
 
 def test_a_classifier_without_class_names_keeps_their_number(tmp_path: Path):
