@@ -63,6 +63,8 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         model,
         masker=masker,
         seed=derive_seed(spec.seed, "directions"),
+        steps_per_epoch=batches.steps_per_epoch,
+        epochs=spec.training.epochs,
         **({"lr": spec.training.lr} | base | method.options),
     )
     return Trainee(model, masker, optimizer, batches, data.validation)
