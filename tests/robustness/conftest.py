@@ -36,8 +36,8 @@ def write_folders(folder: Path, data: Dataset, names: tuple[str, ...] = PUBLISHE
             for number, label in enumerate(data.test.labels):
                 place = folder / name / str(severity) / data.classes[label]
                 place.mkdir(parents=True, exist_ok=True)
-                pixels = np.moveaxis(data.test.images[number], 0, 2)
-                Image.fromarray(pixels).save(place / f"{number:04}.JPEG", quality=100, subsampling=0)
+                picture = Image.fromarray(np.moveaxis(data.test.images[number], 0, 2))
+                picture.save(place / f"{number:04}.JPEG", quality=100, subsampling=0)
     return folder
 
 
