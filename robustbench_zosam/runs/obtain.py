@@ -53,6 +53,7 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         sparsity=method.sparsity,
         total_steps=spec.training.epochs * batches.steps_per_epoch,
         seed=derive_seed(spec.seed, "masks"),
+        examples=batches.draw,
         **method.sparsifier_options,
     )
     base: dict[str, Any] = {"weight_decay": spec.training.weight_decay}

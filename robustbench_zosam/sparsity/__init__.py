@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from robustbench_zosam.sparsity.layers import Layer, maskable_layers
     from robustbench_zosam.sparsity.masker import Masker
     from robustbench_zosam.sparsity.masks import MaskSet
-    from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Policy
+    from robustbench_zosam.sparsity.policy import Examples, MaskedLayer, Moment, Policy, Start
     from robustbench_zosam.sparsity.registry import SPARSIFIERS
     from robustbench_zosam.sparsity.report import LayerDensity, SparsityReport, TopologyEvent
 
@@ -23,7 +23,9 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "MaskSet",
     # writing a sparsifier
     "Policy",
+    "Start",
     "Moment",
+    "Examples",
     "Layer",
     "MaskedLayer",
     "maskable_layers",
@@ -44,7 +46,7 @@ _HOMES = {
     "layers": ("Layer", "maskable_layers"),
     "masker": ("Masker",),
     "masks": ("MaskSet",),
-    "policy": ("MaskedLayer", "Moment", "Policy"),
+    "policy": ("Examples", "MaskedLayer", "Moment", "Policy", "Start"),
     "registry": ("SPARSIFIERS",),
     "report": ("LayerDensity", "SparsityReport", "TopologyEvent"),
 }

@@ -9,7 +9,9 @@ from torch import nn
 
 from robustbench_zosam.checks import constructor_options, require_options
 from robustbench_zosam.sparsity.masker import Masker
+from robustbench_zosam.sparsity.policy import Examples
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
+from robustbench_zosam.sparsity.straight_through import StraightThroughMasker
 
 
 def create_masker(
@@ -20,6 +22,7 @@ def create_masker(
     total_steps: int,
     seed: int = 0,
     dense_layers: Sequence[str] = (),
+    examples: Examples | None = None,
     **options: Any,
 ) -> Masker:
     """Makes a model sparse, and keeps it so as the named sparsifier says.
@@ -31,18 +34,21 @@ def create_masker(
         total_steps: optimizer steps of the whole training.
         seed: of the masker's own generator.
         dense_layers: patterns of layers to leave dense (see `maskable_layers`).
+        examples: draws training data, for sparsifiers that look at some before training.
         **options: of the sparsifier (see `SPARSIFIERS[name].facts["options"]`).
 
     Returns:
         The masker, to be given to the optimizer; the model's weights are masked already.
     """
-    policy = SPARSIFIERS.load(name)
-    require_options(f"sparsifier {name!r}", options, constructor_options(policy))
-    return Masker(
+    kind = SPARSIFIERS.load(name)
+    require_options(f"sparsifier {name!r}", options, constructor_options(kind))
+    masker = StraightThroughMasker if kind.straight_through else Masker
+    return masker(
         model,
-        policy(**options),
+        kind(**options),
         sparsity=sparsity,
         total_steps=total_steps,
         seed=seed,
         dense_layers=tuple(dense_layers),
+        examples=examples,
     )

@@ -14,7 +14,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity.layers import maskable_layers
 from robustbench_zosam.sparsity.masks import MaskSet, Slots, optimizer_slots
-from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Policy
+from robustbench_zosam.sparsity.policy import Examples, MaskedLayer, Moment, Policy, Start
 from robustbench_zosam.sparsity.report import LayerDensity, SparsityReport, TopologyEvent
 
 
@@ -31,6 +31,7 @@ class Masker(MaskSet):
         total_steps: optimizer steps of the whole training.
         seed: of the masker's own generator.
         dense_layers: patterns of layers to leave dense (see `maskable_layers`).
+        examples: draws training data, for policies that look at some before training.
 
     Attributes:
         layers: the maskable layers.
@@ -47,6 +48,7 @@ class Masker(MaskSet):
         total_steps: int,
         seed: int = 0,
         dense_layers: tuple[str, ...] | list[str] = (),
+        examples: Examples | None = None,
     ) -> None:
         require_integer("seed", seed, least=0)
         policy.prepare(require_integer("total_steps", total_steps, least=1))
@@ -58,7 +60,8 @@ class Masker(MaskSet):
         self.events: list[TopologyEvent] = []
         self._total = sum(p.numel() for p in model.parameters())
         self._generator = torch.Generator().manual_seed(derive_seed("masks", seed))
-        masks = policy.initial_masks(self.layers, sparsity, self._generator)
+        start = Start(model, self.layers, sparsity, self._generator, examples)
+        masks = policy.initial_masks(start)
         # without masks the model is dense, and every layer stays out of the engine's way
         self._masked = self.layers[: len(masks)]
         super().__init__({x.weight: m for x, m in zip(self._masked, masks, strict=True)})
@@ -94,7 +97,7 @@ class Masker(MaskSet):
             slots: the optimizer's state tensors of a parameter.
 
         Returns:
-            Whether the masks changed; a change is put off if a gradient is not finite.
+            Whether the masks changed; a change is left out if weights or gradients are not finite.
         """
         return self.policy.replaces_step and self._change_when_due(slots)
 
@@ -113,17 +116,22 @@ class Masker(MaskSet):
     def _change_when_due(self, slots: Slots) -> bool:
         if not self.policy.due(self._moment):
             return False
-        if self.policy.gradient is not None and not self._finite_gradients():
+        if not self._finite():
             self.events.append(TopologyEvent(self.step, 0, 0, 0, skipped=True))
             return False
-        layers = [MaskedLayer(x.name, x.weight, self._masks[x.weight]) for x in self._masked]
+        layers = self._masked_layers()
         proposed = self.policy.propose(layers, self._moment, self._generator)
         self._adopt(layers, proposed, slots)
         return True
 
-    def _finite_gradients(self) -> bool:
-        gradients = [x.weight.grad for x in self._masked if x.weight.grad is not None]
-        return all(bool(gradient.isfinite().all()) for gradient in gradients)
+    def _masked_layers(self) -> list[MaskedLayer]:
+        return [MaskedLayer(x.name, x.weight, self._masks[x.weight]) for x in self._masked]
+
+    def _finite(self) -> bool:
+        tensors: list[Tensor] = [x.weight for x in self._masked]
+        if self.policy.gradient is not None:
+            tensors += [x.weight.grad for x in self._masked if x.weight.grad is not None]
+        return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
     def _adopt(self, layers: list[MaskedLayer], proposed: list[Tensor], slots: Slots) -> None:
         tallies = []
@@ -132,15 +140,19 @@ class Masker(MaskSet):
             for tensor in (layer.weight, *slots(layer.weight)):
                 tensor.mul_(stay)  # what is dropped and what is new both start from zero
             fresh = self._fresh[layer.name].to(new.device)
-            tallies.append(
-                torch.stack([(layer.mask & ~new).sum(), grown.sum(), (fresh & new).sum()])
-            )
+            changes = (layer.mask & ~new).sum(), grown.sum(), (fresh & new).sum()
+            tallies.append(torch.stack([*changes, new.sum()]))
             self._masks[layer.weight] = new
             self._fresh[layer.name] = grown
             self._explored[layer.name] = self._explored[layer.name].to(new.device) | new
         self.version += 1
-        dropped, grown_count, survivors = torch.stack(tallies).sum(0).tolist()
-        self.events.append(TopologyEvent(self.step, dropped, grown_count, survivors))
+        dropped, grown_counts, survivors, counts = torch.stack(tallies).T.tolist()
+        if self.policy.conserves is not None:
+            assert sum(counts) == sum(self._counts), "the total count has changed"
+        assert self.policy.conserves != "layer" or counts == self._counts, "a count has changed"
+        self._counts = counts
+        event = TopologyEvent(self.step, sum(dropped), sum(grown_counts), sum(survivors))
+        self.events.append(event)
 
     def report(self) -> SparsityReport:
         """Describes the sparsity as it is now.
@@ -188,10 +200,7 @@ class Masker(MaskSet):
         active = self._active_counts()
         counts = [active[layer.name] for layer in self._masked]
         assert all(counts), "a layer has no active weight"
-        if self.policy.conserves == "layer":
-            assert counts == self._counts, "the count of a layer has changed"
-        if self.policy.conserves == "total":
-            assert sum(counts) == sum(self._counts), "the total count has changed"
+        assert counts == self._counts, "the count of a layer has changed"
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that resuming bit by bit needs.

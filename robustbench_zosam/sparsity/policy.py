@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.sparsity.layers import Layer
+
+Examples = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
+"""From a number per class and a generator to training images, as the model takes them, and labels,
+on the model's device; a class that has fewer gives all it has."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,49 @@ class Moment:
     total_steps: int
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a policy may look at when it chooses the first masks.
+
+    Attributes:
+        model: with weights as they were initialised; not to be changed, but it may be copied.
+        layers: the maskable layers.
+        sparsity: fraction of all their weights to remove.
+        generator: a CPU generator, the only source of randomness.
+        examples: draws training data, if there is any.
+    """
+
+    model: nn.Module
+    layers: Sequence[Layer]
+    sparsity: float
+    generator: torch.Generator
+    examples: Examples | None = None
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of weights of each layer."""
+        return [layer.size for layer in self.layers]
+
+    def draw(self, per_class: int) -> tuple[Tensor, Tensor]:
+        """Draws training data.
+
+        Args:
+            per_class: examples of each class.
+
+        Returns:
+            Images and labels.
+
+        Raises:
+            InputError: nobody gave any.
+        """
+        if self.examples is None:
+            raise InputError(
+                "this sparsifier looks at training data before training: give create_masker "
+                "`examples`, a function that draws them"
+            )
+        return self.examples(per_class, self.generator)
+
+
 class Policy(ABC):
     """Decides masks: initially, and in dynamic methods again from time to time.
 
@@ -45,7 +93,10 @@ class Policy(ABC):
 
     Attributes:
         dynamic: whether masks change during training.
-        conserves: what no update changes: the count of each `"layer"`, the `"total"`, or None.
+        conserves: what no update changes: the count of each `"layer"`, the `"total"`, or None for
+            methods that follow a schedule.
+        straight_through: whether inactive weights go on being trained out of sight (see
+            `StraightThroughMasker`).
         replaces_step: whether an update takes the place of the optimizer's update of that step;
             otherwise it follows it.
         gradient: which gradient an update needs (see `MaskSet.gradient_source`).
@@ -54,18 +105,15 @@ class Policy(ABC):
     dynamic: ClassVar[bool] = False
     conserves: ClassVar[Literal["layer", "total"] | None] = "layer"
     replaces_step: ClassVar[bool] = False
+    straight_through: ClassVar[bool] = False
     gradient: Literal["update", "clean"] | None = None
 
     @abstractmethod
-    def initial_masks(
-        self, layers: Sequence[Layer], sparsity: float, generator: torch.Generator
-    ) -> list[Tensor]:
-        """Chooses the masks training starts with.
+    def initial_masks(self, start: Start) -> list[Tensor]:
+        """Chooses the masks training starts with; called after `prepare`.
 
         Args:
-            layers: the maskable layers.
-            sparsity: fraction of all their weights to remove.
-            generator: a CPU generator, the only source of randomness.
+            start: layers, sparsity and what else may be looked at.
 
         Returns:
             One bool tensor per layer; an empty list leaves the model dense.

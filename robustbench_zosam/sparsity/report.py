@@ -14,7 +14,7 @@ class TopologyEvent:
         dropped: weights that became inactive.
         grown: weights that became active.
         survivors: weights grown at the previous event that are still active after this one.
-        skipped: the update was due, but a gradient was not finite and the masks stayed.
+        skipped: the update was due, but weights or gradients were not finite and the masks stayed.
     """
 
     step: int
@@ -69,3 +69,8 @@ class SparsityReport:
     total: int
     exploration: float
     layers: tuple[LayerDensity, ...]
+
+    @property
+    def collapsed(self) -> tuple[str, ...]:
+        """Layers that are down to the one weight every layer is left."""
+        return tuple(x.name for x in self.layers if x.active == 1 < x.size)

@@ -75,6 +75,25 @@ class Batches:
             images = self._augmented(images, step)
         return to_unit(images), self._labels[chosen]
 
+    def draw(self, per_class: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draws training images class by class, augmented as in training.
+
+        Args:
+            per_class: images of each class; a class that has fewer gives all it has.
+            generator: a CPU generator.
+
+        Returns:
+            Images in [0, 1] (b, 3, h, w) and labels (b,), ordered by class.
+        """
+        order = torch.randperm(len(self._labels), generator=generator)
+        labels = self._labels.cpu()[order]
+        chosen = [order[labels == label][:per_class] for label in labels.unique()]
+        indices = torch.cat(chosen).to(self._labels.device)
+        images = self._images[indices]
+        if self._augment:
+            images = self._shifted(images, generator)
+        return to_unit(images), self._labels[indices]
+
     def _epoch_order(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:
             generator = torch.Generator().manual_seed(derive_seed(self._seed, "order", epoch))
@@ -84,6 +103,9 @@ class Batches:
 
     def _augmented(self, images: Tensor, step: int) -> Tensor:
         generator = torch.Generator().manual_seed(derive_seed(self._seed, "augment", step))
+        return self._shifted(images, generator)
+
+    def _shifted(self, images: Tensor, generator: torch.Generator) -> Tensor:
         reach = 2 * (images.shape[-1] // 8) + 1
         rows, columns = torch.randint(reach, (2, len(images)), generator=generator)
         flip = torch.rand(len(images), generator=generator) < (0.5 if self._flip else 0.0)

@@ -9,7 +9,8 @@ from torch import nn
 from robustbench_zosam.optim import OPTIMIZERS, create_optimizer
 from robustbench_zosam.sparsity import SPARSIFIERS, create_masker
 
-QUICK = {"rigl": {"interval": 2}}
+SHORT = {"set", "rigl", "rigl-itop", "granet", "dsr", "mest-em", "mest-ems", "gmp"}
+QUICK = {name: {"interval": 2} for name in SHORT} | {"synflow": {"rounds": 3}}
 PAIRS = dict.fromkeys(
     [(name, sparsifier) for name in OPTIMIZERS.names() for sparsifier in ("random", "rigl")]
     + [(name, sparsifier) for name in ("sgd", "gsam") for sparsifier in SPARSIFIERS.names()]
@@ -44,6 +45,11 @@ def _network(seed=0):
         )
 
 
+def _examples(per_class, generator):
+    labels = torch.arange(10).repeat_interleave(per_class)
+    return torch.randn(len(labels), 3, 4, 4, generator=generator), labels
+
+
 def _closure_for(model, autocast=False):
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(1)
@@ -71,9 +77,10 @@ def _setup(name, sparsifier="dense", seed=0, device="cpu", **options):
     masker = create_masker(
         sparsifier,
         model,
-        sparsity=0 if sparsifier == "dense" else 0.8,
+        sparsity=0 if sparsifier == "dense" else 0.75,
         total_steps=20,
         seed=seed,
+        examples=_examples,
         **QUICK.get(sparsifier, {}),
     )
     context = {"lr": 0.05, "steps_per_epoch": 3, "epochs": 7}
@@ -93,6 +100,12 @@ def _same(one, other):
 def network():
     """Builds the network; the same one for the same seed."""
     return _network
+
+
+@pytest.fixture
+def examples():
+    """Draws random images of the network's classes."""
+    return _examples
 
 
 @pytest.fixture

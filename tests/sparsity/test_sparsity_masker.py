@@ -19,8 +19,8 @@ class ShrinkAfter(Policy):
     dynamic = True
     conserves = None
 
-    def initial_masks(self, layers, sparsity, generator):
-        return [torch.ones(layer.shape, dtype=torch.bool) for layer in layers]
+    def initial_masks(self, start):
+        return [torch.ones(layer.shape, dtype=torch.bool) for layer in start.layers]
 
     def due(self, moment):
         return moment.step < 3

@@ -7,8 +7,8 @@ from torch import nn
 
 from robustbench_zosam.optim import SAM, create_optimizer
 from robustbench_zosam.sparsity import Moment, create_masker
-from robustbench_zosam.sparsity.policies.drop_grow import cosine_fraction
 from robustbench_zosam.sparsity.policies.rigl import RigL
+from robustbench_zosam.sparsity.policies.schedules import cosine_fraction
 
 
 def rule(weight, mask, gradient, fraction):

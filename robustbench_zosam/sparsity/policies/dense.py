@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.sparsity.layers import Layer
-from robustbench_zosam.sparsity.policy import Policy
+from robustbench_zosam.sparsity.policy import Policy, Start
 
 
 class Dense(Policy):
     """Keeps every weight."""
 
-    def initial_masks(
-        self, layers: Sequence[Layer], sparsity: float, generator: torch.Generator
-    ) -> list[Tensor]:
+    def initial_masks(self, start: Start) -> list[Tensor]:
         """Leaves the model dense.
 
         Args:
-            layers: the maskable layers.
-            sparsity: must be 0.
-            generator: unused.
+            start: with a sparsity of 0.
 
         Returns:
             No masks.
@@ -31,9 +23,8 @@ class Dense(Policy):
         Raises:
             InputError: a sparsity other than 0 was asked for.
         """
-        del layers, generator
-        if sparsity != 0:
+        if start.sparsity != 0:
             raise InputError(
-                f"sparsifier 'dense' keeps all weights: sparsity {sparsity:g} must be 0"
+                f"sparsifier 'dense' keeps all weights: sparsity {start.sparsity:g} must be 0"
             )
         return []

@@ -10,32 +10,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from robustbench_zosam.checks import require_integer, require_number
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.checks import require_number
 from robustbench_zosam.sparsity.policies.random import Random
+from robustbench_zosam.sparsity.policies.schedules import (
+    checked_interval,
+    cosine_fraction,
+    settled_interval,
+)
 from robustbench_zosam.sparsity.policy import MaskedLayer, Moment
-
-_INTERVAL = 100
-
-
-def cosine_fraction(initial: float, step: int, end: int) -> float:
-    """Fraction of the active weights that an update drops.
-
-    Source: Evci et al. 2020 (RigL), section 3: `a/2 * (1 + cos(pi t / T_end))`.
-
-    Args:
-        initial: the fraction at step 0.
-        step: optimizer steps completed.
-        end: step at which the fraction reaches zero.
-
-    Returns:
-        The fraction.
-
-    Example:
-        >>> [round(cosine_fraction(0.3, t, 100), 4) for t in (0, 25, 50, 75, 100)]
-        [0.3, 0.2561, 0.15, 0.0439, 0.0]
-    """
-    return initial / 2 * (1 + math.cos(math.pi * step / end))
 
 
 class DropGrow(Random):
@@ -46,14 +28,16 @@ class DropGrow(Random):
     Args:
         allocation: how the layers share the weights: `"erk"`, `"er"` or `"uniform"`.
         drop_fraction: fraction of a layer's active weights dropped at first; falls as a cosine.
-        interval: steps between updates; None means 100, or a tenth of the updating phase where
-            that is shorter.
+        interval: steps between updates; None means the published one (100 for most), or a tenth
+            of the updating phase where that is shorter.
         stop_fraction: part of training after which the masks stay.
         tie_noise: standard deviation of the noise added to magnitudes before ranking.
     """
 
     dynamic: ClassVar[bool] = True
     replaces_step: ClassVar[bool] = True
+    drop_floor: float = 0.0  # the drop fraction at the end
+    _published: ClassVar[tuple[int, int]] = 100, 10  # interval, and updates in a short training
 
     def __init__(
         self,
@@ -67,9 +51,7 @@ class DropGrow(Random):
         self.drop_fraction = require_number("drop_fraction", drop_fraction, above=0, below=1)
         self.stop_fraction = require_number("stop_fraction", stop_fraction, above=0, most=1)
         self.tie_noise = require_number("tie_noise", tie_noise, least=0)
-        self.interval = (
-            interval if interval is None else require_integer("interval", interval, least=1)
-        )
+        self.interval = checked_interval(interval)
 
     def _end(self, total_steps: int) -> int:
         return int(self.stop_fraction * total_steps)
@@ -84,13 +66,7 @@ class DropGrow(Random):
             InputError: the interval given is so long that the masks would never change.
         """
         end = self._end(total_steps)
-        if self.interval is None:
-            self.interval = max(1, min(_INTERVAL, end // 10))
-        elif self.interval >= end:
-            raise InputError(
-                f"interval {self.interval} never falls before step {end}, after which masks stay: "
-                "shorten it or train longer"
-            )
+        self.interval = settled_interval(self.interval, end, *self._published)
 
     def due(self, moment: Moment) -> bool:
         """Tells whether the masks change in this step.
@@ -118,7 +94,7 @@ class DropGrow(Random):
             One bool tensor per layer, with the counts of before.
         """
         end = self._end(moment.total_steps)
-        fraction = cosine_fraction(self.drop_fraction, moment.step, end)
+        fraction = cosine_fraction(self.drop_fraction, moment.step, end, self.drop_floor)
         return [self._update(layer, fraction, generator) for layer in layers]
 
     def _update(self, layer: MaskedLayer, fraction: float, generator: torch.Generator) -> Tensor:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from robustbench_zosam.checks import require_choice
-from robustbench_zosam.sparsity.allocation import ALLOCATIONS, exact_counts, target_count
+from robustbench_zosam.sparsity.allocation import ALLOCATIONS
 from robustbench_zosam.sparsity.layers import Layer
-from robustbench_zosam.sparsity.policy import Policy
+from robustbench_zosam.sparsity.policy import Policy, Start
+from robustbench_zosam.sparsity.selection import shared_counts
 
 
 class Random(Policy):
@@ -26,23 +25,28 @@ class Random(Policy):
     def __init__(self, allocation: str = "erk") -> None:
         self._allocate = ALLOCATIONS[require_choice("allocation", allocation, ALLOCATIONS)]
 
-    def initial_masks(
-        self, layers: Sequence[Layer], sparsity: float, generator: torch.Generator
-    ) -> list[Tensor]:
+    def initial_masks(self, start: Start) -> list[Tensor]:
         """Draws exact-count masks.
 
         Args:
-            layers: the maskable layers.
-            sparsity: fraction of all their weights to remove.
-            generator: a CPU generator.
+            start: layers, sparsity and generator.
 
         Returns:
             One bool tensor per layer, `round((1 - sparsity) * N)` true entries in all.
         """
-        sizes = [layer.size for layer in layers]
-        densities = self._allocate([layer.shape for layer in layers], sparsity)
-        counts = exact_counts(sizes, densities, target_count(sizes, sparsity))
-        return [_draw(x, count, generator) for x, count in zip(layers, counts, strict=True)]
+        counts = self.counts(start)
+        return [_draw(x, n, start.generator) for x, n in zip(start.layers, counts, strict=True)]
+
+    def counts(self, start: Start) -> tuple[int, ...]:
+        """Shares the weights among the layers.
+
+        Args:
+            start: layers and sparsity.
+
+        Returns:
+            The number of active weights of each layer.
+        """
+        return shared_counts(start.layers, start.sparsity, self._allocate)
 
 
 def _draw(layer: Layer, count: int, generator: torch.Generator) -> Tensor:

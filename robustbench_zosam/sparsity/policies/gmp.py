@@ -1,0 +1,80 @@
+"""Gradual magnitude pruning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from robustbench_zosam.checks import require_number
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.sparsity.policies.pruning import Pruning
+from robustbench_zosam.sparsity.policies.schedules import checked_interval, settled_interval
+from robustbench_zosam.sparsity.policy import Moment
+
+
+class GMP(Pruning):
+    """Prunes by magnitude a little at a time; sparsity follows a cubic curve.
+
+    Source: Zhu & Gupta 2017, "To prune, or not to prune", equation 1.
+
+    Args:
+        start_fraction: part of training after which pruning begins.
+        stop_fraction: part of training after which it is complete.
+        interval: steps between events; None means 100, or a fiftieth of the phase where that is
+            shorter.
+        **options: as in `Pruning`.
+    """
+
+    def __init__(
+        self,
+        start_fraction: float = 0.2,
+        stop_fraction: float = 0.75,
+        interval: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.start_fraction = require_number("start_fraction", start_fraction, least=0, below=1)
+        self.stop_fraction = require_number("stop_fraction", stop_fraction, above=0, below=1)
+        if self.start_fraction >= self.stop_fraction:
+            raise InputError(
+                f"start_fraction {start_fraction:g} is not before stop_fraction {stop_fraction:g}: "
+                "make it smaller"
+            )
+        self.interval = checked_interval(interval)
+
+    def phase(self, total_steps: int) -> tuple[int, int]:
+        """First and last step of pruning.
+
+        Args:
+            total_steps: optimizer steps of the whole training.
+
+        Returns:
+            Both in completed steps.
+        """
+        return int(self.start_fraction * total_steps), int(self.stop_fraction * total_steps)
+
+    def prepare(self, total_steps: int) -> None:
+        """Settles the interval.
+
+        Args:
+            total_steps: optimizer steps of the whole training.
+
+        Raises:
+            InputError: the training is too short, or the interval too long.
+        """
+        super().prepare(total_steps)
+        start, end = self.phase(total_steps)
+        self.interval = settled_interval(self.interval, end - start, longest=100, events=50)
+
+    def due(self, moment: Moment) -> bool:
+        """Tells whether weights are pruned after this step.
+
+        Args:
+            moment: where training stands.
+
+        Returns:
+            True every interval of the phase, and at its end.
+        """
+        assert self.interval is not None, "prepare() settles the interval"
+        start, end = self.phase(moment.total_steps)
+        since = moment.step - start
+        return moment.step == end or (0 < since < end - start and since % self.interval == 0)

@@ -1,0 +1,103 @@
+"""GraNet: gradual pruning with regrowth."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.checks import require_number
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.sparsity.allocation import target_count
+from robustbench_zosam.sparsity.policies.rigl import RigL
+from robustbench_zosam.sparsity.policies.schedules import cubic_remainder
+from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Start
+from robustbench_zosam.sparsity.selection import keep_highest, magnitudes
+
+
+class GraNet(RigL):
+    """Prunes all layers together along the cubic curve, and each time drops and regrows as RigL.
+
+    Source: Liu et al. 2021, "Sparse Training via Boosting Pruning Plasticity with
+        Neuroregeneration"; the update takes the place of an optimizer step, as in RigL.
+
+    Args:
+        initial_sparsity: sparsity of the random masks training starts with, if that is less than
+            the sparsity asked for; 0 starts dense.
+        drop_fraction: fraction of a layer's active weights dropped and regrown at first.
+        **options: as in `RigL`.
+    """
+
+    conserves: ClassVar[Literal["layer", "total"] | None] = None
+
+    def __init__(
+        self, initial_sparsity: float = 0.5, drop_fraction: float = 0.5, **options: Any
+    ) -> None:
+        super().__init__(drop_fraction=drop_fraction, **options)
+        self.initial_sparsity = require_number(
+            "initial_sparsity", initial_sparsity, least=0, below=1
+        )
+        self._ends = (0, 0)
+
+    def prepare(self, total_steps: int) -> None:
+        """Settles the interval.
+
+        Args:
+            total_steps: optimizer steps of the whole training.
+
+        Raises:
+            InputError: pruning would not be complete before the end of training.
+        """
+        super().prepare(total_steps)
+        if not 0 < self._end(total_steps) < total_steps:
+            raise InputError(
+                f"stop_fraction {self.stop_fraction:g} of {total_steps} steps leaves pruning "
+                "incomplete: give a smaller one, or train longer"
+            )
+
+    def initial_masks(self, start: Start) -> list[Tensor]:
+        """Draws random masks of the initial sparsity.
+
+        Args:
+            start: layers, sparsity and generator.
+
+        Returns:
+            One bool tensor per layer.
+        """
+        first = min(self.initial_sparsity, start.sparsity)
+        self._ends = target_count(start.sizes, first), target_count(start.sizes, start.sparsity)
+        return super().initial_masks(dataclasses.replace(start, sparsity=first))
+
+    def due(self, moment: Moment) -> bool:
+        """Tells whether the masks change in this step.
+
+        Args:
+            moment: where training stands.
+
+        Returns:
+            True on the updates of RigL and where pruning ends.
+        """
+        return super().due(moment) or moment.step == self._end(moment.total_steps)
+
+    def propose(
+        self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
+    ) -> list[Tensor]:
+        """Prunes, then drops and grows in every layer.
+
+        Args:
+            layers: weights, with dense gradients, and current masks.
+            moment: where training stands.
+            generator: a CPU generator for tie noise.
+
+        Returns:
+            One bool tensor per layer.
+        """
+        first, final = self._ends
+        left = cubic_remainder(moment.step, 0, self._end(moment.total_steps))
+        scores = magnitudes(layers, [layer.mask for layer in layers])
+        kept = keep_highest(scores, final + round((first - final) * left))
+        pruned = [MaskedLayer(x.name, x.weight, m) for x, m in zip(layers, kept, strict=True)]
+        return super().propose(pruned, moment, generator)

@@ -1,0 +1,136 @@
+"""Pruning before training, by scores of the initial weights."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_zosam.checks import require_integer
+from robustbench_zosam.sparsity.allocation import target_count
+from robustbench_zosam.sparsity.policy import Policy, Start
+from robustbench_zosam.sparsity.selection import keep_highest
+
+
+class Scene:
+    """A copy of the model to score weights on, so that the model itself stays as it is.
+
+    Args:
+        start: what the policy was given.
+        training: the mode batch normalisation is in; the statistics it updates are the copy's.
+        dtype: of the copy's parameters; None keeps it.
+
+    Attributes:
+        model: the copy.
+        weights: the copy's maskable weights, in the order of the layers.
+        initial: what they were.
+        data: what `Saliency.arrange` leaves for the rounds.
+    """
+
+    def __init__(self, start: Start, *, training: bool, dtype: torch.dtype | None = None) -> None:
+        self.model = copy.deepcopy(start.model).to(dtype=dtype).train(training)
+        parameters = dict(self.model.named_parameters())
+        for parameter in parameters.values():
+            parameter.grad = None
+        self.weights: list[nn.Parameter] = [parameters[layer.name] for layer in start.layers]
+        self.initial = [weight.detach().clone() for weight in self.weights]
+        self.data: tuple[Tensor, ...] = ()
+
+    @torch.no_grad()
+    def apply(self, masks: Sequence[Tensor]) -> None:
+        """Puts the initial weights back and masks them.
+
+        Args:
+            masks: bool, one for each weight.
+        """
+        for weight, value, mask in zip(self.weights, self.initial, masks, strict=True):
+            weight.copy_(value * mask)
+
+    def gradients(self, loss: Tensor, *, create_graph: bool = False) -> list[Tensor]:
+        """Differentiates with respect to the weights.
+
+        Args:
+            loss: without dimensions.
+            create_graph: whether the result is differentiated again.
+
+        Returns:
+            One tensor for each weight, zero where the loss does not depend on it.
+        """
+        return list(
+            torch.autograd.grad(
+                loss, self.weights, create_graph=create_graph, materialize_grads=True
+            )
+        )
+
+
+class Saliency(Policy):
+    """Scores all weights together and keeps the highest, in one round or several.
+
+    Density falls exponentially over the rounds, and each round scores what the one before left.
+
+    Args:
+        rounds: how often to score.
+    """
+
+    training: ClassVar[bool] = True
+    dtype: ClassVar[torch.dtype | None] = None
+
+    def __init__(self, rounds: int = 1) -> None:
+        self.rounds = require_integer("rounds", rounds, least=1)
+
+    def initial_masks(self, start: Start) -> list[Tensor]:
+        """Scores and prunes.
+
+        Args:
+            start: model, layers, sparsity, generator and, for most methods, examples.
+
+        Returns:
+            One bool tensor per layer, `round((1 - sparsity) * N)` true entries in all.
+        """
+        target, size = target_count(start.sizes, start.sparsity), sum(start.sizes)
+        masks = [torch.ones_like(x.weight, dtype=torch.bool) for x in start.layers]
+        with _seeded(start), torch.enable_grad():
+            scene = Scene(start, training=self.training, dtype=self.dtype)
+            self.arrange(scene, start)
+            for done in range(1, self.rounds + 1):
+                scene.apply(masks)
+                scores = self.scores(scene, start)
+                scores = [s.masked_fill(~m, -torch.inf) for s, m in zip(scores, masks, strict=True)]
+                left = round(size * (target / size) ** (done / self.rounds))
+                masks = keep_highest(scores, target if done == self.rounds else max(left, target))
+        return masks
+
+    def arrange(self, scene: Scene, start: Start) -> None:
+        """Prepares the scene before the first round.
+
+        Args:
+            scene: the copy of the model; `initial` may be changed with the weights.
+            start: what the policy was given.
+        """
+
+    @abstractmethod
+    def scores(self, scene: Scene, start: Start) -> list[Tensor]:
+        """Scores the weights as they are masked now.
+
+        Args:
+            scene: the copy of the model.
+            start: what the policy was given.
+
+        Returns:
+            One tensor for each weight; higher is kept.
+        """
+
+
+@contextlib.contextmanager
+def _seeded(start: Start) -> Iterator[None]:
+    """Lets dropout draw from a stream of the masks' own, and leaves the global one alone."""
+    device = start.layers[0].weight.device
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=start.generator)))
+        yield

@@ -1,0 +1,132 @@
+"""From scores to masks of exact counts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.sparsity.allocation import Shape, exact_counts, target_count
+from robustbench_zosam.sparsity.layers import Layer
+
+
+def shared_counts(
+    layers: Sequence[Layer],
+    sparsity: float,
+    allocate: Callable[[Sequence[Shape], float], Sequence[float]],
+) -> tuple[int, ...]:
+    """Shares the weights among the layers.
+
+    Args:
+        layers: the maskable layers.
+        sparsity: fraction of all their weights to remove.
+        allocate: densities from shapes and sparsity.
+
+    Returns:
+        The number each layer keeps, `round((1 - sparsity) * N)` in all.
+    """
+    sizes = [layer.size for layer in layers]
+    densities = allocate([layer.shape for layer in layers], sparsity)
+    return exact_counts(sizes, densities, target_count(sizes, sparsity))
+
+
+def keep_highest(scores: Sequence[Tensor], total: int) -> list[Tensor]:
+    """Keeps the highest scores of all layers together, and at least one weight of each.
+
+    Args:
+        scores: one tensor per layer; -inf for what must not be kept.
+        total: how many to keep in all.
+
+    Returns:
+        Bool tensors of the scores' shapes, `total` true entries in all.
+
+    Raises:
+        InputError: a score is not a number.
+
+    Example:
+        >>> masks = keep_highest([torch.tensor([1.0, 5.0]), torch.tensor([3.0, 4.0])], 3)
+        >>> [mask.tolist() for mask in masks]
+        [[False, True], [True, True]]
+    """
+    _require_numbers(scores)
+    sizes = [score.numel() for score in scores]
+    assert len(sizes) <= total <= sum(sizes)
+    flat = torch.cat([score.detach().flatten() for score in scores])
+    starts = itertools.accumulate(sizes[:-1], initial=0)
+    best = [start + int(s.argmax()) for start, s in zip(starts, scores, strict=True)]
+    flat[best] = math.inf  # no layer is left empty
+    mask = torch.zeros_like(flat, dtype=torch.bool)
+    mask[flat.topk(total).indices] = True
+    parts = mask.split_with_sizes(sizes)
+    return [part.view(score.shape) for part, score in zip(parts, scores, strict=True)]
+
+
+def keep_highest_each(scores: Sequence[Tensor], counts: Sequence[int]) -> list[Tensor]:
+    """Keeps the highest scores of every layer on its own.
+
+    Args:
+        scores: one tensor per layer; -inf for what must not be kept.
+        counts: how many each layer keeps.
+
+    Returns:
+        Bool tensors of the scores' shapes.
+
+    Raises:
+        InputError: a score is not a number.
+    """
+    _require_numbers(scores)
+    return [
+        torch
+        .zeros(score.numel(), dtype=torch.bool, device=score.device)
+        .index_fill(0, score.detach().flatten().topk(count).indices, True)
+        .view(score.shape)
+        for score, count in zip(scores, counts, strict=True)
+    ]
+
+
+def grow_at_random(
+    kept: Tensor, count: int, generator: torch.Generator, *, taken: Tensor
+) -> Tensor:
+    """Adds active weights at random places.
+
+    Args:
+        kept: bool mask.
+        count: how many to add.
+        generator: a CPU generator.
+        taken: bool, the mask's shape: where nothing may be added; covers the mask.
+
+    Returns:
+        A new mask.
+    """
+    free = (~taken).flatten().nonzero().squeeze(1)
+    assert count <= len(free)
+    chosen = torch.randperm(len(free), generator=generator)[:count]
+    return kept.flatten().index_fill(0, free[chosen.to(free.device)], True).view(kept.shape)
+
+
+def magnitudes(layers: Sequence[Layer], masks: Sequence[Tensor] | None = None) -> list[Tensor]:
+    """Magnitudes of weights, -inf off the masks: what is inactive ranks below any live weight.
+
+    Args:
+        layers: whose weights.
+        masks: current masks, if there are any.
+
+    Returns:
+        One tensor per layer.
+    """
+    found = [layer.weight.detach().abs() for layer in layers]
+    if masks is None:
+        return found
+    return [x.masked_fill(~mask, -math.inf) for x, mask in zip(found, masks, strict=True)]
+
+
+def _require_numbers(scores: Sequence[Tensor]) -> None:
+    if any(bool(score.isnan().any()) for score in scores):
+        raise InputError(
+            "weights cannot be ranked for pruning, since some scores are not numbers: the model's "
+            "weights or gradients are not finite"
+        )
