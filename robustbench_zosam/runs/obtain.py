@@ -161,6 +161,8 @@ def load_for(path: str, model: ModelConfig | None, data: Dataset) -> Checkpoint:
 def sparsity_facts(model: torch.nn.Module, masks: dict[str, Tensor]) -> dict[str, Any]:
     """Returns both sparsities, of the maskable weights and of all parameters, and each layer's.
 
+    A layer is called collapsed when it is down to the one weight that every sparsifier leaves it.
+
     Args:
         model: the classifier.
         masks: parameter name to bool mask.
@@ -180,5 +182,6 @@ def sparsity_facts(model: torch.nn.Module, masks: dict[str, Tensor]) -> dict[str
         "active": maskable - zero,
         "maskable_parameters": maskable,
         "parameters": total,
+        "collapsed": [x["name"] for x in layers if x["active"] == 1 < x["size"]],
         "layers": layers,
     }

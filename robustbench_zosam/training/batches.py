@@ -87,7 +87,7 @@ class Batches:
         """
         order = torch.randperm(len(self._labels), generator=generator)
         labels = self._labels.cpu()[order]
-        chosen = [order[labels == label][:per_class] for label in labels.unique()]
+        chosen = [order[labels == label][:per_class] for label in sorted(set(labels.tolist()))]
         indices = torch.cat(chosen).to(self._labels.device)
         images = self._images[indices]
         if self._augment:
