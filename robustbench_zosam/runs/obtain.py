@@ -182,6 +182,8 @@ def sparsity_facts(model: torch.nn.Module, masks: dict[str, Tensor]) -> dict[str
         "active": maskable - zero,
         "maskable_parameters": maskable,
         "parameters": total,
-        "collapsed": [x["name"] for x in layers if x["active"] == 1 < x["size"]],
+        "collapsed": [
+            x.name for x, count in zip(found, active, strict=True) if count == 1 < x.size
+        ],
         "layers": layers,
     }
