@@ -74,13 +74,17 @@ def _closure_for(model, autocast=False):
 
 def _setup(name, sparsifier="dense", seed=0, device="cpu", **options):
     model = _network(seed).to(device)
+
+    def examples(per_class, generator):
+        return tuple(tensor.to(device) for tensor in _examples(per_class, generator))
+
     masker = create_masker(
         sparsifier,
         model,
         sparsity=0 if sparsifier == "dense" else 0.75,
         total_steps=20,
         seed=seed,
-        examples=_examples,
+        examples=examples,
         **QUICK.get(sparsifier, {}),
     )
     context = {"lr": 0.05, "steps_per_epoch": 3, "epochs": 7}
