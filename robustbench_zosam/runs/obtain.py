@@ -38,7 +38,9 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
     method, device = spec.method, torch.device(spec.device)
     mean, std = data.channel_statistics()
     initial = derive_seed(spec.seed, "initialisation")
-    model = build_model(spec.model, spec.classes, mean, std, seed=initial).to(device)
+    model = build_model(
+        spec.model, spec.classes, mean, std, seed=initial, image_size=data.image_size
+    ).to(device)
     batches = Batches(
         data.train,
         batch_size=spec.training.batch_size,
@@ -102,9 +104,15 @@ def train_cell(
     """
     if spec.method.kind == "checkpoint":
         checkpoint = load_for(spec.method.checkpoint or "", spec.model, data)
-        model, masks = checkpoint.model, checkpoint.masks
-        config = ModelConfig.model_validate(checkpoint.header.get("model") or spec.model)
-        record: dict[str, Any] = {"status": "done", "loaded": spec.method.checkpoint}
+        model, masks, config = checkpoint.model, checkpoint.masks, checkpoint.config
+        record: dict[str, Any] = {
+            "status": "done",
+            "loaded": spec.method.checkpoint,
+            "normalisation": {
+                "mean": model.mean.flatten().tolist(),
+                "std": model.std.flatten().tolist(),
+            },
+        }
     else:
         assert spec.model is not None
         trainee = make_trainee(spec, data)
@@ -148,7 +156,14 @@ def load_for(path: str, model: ModelConfig | None, data: Dataset) -> Checkpoint:
         InputError: it cannot be loaded, or was trained for other classes.
     """
     mean, std = data.channel_statistics()
-    found = load_checkpoint(Path(path), config=model, classes=data.classes, mean=mean, std=std)
+    found = load_checkpoint(
+        Path(path),
+        config=model,
+        classes=data.classes,
+        mean=mean,
+        std=std,
+        image_size=data.image_size,
+    )
     if found.classes != data.classes:
         raise InputError(
             f"the checkpoint {path} was trained for {len(found.classes)} classes "

@@ -39,7 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         ["--help"], ["evaluate", "--help"], ["--version"], ["list", "optimizers"],
         ["list", "sparsifiers", "--json"], ["list", "models"], ["list", "data"],
         ["list", "corruptions"], ["list", "metrics"], ["fetch", "--help"], ["fetch", "--list"],
-        ["flatness", "--help"], ["landscape", "--help"],
+        ["export", "--help"], ["flatness", "--help"], ["landscape", "--help"],
     ],
     ids=" ".join,
 )  # fmt: skip
