@@ -1,13 +1,11 @@
 """Trace, largest eigenvalue and loss grid beside pyhessian and loss-landscapes: CPU time, memory.
 
-    python benchmarks/flatness.py --peers .peers            # ResNet-20, CIFAR-10
-    python benchmarks/flatness.py --peers .peers --quick    # digits, minutes
+    python benchmarks/flatness.py            # ResNet-20, CIFAR-10
+    python benchmarks/flatness.py --quick    # digits, minutes
 
 Every measurement runs in a process of its own with one thread; CPU seconds are the best of
 `--repeat` runs that alternate between the packages, and memory is the process's peak above what it
-held before. The peers lie in a folder of their own, since neither is a dependency here:
-
-    pip install --no-deps --target .peers pyhessian loss-landscapes
+held before. The peers are installed into a folder of their own, since neither is a dependency.
 
 The network is trained first, sparse, and kept in --out; its images are those of ZOSAM_TEST_DATA
 (cifar10-jpeg.zip), or of --data.
@@ -16,11 +14,14 @@ The network is trained first, sparse, and kept in --out; its images are those of
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -31,12 +32,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from robustbench_zosam.flatness import hessian_trace, top_eigenvalues
-from robustbench_zosam.landscape import plane
-from robustbench_zosam.runs.subjects import Subjects, load_subjects
+HERE = Path(__file__).resolve()
+# Run as a script, this folder comes first in the search path, and a file in it has the name of a
+# package.
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != HERE.parent]
+
+from robustbench_zosam.flatness import hessian_trace, top_eigenvalues  # noqa: E402 - needs the path above
+from robustbench_zosam.landscape import plane  # noqa: E402 - needs the path above
+from robustbench_zosam.runs.subjects import Subjects, load_subjects  # noqa: E402 - needs the path above
 
 PROBES = 30
-HERE = Path(__file__).resolve()
+PACKAGES = ("pyhessian==0.1", "loss-landscapes==3.0.6")
+PEER_FOLDER = Path(tempfile.gettempdir()) / "zosam-robust-peers-flatness"
 
 
 class Bowl(nn.Module):
@@ -180,14 +187,26 @@ def run_job(args: argparse.Namespace) -> None:
     print(json.dumps(found | {"seconds": seconds, "peak_mb": peak}))
 
 
+@functools.cache
+def install_peers() -> str | None:
+    """Installs the peers unless they are there; returns why not."""
+    if all((PEER_FOLDER / name).is_dir() for name in ("pyhessian", "loss_landscapes")):
+        return None
+    uv = shutil.which("uv")
+    installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
+    command = [*installer, "install", "--no-deps", "--target", str(PEER_FOLDER), *PACKAGES]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else None
+
+
 def measure(name: str, args: argparse.Namespace) -> dict[str, float] | str:
     """Runs one measurement in a process of its own; returns why not where it cannot run."""
-    if name in PEERS and args.peers is None:
-        return "skipped: --peers is not given"
+    if name in PEERS and (reason := install_peers()):
+        return f"skipped: {reason}"
     command = [sys.executable, str(HERE), "--job", name, "--out", str(args.out)]
     for key in ("images", "probes", "grid", "chunk", "tol"):
         command += [f"--{key}", str(getattr(args, key))]
-    places = [HERE.parents[1]] + ([args.peers.resolve()] if name in PEERS else [])
+    places = [HERE.parents[1]] + ([PEER_FOLDER] if name in PEERS else [])
     path = os.pathsep.join(map(str, places))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -245,7 +264,6 @@ def main() -> None:
     """Runs all measurements, or one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="digits, few images and probes")
-    parser.add_argument("--peers", type=Path, help="folder with pyhessian, loss-landscapes")
     parser.add_argument("--data", help="as of `zosam-robust train --data`")
     parser.add_argument("--model", default="resnet20")
     parser.add_argument("--out", type=Path)

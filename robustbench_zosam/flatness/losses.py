@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +61,6 @@ class Neighbourhood:
         """
         yield from (data or self.subject.data).chunks(self.subject.facts.chunk)
 
-    @torch.no_grad()
     def per_image(self, delta: Tensor | None = None, data: Data | None = None) -> Tensor:
         """Evaluates each image's loss.
 
@@ -72,20 +71,27 @@ class Neighbourhood:
         Returns:
             Nats, maybe not finite, (n,) float64.
         """
-        moved = {} if delta is None else self._moved(delta)
-        return torch.cat([self._losses(part, moved) for part in self.chunks(data)])
+        return self.per_image_each((self.transform,), delta, data)[0]
 
-    def gradient(self, delta: Tensor | None = None, data: Data | None = None) -> Tensor:
-        """Differentiates the mean loss.
+    @torch.no_grad()
+    def per_image_each(
+        self,
+        transforms: Sequence[Transform],
+        delta: Tensor | None = None,
+        data: Data | None = None,
+    ) -> Tensor:
+        """Evaluates each image's loss under several transforms of the same logits.
 
         Args:
+            transforms: k of them.
             delta: displacement, (D_A,); None: at theta.
             data: the images; all when None.
 
         Returns:
-            Shape (D_A,).
+            Nats, maybe not finite, (k, n) float64.
         """
-        return self.value_and_gradient(delta, data)[1]
+        moved = {} if delta is None else self._moved(delta)
+        return torch.cat([self._losses(part, moved, transforms) for part in self.chunks(data)], 1)
 
     def value_and_gradient(
         self, delta: Tensor | None = None, data: Data | None = None
@@ -108,7 +114,7 @@ class Neighbourhood:
         count = len(data or self.subject.data)
         total, values = None, []
         for part in self.chunks(data):
-            losses = self._losses(part, leaves)
+            losses = self._losses(part, leaves, (self.transform,))[0]
             values.append(losses.detach())
             parts = torch.autograd.grad(
                 losses.sum() / count, list(leaves.values()), materialize_grads=True
@@ -123,6 +129,11 @@ class Neighbourhood:
         steps = self.subject.active.scatter(delta.to(network.dtype))
         return {name: network.parameters[name].detach() + step for name, step in steps.items()}
 
-    def _losses(self, part: Data, replaced: dict[str, Tensor]) -> Tensor:
-        logits = self.transform(self.subject.network(part.images, replaced).double())
-        return F.cross_entropy(logits, part.labels.to(logits.device), reduction="none")
+    def _losses(
+        self, part: Data, replaced: dict[str, Tensor], transforms: Sequence[Transform]
+    ) -> Tensor:
+        logits = self.subject.network(part.images, replaced).double()
+        labels = part.labels.to(logits.device)
+        return torch.stack([
+            F.cross_entropy(transform(logits), labels, reduction="none") for transform in transforms
+        ])

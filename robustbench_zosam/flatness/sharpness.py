@@ -165,7 +165,7 @@ def sharpness(
         plain, unit = (Neighbourhood(subject, transform) for transform in (raw, normalised))
         found: list[Sharpness] = []
         for index, one in enumerate(measures):
-            found.append(Sharpness(one, _value(plain, one, seed), _value(unit, one, seed)))
+            found.append(Sharpness(one, *_values(plain, unit, one, seed)))
             if on_measure is not None:
                 on_measure(index + 1, len(measures))
         norm, loss = plain.theta.double().norm().item(), unit.per_image().mean().item()
@@ -178,9 +178,16 @@ def sharpness(
     )
 
 
-def _value(around: Neighbourhood, measure: Measure, seed: int) -> Value:
+def _values(
+    plain: Neighbourhood, unit: Neighbourhood, measure: Measure, seed: int
+) -> tuple[Value, Value]:
+    """Returns a measure on the raw loss and on that of normalised logits."""
     if measure.is_random:
-        return _average(around, measure, seed)
+        return _average(plain, measure, seed)
+    return _value(plain, measure), _value(unit, measure)
+
+
+def _value(around: Neighbourhood, measure: Measure) -> Value:
     if measure.kind in {"sam", "worst", "keskar"}:
         return _by_batch(around, measure)
     found = (fisher_rao if measure.kind == "fisher-rao" else relative_flatness)(around)
@@ -189,13 +196,19 @@ def _value(around: Neighbourhood, measure: Measure, seed: int) -> Value:
     return Value(found.mean().item(), standard_error(found) if len(found) > 1 else None)
 
 
-def _average(around: Neighbourhood, measure: Measure, seed: int) -> Value:
-    start, scale = around.per_image(), _scale(around, measure)
+def _average(around: Neighbourhood, measure: Measure, seed: int) -> tuple[Value, Value]:
+    """Returns both columns, which share their displacements and so their forward passes."""
+    both = (raw, normalised)
+    start, scale = around.per_image_each(both), _scale(around, measure)
     rises = []
     for index in range(measure.draws):
         noise = _noise(around.subject, measure, seed, index)
-        rises.append(around.per_image(noise * scale) - start)
-    table = torch.stack(rises)  # (draws, n)
+        rises.append(around.per_image_each(both, noise * scale) - start)
+    plain, unit = torch.stack(rises, 1)  # (2, draws, n)
+    return _mean_rise(plain), _mean_rise(unit)
+
+
+def _mean_rise(table: Tensor) -> Value:
     se = standard_error(table.mean(0)) if table.shape[1] > 1 else None
     return Value(table.mean().item(), se, standard_error(table.mean(1)))
 

@@ -65,7 +65,9 @@ def measure_curvature(
     arrays = {f"{name}_per_image": values for name, values in trace.arrays().items()}
     step()
     if settings.include_pruned:
-        wide = hessian_trace(model, images, labels, include_pruned=True, **options)
+        wide = hessian_trace(
+            model, images, labels, include_pruned=True, verdict=trace.gate, **options
+        )
         facts["with_pruned_directions"] = flatness_facts(wide)
         step()
     if settings.spectrum:
