@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from corruptions.constants import Row
@@ -18,29 +19,35 @@ _RESAMPLE_BITS = 22  # of Pillow's fixed-point resampling weights
 
 
 def _pixelate(images: Tensor, row: Row) -> Tensor:
+    """Rows move as wholes, which is fast, so columns are made rows for the first step."""
     (factor,) = row
     down, across = (_boxes(side, int(side * factor), images.device) for side in images.shape[-2:])
-    wide = across.members.index_select(0, across.nearest)  # enlarges while it adds up
-    share, half = (part[across.nearest] for part in (across.share, across.half))
-    lines = (images.float() @ wide.T).mul_(share).add_(half).floor_()
-    boxes = (down.members @ lines).mul_(down.share[:, None]).add_(down.half[:, None])
-    return to_levels(boxes).index_select(2, down.nearest)
+    columns = _average_rows(images.transpose(2, 3).contiguous(), across)
+    return _average_rows(columns.transpose(2, 3).contiguous(), down)
 
 
 class _Boxes(NamedTuple):
     """A line of pixels cut into boxes.
 
     Attributes:
-        members: which pixels each box holds, 0 or 1 in float32 `(reduced, side)`.
-        share: one over the number of pixels, float32 `(reduced,)`.
-        half: what to add before truncating so that means are rounded as Pillow does.
+        members: for the first, second, ... pixel of every box, which it is, int32 `(reduced,)`,
+            and whether the box has that many, 0 or 1 in int16 `(reduced, 1)`.
+        share: one over the number of pixels, float32 `(reduced, 1)`.
+        half: what to add before truncating so that means are rounded as Pillow does; idem.
         nearest: which box each pixel shows after enlargement, int32 `(side,)`.
     """
 
-    members: Tensor
+    members: list[tuple[Tensor, Tensor]]
     share: Tensor
     half: Tensor
     nearest: Tensor
+
+
+def _average_rows(planes: Tensor, boxes: _Boxes) -> Tensor:
+    """Reduces rows to boxes and enlarges them again, uint8."""
+    pixels = (planes.index_select(2, which).short().mul_(exists) for which, exists in boxes.members)
+    means = functools.reduce(Tensor.add_, pixels).float().mul_(boxes.share).add_(boxes.half)
+    return to_levels(means).index_select(2, boxes.nearest)
 
 
 @functools.lru_cache(maxsize=64)
@@ -53,17 +60,25 @@ def _boxes(side: int, reduced: int, device: torch.device) -> _Boxes:
     first, last = (np.trunc(centre + half + 0.5) for half in (-scale / 2, scale / 2))
     distance = (pixel - centre + 0.5) * (1 / scale)
     inside = (pixel >= first) & (pixel < last) & (distance > -0.5) & (distance <= 0.5)
-    count = inside.sum(1)
+    count = inside.sum(1, keepdims=True)
     # Means are multiples of 1 / count, so a quarter of that decides halves and absorbs round-off.
     # Pillow's fixed-point reciprocal rounds halves up unless it is too small.
     is_up = np.floor(2.0**_RESAMPLE_BITS / count + 0.5) * count >= 2.0**_RESAMPLE_BITS
     half = 0.5 + np.where(is_up, 0.25, -0.25) / count
     nearest = np.floor((pixel + 0.5) * reduced / side)
-    members, share, halves, shown = (
-        torch.from_numpy(part).to(device, torch.float32)
-        for part in (inside, 1 / count, half, nearest)
-    )
-    return _Boxes(members, share, halves, shown.int())
+
+    def on_device(values: NDArray[Any], kind: torch.dtype) -> Tensor:
+        return torch.from_numpy(values).to(device, kind)
+
+    members = [
+        (
+            on_device(np.minimum(inside.argmax(1) + number, side - 1), torch.int32),
+            on_device(count > number, torch.int16),
+        )
+        for number in range(int(count.max()))
+    ]
+    share, halves = (on_device(part, torch.float32) for part in (1 / count, half))
+    return _Boxes(members, share, halves, on_device(nearest, torch.int32))
 
 
 def _jpeg_compression(images: Tensor, row: Row) -> Tensor:
