@@ -172,9 +172,16 @@ def test_the_bounds_of_mest_are_those_of_the_scripts(name, sparsity, expected):
 
 def test_the_stages_of_mest_follow_the_published_epochs():
     for name, freezes in (("mest-em", []), ("mest-ems", [120])):
-        _, masker = masker_for(name, steps=160)
+        _, masker = masker_for(name, steps=160, interval=5)
         due = [t for t in range(160) if masker.policy.due(Moment(t, 160))]
         assert due == [*range(5, 120, 5), *freezes]
+
+
+@pytest.mark.parametrize(("steps", "interval"), [(125_000, 3906), (2000, 100), (160, 12), (2, 1)])
+def test_the_default_interval_of_mest_leaves_new_weights_time(steps, interval):
+    policy = MestEM()
+    policy.prepare(steps)
+    assert policy.interval == interval
 
 
 def test_mest_starts_from_the_largest_initial_weights():
@@ -185,7 +192,7 @@ def test_mest_starts_from_the_largest_initial_weights():
 
 
 def test_mest_exchanges_a_fifth_then_a_tenth_then_nothing():
-    _, masker = masker_for("mest-em", steps=160)
+    _, masker = masker_for("mest-em", steps=160, interval=5)
     idle(masker, 160)
     assert {m.sum().item() for m in masker.masks.values()} == {200, 100}
     dropped = {event.step: event.dropped for event in masker.events}

@@ -28,9 +28,10 @@ class GraNet(RigL):
         initial_sparsity: sparsity of the random masks training starts with, if that is less than
             the sparsity asked for; 0 starts dense.
         drop_fraction: fraction of a layer's active weights dropped and regrown at first.
-        **options: as in `RigL`.
+        **options: as in `RigL`; the published interval is 1000.
     """
 
+    _published: ClassVar[tuple[int, int]] = 1000, 10
     conserves: ClassVar[Literal["layer", "total"] | None] = None
 
     def __init__(

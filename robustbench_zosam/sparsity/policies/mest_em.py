@@ -35,7 +35,8 @@ class MestEM(Random):
     Args:
         allocation: how the layers share the weights.
         lambda_grad: weight of the gradient in the score; the released scripts leave it at 0.
-        interval: steps between updates; None means 1/32 of the training (5 of 160 epochs).
+        interval: steps between updates; None means 1/32 of the training (5 of 160 epochs), but at
+            least 100, or a tenth of the updating phase where that is shorter.
     """
 
     dynamic: ClassVar[bool] = True
@@ -62,9 +63,9 @@ class MestEM(Random):
             InputError: the interval given is so long that the masks would never change.
         """
         end = int(_STAGES[1] * total_steps)
-        self.interval = settled_interval(
-            self.interval, end, longest=max(1, total_steps // 32), events=1
-        )
+        least = settled_interval(None, end, longest=100, events=10)
+        longest = max(least, total_steps // 32)
+        self.interval = settled_interval(self.interval, end, longest=longest, events=1)
 
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Keeps the largest initial weights of each layer.
