@@ -93,20 +93,21 @@ def _write_corruption(
     final = f"{name}.npy"
     unfinished = folder / f"{final}.partial"
     count = len(images)
-    if not unfinished.exists():
+    if not (unfinished.exists() and manifest.partial(final)):
         manifest.restart(final)
-    shape = (len(SEVERITIES) * count, *images.shape[1:])
-    mode = "r+" if manifest.partial(final) else "w+"
-    stored = np.lib.format.open_memmap(unfinished, mode, np.uint8, shape)
+        shape = (len(SEVERITIES) * count, *images.shape[1:])
+        np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape)
     for severity in SEVERITIES:
         if severity not in manifest.partial(final):
+            # Mapped anew each time, so that memory holds one severity and not all.
+            stored = np.lib.format.open_memmap(unfinished, "r+")
             cell = stored[(severity - 1) * count : severity * count]
             work = partial(_fill, cell, images, name, severity, recipe)
             list(pool.map(work, range(0, count, _BLOCK)))
             stored.flush()
+            del stored, cell, work
             manifest.add_partial(final, severity)
         yield severity * count
-    del stored
     sha256 = hash_file(unfinished)
     unfinished.replace(folder / final)
     manifest.finish(final, sha256)
