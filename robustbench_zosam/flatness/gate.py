@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import jvp
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import measuring, unwrap
+from robustbench_zosam.flatness.guard import forward_mode, measuring, unwrap
 from robustbench_zosam.flatness.network import Network
 from robustbench_zosam.flatness.noise import gaussian
 
@@ -112,9 +111,7 @@ def _ratio(network: Network, images: Tensor, name: str, seed: int) -> float:
         return _with_derivative(logits, t)[1]
 
     zero = torch.zeros((), dtype=value.dtype, device=value.device)
-    with warnings.catch_warnings():
-        # torch compiles its own rules by a deprecated route at the first use of forward mode
-        warnings.filterwarnings("ignore", r"`torch\.jit", FutureWarning)
+    with forward_mode():
         first, second = _with_derivative(slope, zero)
     ratio = second.abs().max() / first.abs().max().clamp(min=1)
     return float(ratio.nan_to_num(nan=math.inf, posinf=math.inf))

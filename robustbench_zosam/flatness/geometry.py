@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import hessian, vmap
 
+from robustbench_zosam.flatness.guard import forward_mode
 from robustbench_zosam.flatness.losses import Neighbourhood, Transform
 
 
@@ -106,5 +107,6 @@ def _logit_hessians(logits: Tensor, labels: Tensor, transform: Transform) -> Ten
     def loss(z: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(transform(z[None]), y[None])
 
-    found: Tensor = vmap(hessian(loss))(logits, labels)
+    with forward_mode():
+        found: Tensor = vmap(hessian(loss))(logits, labels)
     return found
