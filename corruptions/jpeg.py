@@ -23,6 +23,7 @@ from corruptions.images import to_levels
 BLOCK = 8
 CENTRE = 128
 _CONSTANT_BITS = 13  # of the transform's multipliers
+_SIGN = -(2**63)  # bit of a float64
 _EXTRA_BITS = 2  # kept between the two passes of a transform
 _LUMINANCE_TABLE = """
     16 11 10 16  24  40  51  61   12 12 14 19  26  58  60  55   14 13 16 24  40  57  69  56
@@ -46,38 +47,44 @@ def compress(images: Tensor, quality: int) -> Tensor:
     """
     height, width = images.shape[-2:]
     # The encoder fills up columns before subsampling, but rows after it.
-    luma, chroma = _to_ycc(_extend(images.float(), -height % 2, -width % (2 * BLOCK)))
-    luma, chroma = (_extend(plane, -plane.shape[-2] % BLOCK, 0) for plane in (luma, _halve(chroma)))
+    luma, *chroma = _to_ycc(_extend(images.float(), -height % 2, -width % (2 * BLOCK)))
     # Both chroma planes side by side are as wide as luma: one sheet holds all blocks.
-    sheet = torch.cat([luma[:, 0], torch.cat(chroma.unbind(1), -1)], -2)
-    steps = _steps(quality, luma.shape[-2], chroma.shape[-2], sheet.shape[-1])
+    both = torch.cat([_halve(plane) for plane in chroma], -1)
+    luma, both = (_extend(plane, -plane.shape[-2] % BLOCK, 0) for plane in (luma, both))
+    sheet = torch.cat([luma, both], -2)
+    steps = _steps(quality, luma.shape[-2], both.shape[-2], sheet.shape[-1])
     sheet = _quantise(sheet, steps.to(images.device))
-    luma, chroma = sheet[:, : luma.shape[-2]], sheet[:, luma.shape[-2] :]
+    luma, both = sheet[:, : luma.shape[-2]], sheet[:, luma.shape[-2] :]
     # The decoder ignores the padding.
-    real = [plane[..., : -(-height // 2), : -(-width // 2)] for plane in chroma.chunk(2, -1)]
-    chroma = _double(torch.stack(real, 1))[..., :height, :width]
-    return _to_rgb(luma[:, :height, :width], *chroma.unbind(1))
+    real = [plane[..., : -(-height // 2), : -(-width // 2)] for plane in both.chunk(2, -1)]
+    cb, cr = _double(torch.stack(real, 1))[..., :height, :width].unbind(1)
+    return _to_rgb(luma[:, :height, :width], cb, cr)
 
 
 def _extend(planes: Tensor, rows: int, columns: int) -> Tensor:
     """Repeats the last row and column."""
-    return F.pad(planes, (0, columns, 0, rows), mode="replicate") if rows or columns else planes
+    if not (rows or columns):
+        return planes
+    as_batch = planes if planes.dim() == 4 else planes.unsqueeze(1)
+    return F.pad(as_batch, (0, columns, 0, rows), mode="replicate").view(
+        *planes.shape[:-2], planes.shape[-2] + rows, planes.shape[-1] + columns
+    )
 
 
 def _mix(red: Tensor, green: Tensor, blue: Tensor, weights: tuple[int, int, int]) -> Tensor:
     """Adds channels with 16-bit weights; 24 bits in all, which float32 holds exactly."""
     shares = [weight * 2.0**-16 for weight in weights]
-    return (red * shares[0]).add_(green * shares[1]).add_(blue * shares[2])
+    return (red * shares[0]).add_(green, alpha=shares[1]).add_(blue, alpha=shares[2])
 
 
-def _to_ycc(rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """Splits colour into luma `(n, 1, h, w)` and chroma `(n, 2, h, w)`, both centred on 0."""
+def _to_ycc(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Splits colour into luma and two chroma planes `(n, h, w)`, centred on 0."""
     red, green, blue = rgb.unbind(1)
     luma = _mix(red, green, blue, (19595, 38470, 7471)).add_(0.5 - CENTRE).floor_()
     below_half = 0.5 - 2.0**-16
     towards_blue = _mix(red, green, blue, (-11059, -21709, 32768)).add_(below_half).floor_()
     towards_red = _mix(red, green, blue, (32768, -27439, -5329)).add_(below_half).floor_()
-    return luma.unsqueeze(1), torch.stack([towards_blue, towards_red], 1)
+    return luma, towards_blue, towards_red
 
 
 def _to_rgb(luma: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
@@ -85,9 +92,9 @@ def _to_rgb(luma: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
         (plane * (weight * 2.0**-16)).add_(0.5).floor_()
         for plane, weight in ((cr, 91881), (cb, 116130))
     )
-    green = (cb * (-22554 * 2.0**-16)).add_(cr * (-46802 * 2.0**-16)).add_(0.5).floor_()
-    levels = torch.stack([red, green, blue], 1).add_(luma.unsqueeze(1))
-    return to_levels(levels.add_(CENTRE).clamp_(0, 255))
+    green = (cb * (-22554 * 2.0**-16)).add_(cr, alpha=-46802 * 2.0**-16).add_(0.5).floor_()
+    levels = torch.stack([red, green, blue], 1).add_((luma + CENTRE).unsqueeze(1))
+    return to_levels(levels.clamp_(0, 255))
 
 
 def _halve(planes: Tensor) -> Tensor:
@@ -161,8 +168,11 @@ def _round_to_multiple(spectrum: Tensor, steps: Tensor) -> Tensor:
     inverse = 1 / (steps * BLOCK)
     # Adding one half puts whole quotients between whole numbers, safe from round-off.
     offset = (steps * BLOCK / 2).floor_().add_(0.5).mul_(inverse)
-    magnitude = spectrum.abs().mul_(inverse).add_(offset).floor_().mul_(steps)
-    return magnitude.copysign_(spectrum)
+    bits = spectrum.view(torch.int64)  # torch takes absolute values and signs bit by bit faster
+    sign = bits & _SIGN
+    magnitude = bits.bitwise_xor_(sign).view(torch.float64)
+    magnitude.mul_(inverse).add_(offset).floor_().mul_(steps)
+    return magnitude.view(torch.int64).bitwise_or_(sign).view(torch.float64)
 
 
 @functools.lru_cache(maxsize=64)
