@@ -48,7 +48,8 @@ def run(
     corruption = over(textures) if facts.name == "frost" else facts.load()
     row = facts.row(preset, severity)
     key = f"{facts.name}/{severity}/{seed}"
-    step = max(1, _pixels_at_once(images, corruption) // (layout.height * layout.width))
+    extent = corruption.extent(layout.height, layout.width, row)
+    step = max(1, _pixels_at_once(images, corruption) // extent)
     for low in range(0, layout.count, step):
         piece = slice(low, min(low + step, layout.count))
         planes = as_planes(images[piece], layout)

@@ -25,13 +25,16 @@ class Corruption(Generic[P]):
             `(n, channels, height, width)` in and out, any device. Each image's result depends
             on no other image.
         any_channels: works on each channel alone, so grey-scale images need no colour.
-        piece: pixels to work on at a time, the number that keeps the processor's cache warm.
+        piece: pixels to work on at a time: many to a call, but few enough for the processor's
+            cache.
+        extent: `(height, width, constants) -> pixels` that one image takes up on the way.
     """
 
     sample: Callable[[Draws, Shape, Row], P]
     apply: Callable[[Tensor, P, Row], Tensor]
     any_channels: bool = False
     piece: int = 2**17
+    extent: Callable[[int, int, Row], int] = lambda height, width, _: height * width
 
 
 def deterministic(apply: Callable[[Tensor, Row], Tensor], piece: int = 2**17) -> Corruption[None]:

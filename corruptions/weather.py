@@ -51,9 +51,12 @@ def _grey(colour: Tensor) -> Tensor:
     return (red * 0.299).add_(green * 0.587).add_(blue * 0.114)
 
 
+def _haze_extent(height: int, width: int, row: Row) -> int:
+    return plasma_side(int(row[0]), height, width) ** 2
+
+
 def _sample_fog(draws: Draws, shape: Shape, row: Row) -> Tensor:
-    side = plasma_side(int(row[0]), shape[1], shape[2])
-    return draws.uniform("plasma", (side * side - 1,))
+    return draws.uniform("plasma", (_haze_extent(*shape[1:], row) - 1,))
 
 
 def _fog(images: Tensor, drawn: Tensor, row: Row) -> Tensor:
@@ -68,4 +71,4 @@ def _fog(images: Tensor, drawn: Tensor, row: Row) -> Tensor:
 
 
 snow = Corruption(_sample_snow, _snow, piece=2**18)
-fog = Corruption(_sample_fog, _fog, piece=2**18)
+fog = Corruption(_sample_fog, _fog, piece=2**18, extent=_haze_extent)
