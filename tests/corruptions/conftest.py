@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_sample_images
 
-from corruptions import corrupt, registry
+from corruptions import CorruptionError, corrupt, registry
 from corruptions.draws import Draws
 
 
@@ -64,3 +64,19 @@ def replay():
         return parameters, result
 
     return run
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """Function (call, *said): the call fails with one sentence that says all this and a remedy."""
+
+    def check(call, *said):
+        with pytest.raises(CorruptionError) as caught:
+            call()
+        message = str(caught.value)
+        for part in (*said, ";"):
+            assert part in message
+        assert message.endswith(".")
+        assert "\n" not in message
+
+    return check

@@ -1,19 +1,15 @@
-"""Published suites, in small or sparse files of exactly their form, and all that can ail them."""
+"""Published arrays, in small or sparse files of exactly their form, and all that can ail them."""
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from corruptions import SEVERITIES, CorruptionError, names
-from corruptions.suites import open_array_suite, open_cifar10_1, open_folder_suite
+from corruptions import SEVERITIES, names
+from corruptions.suites import open_array_suite, open_cifar10_1
 
 COUNT = 4
 LABELS = np.array([1, 0, 9, 3], np.uint8)
-CLASSES = ("n01443537", "n01629819", "n02056570")
 
 
 def save(path, shape, dtype=np.uint8):
@@ -31,17 +27,6 @@ def arrays(tmp_path):
             array[row] = number * 10 + row % 7
     np.save(tmp_path / "labels.npy", np.tile(LABELS, 5))
     return tmp_path
-
-
-def refused(call, *said):
-    """One sentence that names all this, and gives a remedy."""
-    with pytest.raises(CorruptionError) as caught:
-        call()
-    message = str(caught.value)
-    for part in (*said, ";"):
-        assert part in message
-    assert message.endswith(".")
-    assert "\n" not in message
 
 
 def test_whole_suite(arrays):
@@ -76,7 +61,7 @@ def test_labels_of_one_severity_suffice(arrays):
     assert len(open_array_suite(arrays, classes=10)) == COUNT
 
 
-def test_any_subset_is_usable_and_said(arrays):
+def test_any_subset_is_usable_and_said(arrays, refused):
     for name in names("all")[2:]:
         (arrays / f"{name}.npy").unlink()
     suite = open_array_suite(arrays, classes=10, name="mine")
@@ -93,25 +78,25 @@ def opening(folder, **options):
     return lambda: open_array_suite(folder, classes=10, **options)
 
 
-def test_nothing_there(tmp_path):
+def test_nothing_there(tmp_path, refused):
     refused(opening(tmp_path), str(tmp_path), "holds no <corruption>.npy")
     refused(opening(tmp_path / "absent"), "absent holds no <corruption>.npy")
 
 
-def test_no_labels(arrays):
+def test_no_labels(arrays, refused):
     (arrays / "labels.npy").unlink()
     refused(opening(arrays), "labels.npy is missing", "download")
 
 
 @pytest.mark.parametrize("kept", [0, 5, 60, 1000, -1])
-def test_truncated_file(arrays, kept):
+def test_truncated_file(arrays, kept, refused):
     path = arrays / "snow.npy"
     path.write_bytes(path.read_bytes()[:kept])
     refused(opening(arrays), "snow.npy is damaged", "download or write it again")
 
 
 @pytest.mark.parametrize("content", [b"<html>not found</html>", b"PK\x03\x04" + bytes(100)])
-def test_file_of_another_kind(arrays, content):
+def test_file_of_another_kind(arrays, content, refused):
     (arrays / "snow.npy").write_bytes(content)
     refused(opening(arrays), "snow.npy is damaged")
 
@@ -128,24 +113,24 @@ def test_file_of_another_kind(arrays, content):
         ((0, 32, 32, 3), np.uint8, "snow.npy has 0 images"),
     ],
 )
-def test_array_of_another_form(arrays, shape, dtype, said):
+def test_array_of_another_form(arrays, shape, dtype, said, refused):
     save(arrays / "snow.npy", shape, dtype)
     refused(opening(arrays), said)
 
 
-def test_one_row_too_few(tmp_path):
+def test_one_row_too_few(tmp_path, refused):
     save(tmp_path / "fog.npy", (49_999, 32, 32, 3))
     np.save(tmp_path / "labels.npy", np.zeros(50_000, np.uint8))
     refused(opening(tmp_path), "fog.npy has 49999 images beside 50000 labels", "get both again")
 
 
 @pytest.mark.parametrize("count", [1, 3, 19, 21, 100])
-def test_labels_of_another_length(arrays, count):
+def test_labels_of_another_length(arrays, count, refused):
     np.save(arrays / "labels.npy", np.zeros(count, np.uint8))
     refused(opening(arrays), f"has 20 images beside {count} labels")
 
 
-def test_labels_that_do_not_agree(arrays):
+def test_labels_that_do_not_agree(arrays, refused):
     clean = opening(arrays, clean_labels=LABELS[::-1])
     refused(clean, "labels.npy does not begin with the labels of the clean test set")
     refused(opening(arrays, clean_labels=LABELS[:3]), "20 labels where the clean test set has 3")
@@ -164,7 +149,7 @@ def test_labels_that_do_not_agree(arrays):
         (np.array([None] * 20), "labels.npy is damaged"),
     ],
 )
-def test_labels_that_cannot_be(arrays, labels, said):
+def test_labels_that_cannot_be(arrays, labels, said, refused):
     np.save(arrays / "labels.npy", labels)
     refused(opening(arrays), "labels.npy", said)
 
@@ -173,7 +158,7 @@ def test_labels_that_cannot_be(arrays, labels, said):
 
 
 @pytest.mark.parametrize(("version", "count"), [("v6", 2000), ("v4", 2021)])
-def test_cifar10_1(tmp_path, version, count):
+def test_cifar10_1(tmp_path, version, count, refused):
     data = tmp_path / f"cifar10.1_{version}_data.npy"
     labels = tmp_path / f"cifar10.1_{version}_labels.npy"
     refused(lambda: open_cifar10_1(tmp_path, version), f"{data} is missing")
@@ -189,128 +174,5 @@ def test_cifar10_1(tmp_path, version, count):
     refused(lambda: open_cifar10_1(tmp_path, version), f"shape ({count - 1}, 32, 32, 3)")
 
 
-def test_cifar10_1_has_two_versions(tmp_path):
+def test_cifar10_1_has_two_versions(tmp_path, refused):
     refused(lambda: open_cifar10_1(tmp_path, "v5"), "version is 'v5'", "choose")
-
-
-# --------------------------------------------------------------------------- class folders
-
-
-def write_cell(cell, classes=CLASSES, side=24, count=2):
-    for number, label in enumerate(classes):
-        (cell / label).mkdir(parents=True)
-        for image in range(count):
-            level = np.full((side, side, 3), 40 * number + image, np.uint8)
-            Image.fromarray(level).save(cell / label / f"val_{image}.JPEG", quality=95)
-
-
-@pytest.fixture
-def folders(tmp_path):
-    for name in ("gaussian_noise", "brightness"):
-        for severity in SEVERITIES:
-            write_cell(tmp_path / name / str(severity))
-    return tmp_path
-
-
-def test_folder_suite(folders):
-    suite = open_folder_suite(folders)
-    assert suite.corruptions == ("gaussian_noise", "brightness")
-    assert len(suite.missing) == 17
-    assert suite.classes == CLASSES
-    ((images, labels),) = suite.batches("brightness", 5, 10)
-    assert images.shape == (6, 24, 24, 3)
-    assert labels.tolist() == [0, 0, 1, 1, 2, 2]
-    np.testing.assert_allclose(images[:, 5, 5, 0], [0, 1, 40, 41, 80, 81], atol=1)
-
-
-def test_folders_of_224_pixels_with_grey_files(folders):
-    for name in ("gaussian_noise", "brightness"):
-        for severity in SEVERITIES:
-            for path in (folders / name / str(severity)).rglob("*.JPEG"):
-                mode = "L" if path.stem == "val_1" else "RGB"
-                Image.new(mode, (224, 224), 90 if mode == "L" else (90, 90, 90)).save(path)
-    ((images, _),) = open_folder_suite(folders).batches("brightness", 3, 10)
-    assert images.shape == (6, 224, 224, 3)
-    assert (images == 90).all()
-
-
-def test_parts_in_several_folders_and_classes_in_another_order(folders, tmp_path):
-    extra = tmp_path / "extra"
-    for severity in SEVERITIES:
-        write_cell(extra / "saturate" / str(severity))
-    suite = open_folder_suite([folders, extra], classes=CLASSES[::-1], name="both")
-    assert suite.name == "both"
-    assert suite.corruptions == ("gaussian_noise", "brightness", "saturate")
-    ((images, labels),) = suite.batches("saturate", 1, 10)
-    assert labels.tolist() == [0, 0, 1, 1, 2, 2]
-    np.testing.assert_allclose(images[::2, 5, 5, 0], [80, 40, 0], atol=1)
-
-
-def test_superfluous_class_folders_are_ignored_and_said(folders):
-    for severity in SEVERITIES:
-        write_cell(folders / "frost" / str(severity), (*CLASSES, "n09999999", "n09999998"))
-    suite = open_folder_suite(folders)
-    assert suite.corruptions == ("gaussian_noise", "frost", "brightness")
-    assert len(suite) == 6
-    assert "ignored 2 class folders that the test set does not have, in frost" in suite.notes
-
-
-def test_folder_without_corruptions(tmp_path):
-    refused(lambda: open_folder_suite(tmp_path), f"{tmp_path} holds no <corruption>/<severity>")
-
-
-def remove(folder):
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
-
-
-def test_missing_severity_class_or_file(folders):
-    (folders / "brightness" / "4" / CLASSES[1] / "val_0.JPEG").unlink()
-    refused(lambda: open_folder_suite(folders), "brightness/4 has 5 images where 6 are expected")
-    remove(folders / "brightness" / "4" / CLASSES[1])
-    refused(lambda: open_folder_suite(folders), "brightness/4 lacks 1 of 3", CLASSES[1])
-    remove(folders / "brightness" / "4")
-    refused(lambda: open_folder_suite(folders), "brightness/4 is missing")
-
-
-def test_cell_without_images(tmp_path):
-    for severity in SEVERITIES:
-        (tmp_path / "fog" / str(severity) / "a").mkdir(parents=True)
-    refused(lambda: open_folder_suite(tmp_path), "0 images")
-    (tmp_path / "fog" / "1" / "a").rmdir()
-    refused(lambda: open_folder_suite(tmp_path), "fog/1 lacks 0 of 0 class folders")
-
-
-@pytest.mark.parametrize("kept", [0, 3, 100, 0.5])
-@pytest.mark.parametrize("which", [0, 1])
-def test_corrupt_jpeg(folders, kept, which):
-    path = folders / "brightness" / "1" / CLASSES[0] / f"val_{which}.JPEG"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)).save(path)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content)) if kept == 0.5 else kept])
-
-    def read():
-        list(open_folder_suite(folders).batches("brightness", 1, 10))
-
-    refused(read, f"{path} is damaged", "unpack or write it again")
-
-
-def test_jpeg_of_another_size_or_gone(folders):
-    suite = open_folder_suite(folders)
-    path = folders / "brightness" / "2" / CLASSES[2] / "val_1.JPEG"
-    Image.new("RGB", (30, 24)).save(path)
-    refused(
-        lambda: list(suite.batches("brightness", 2, 10)),
-        f"{path} is 30 x 24 pixels where others are 24 x 24",
-    )
-    path.unlink()
-    refused(lambda: list(suite.batches("brightness", 2, 10)), f"{path} has gone")
-
-
-def test_messages_have_no_repeated_paths(folders):
-    path = folders / "brightness" / "1" / CLASSES[0] / "val_0.JPEG"
-    path.write_bytes(b"nothing")
-    with pytest.raises(CorruptionError) as caught:
-        open_folder_suite(folders)
-    assert len(re.findall(re.escape(str(path)), str(caught.value))) == 1
