@@ -52,16 +52,18 @@ def write_suite(
         choose_preset(preset, 0)  # a misspelt name must not cost the time of reading the data
     dataset = DATASETS[data.name].load()(data)
     recipe = Recipe(corruptions=names, preset=choose_preset(preset, dataset.image_size), seed=seed)
+    labels, title, files = dataset.test.labels, dataset.title, list(_files(dataset))
     images = np.ascontiguousarray(np.moveaxis(dataset.test.images, 1, 3))
+    del dataset  # the training images are most of the memory
     arrays = layout == "cifar-c" or (layout == "auto" and recipe.preset == "cifar")
     with input_errors():
         if arrays:
-            write_array_suite(out, images, dataset.test.labels, recipe, on_progress)
+            write_array_suite(out, images, labels, recipe, on_progress)
         else:
-            write_folder_suite(out, images, list(_files(dataset)), recipe, on_progress)
+            write_folder_suite(out, images, files, recipe, on_progress)
     kind = "CIFAR-10-C" if arrays else "ImageNet-C"
     return (
-        f"{len(names)} corruptions of the {len(images)} test images of {dataset.title} with preset "
+        f"{len(names)} corruptions of the {len(images)} test images of {title} with preset "
         f"{recipe.preset} and seed {seed}, in the layout of {kind}"
     )
 
