@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robustbench_zosam.flatness.active import ActiveSet
 from robustbench_zosam.flatness.network import Data, Network
-from robustbench_zosam.flatness.operators import ChunkHessian, HessianOperator
+from robustbench_zosam.flatness.operators import ChunkHessian, HessianOperator, SumOverChunks
 
 
 @dataclass(frozen=True)
@@ -103,48 +103,13 @@ class ChunkGaussNewton:
         return self.active.gather(dict(zip(self.leaves, products, strict=True)))
 
 
-@dataclass(frozen=True)
-class GaussNewtonOperator:
-    """G_A of the mean cross-entropy: the Fisher information with labels drawn from the model.
-
-    Attributes:
-        network: the network, at theta.
-        data: the images.
-        active: the coordinates.
-        chunk: images whose graph is held at once.
-    """
-
-    network: Network
-    data: Data
-    active: ActiveSet
-    chunk: int = 32
-
-    @property
-    def size(self) -> int:
-        """D_A."""
-        return self.active.size
-
-    @property
-    def device(self) -> torch.device:
-        """Device of theta."""
-        return self.network.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of theta."""
-        return self.network.dtype
+class GaussNewtonOperator(SumOverChunks):
+    """G_A of the mean cross-entropy: the Fisher information with labels drawn from the model."""
 
     def parts(self) -> Iterator[ChunkGaussNewton]:
         """Yields operators, one for each chunk, whose sum is this one."""
         for part in self.data.chunks(self.chunk):
             yield ChunkGaussNewton.of(self.network, part, self.active, len(self.data))
-
-    def matvec(self, vector: Tensor) -> Tensor:
-        """Returns the product over all images."""
-        total = torch.zeros_like(vector)
-        for part in self.parts():
-            total += part.matvec(vector)
-        return total
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -111,8 +112,8 @@ class ChunkHessian:
 
 
 @dataclass(frozen=True)
-class HessianOperator:
-    """The Hessian H_A of the mean cross-entropy over the active coordinates.
+class SumOverChunks(ABC):
+    """An operator that is the sum of one for each chunk of images.
 
     Attributes:
         network: the network, at theta.
@@ -141,6 +142,21 @@ class HessianOperator:
         """Type of theta."""
         return self.network.dtype
 
+    @abstractmethod
+    def parts(self) -> Iterator[LinearOperator]:
+        """Yields operators, one for each chunk, whose sum is this one."""
+
+    def matvec(self, vector: Tensor) -> Tensor:
+        """Returns the product over all images."""
+        total = torch.zeros_like(vector)
+        for part in self.parts():
+            total += part.matvec(vector)
+        return total
+
+
+class HessianOperator(SumOverChunks):
+    """The Hessian H_A of the mean cross-entropy over the active coordinates."""
+
     def parts(self) -> Iterator[ChunkHessian]:
         """Yields operators, one for each chunk, whose sum is this one."""
         leaves = self.network.leaves()
@@ -153,10 +169,3 @@ class HessianOperator:
                 loss, list(selected.values()), create_graph=True, materialize_grads=True
             )
             yield ChunkHessian(selected, dict(zip(selected, gradient, strict=True)), self.active)
-
-    def matvec(self, vector: Tensor) -> Tensor:
-        """Returns the Hessian-vector product over all images."""
-        total = torch.zeros_like(vector)
-        for part in self.parts():
-            total += part.matvec(vector)
-        return total
