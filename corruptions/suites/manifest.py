@@ -15,7 +15,6 @@ from typing import Any, Final
 import filelock
 import numpy as np
 import PIL
-import torch
 from numpy.typing import NDArray
 
 from corruptions.errors import CorruptionError
@@ -25,7 +24,6 @@ from corruptions.suites.recipe import Recipe
 
 FILE: Final = "manifest.json"
 _LOCK: Final = ".writing.lock"
-_CHUNK = 1 << 24
 
 
 class Manifest:
@@ -185,6 +183,8 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _versions() -> dict[str, str]:
+    import torch  # seconds, which reading a suite need not spend
+
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -218,11 +218,8 @@ def hash_file(path: Path) -> str:
     Returns:
         Hexadecimal digits.
     """
-    sha = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            sha.update(chunk)
-    return sha.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_disk(folder: Path, needed: int) -> None:

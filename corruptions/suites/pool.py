@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import torch
-
 
 @contextmanager
 def block_pool() -> Iterator[ThreadPoolExecutor]:
@@ -19,6 +17,8 @@ def block_pool() -> Iterator[ThreadPoolExecutor]:
     Yields:
         The threads.
     """
+    import torch  # seconds, which reading a suite need not spend
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -232,13 +232,25 @@ def select(
     kept = replace(suite, corruptions=names, severities=severities)
     if limit is None or limit >= len(suite):
         return kept
-    chosen = limit_classwise(suite.labels, limit, seed)
+    return take(kept, limit_classwise(suite.labels, limit, seed))
+
+
+def take(suite: Suite, chosen: NDArray[np.int64]) -> Suite:
+    """Returns some images of every condition of a suite.
+
+    Args:
+        suite: the whole.
+        chosen: indices of the images, in the order wanted.
+
+    Returns:
+        The part, read from disk when used, and nothing else with it.
+    """
 
     def read(corruption: str, severity: int, first: int, last: int) -> NDArray[np.uint8]:
         parts = [suite.read(corruption, severity, i, i + 1) for i in chosen[first:last]]
         return np.concatenate(parts)
 
-    return replace(kept, labels=suite.labels[chosen], read=read)
+    return replace(suite, labels=suite.labels[chosen], read=read)
 
 
 @contextmanager

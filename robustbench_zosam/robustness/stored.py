@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import corruptions
+from corruptions.suites.manifest import read_manifest
 from robustbench_zosam.config import DataConfig, SuiteConfig, canonical_json
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.robustness.plan import (
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from corruptions.suites import Suite
 
 _CIFAR10_1 = "cifar10.1_v6_data.npy"
-_MANIFEST = "manifest.json"
 
 
 def plan_stored(
@@ -64,8 +64,9 @@ def plan_stored(
     severities = tuple(s for s in suite.severities if s in config.severities)
     chosen = select(suite, present, severities or suite.severities, data.limit, data.split_seed)
     _check(chosen, layout, folder, facts, labels)
-    published = entry is not None and not (folder / _MANIFEST).is_file()
-    reference = SUITES[entry].facts["reference"] if published and entry else "none"
+    with input_errors():
+        published = entry if entry and not read_manifest(folder) else None
+    reference = SUITES[published].facts["reference"] if published else "none"
     return SuitePlan(
         name=name,
         source="stored",

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.data.dataset import limit_classwise
 from robustbench_zosam.files import atomic_path, read_json, write_json, write_text
+from robustbench_zosam.robustness.plan import take
 from robustbench_zosam.runs import provenance
 from robustbench_zosam.runs.cells import CellSpec, CellStore
 from robustbench_zosam.runs.planning import Plan
@@ -26,9 +27,6 @@ from robustbench_zosam.statistics import (
     summarise,
     summary_dict,
 )
-
-if TYPE_CHECKING:
-    from corruptions.suites import Suite
 
 SCHEMA = 1
 _GALLERY_IMAGES = 4
@@ -180,8 +178,12 @@ def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
 def _write_gallery(plan: Plan) -> None:
     """Stores a few test images under every corruption and severity."""
     assert plan.suite is not None
-    suite = plan.suite.open()
-    rows = {name: _samples(suite, name) for name in suite.corruptions}
+    whole = plan.suite.open()
+    suite = take(whole, _sampled(whole.labels))
+    rows = {
+        name: np.stack([suite.read(name, s, 0, len(suite)) for s in suite.severities], axis=1)
+        for name in suite.corruptions
+    }
     if plan.suite.layout == "arrays":  # whose images are those of the test set, in its order
         test = load_prepared(plan.data.file).test
         clean = np.moveaxis(test.images[_sampled(test.labels)], 1, 3)
@@ -191,16 +193,6 @@ def _write_gallery(plan: Plan) -> None:
         np.savez_compressed(
             stream, images=np.stack(list(rows.values()), axis=1), rows=np.array(list(rows))
         )
-
-
-def _samples(suite: Suite, name: str) -> NDArray[np.uint8]:
-    """Returns the sampled images of a corruption, (k, severities, h, w, 3)."""
-    chosen = _sampled(suite.labels)
-    blocks = [
-        np.concatenate([suite.read(name, severity, i, i + 1) for i in chosen])
-        for severity in suite.severities
-    ]
-    return np.stack(blocks, axis=1)
 
 
 def _sampled(labels: NDArray[np.int64]) -> NDArray[np.int64]:

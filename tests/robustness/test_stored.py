@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -208,3 +210,11 @@ def test_the_key_follows_the_files(find: Find):
     assert find.plan(folder).identity_parts() == before.identity_parts()
     np.save(folder / "fog.npy", np.load(folder / "fog.npy"))
     assert find.plan(folder).key != before.key
+
+
+def test_finding_a_suite_needs_no_torch():
+    code = (
+        "import sys; import corruptions.suites, robustbench_zosam.robustness.stored; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
