@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from robustbench_zosam.landscape.results import grid_columns
 from robustbench_zosam.landscape.strict import strict
 from robustbench_zosam.landscape.summary import Array
 
@@ -167,13 +168,7 @@ class MapResult:
 
     def columns(self) -> dict[str, list[Any]]:
         """Returns a tidy table, one row for each cell: x, y, loss, accuracy."""
-        x, y = np.meshgrid(self.x, self.y)
-        return {
-            "x": x.ravel().tolist(),
-            "y": y.ravel().tolist(),
-            "loss": self.losses.ravel().tolist(),
-            "accuracy": self.accuracies.ravel().tolist(),
-        }
+        return grid_columns({"x": self.x, "y": self.y}, self.losses, self.accuracies)
 
     def arrays(self) -> dict[str, Array]:
         """Returns the raw arrays, for `numpy.savez`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,13 +110,8 @@ class PlaneResult:
 
     def columns(self) -> dict[str, list[Any]]:
         """Returns a tidy table, one row for each cell: first, second, loss, accuracy."""
-        first, second = np.meshgrid(self.positions, self.positions)
-        return {
-            "first": first.ravel().tolist(),
-            "second": second.ravel().tolist(),
-            "loss": self.losses.ravel().tolist(),
-            "accuracy": self.accuracies.ravel().tolist(),
-        }
+        axes = {"first": self.positions, "second": self.positions}
+        return grid_columns(axes, self.losses, self.accuracies)
 
     def arrays(self) -> dict[str, Array]:
         """Returns the raw arrays, for `numpy.savez`."""
@@ -124,6 +120,24 @@ class PlaneResult:
             "losses": self.losses,
             "accuracies": self.accuracies,
         }
+
+
+def grid_columns(
+    axes: Mapping[str, Array], losses: Array, accuracies: Array
+) -> dict[str, list[Any]]:
+    """Returns values on a grid as a tidy table, one row for each cell.
+
+    Args:
+        axes: names of the two axes, the one along the columns first, to their values.
+        losses: (values of the second axis, values of the first).
+        accuracies: likewise.
+
+    Returns:
+        The columns of the axes, loss and accuracy.
+    """
+    places = np.meshgrid(*axes.values())
+    columns = dict(zip(axes, places, strict=True)) | {"loss": losses, "accuracy": accuracies}
+    return {name: values.ravel().tolist() for name, values in columns.items()}
 
 
 def _to_dict(result: LineResult | PlaneResult) -> dict[str, Any]:
