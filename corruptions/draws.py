@@ -1,9 +1,9 @@
 """Random numbers that belong to an image, not to a batch.
 
-Image i of a field owns a fixed stretch of one counter-based stream, so any subset of images can be
-drawn alone, in any order and on any number of threads, with the same bits. The normal numbers use
-only additions, multiplications, divisions and square roots, which IEEE 754 rounds the same way on
-every processor.
+Image i of a field owns a fixed stretch of one stream that can be entered anywhere, so any subset of
+images can be drawn alone, in any order and on any number of threads, with the same bits. The normal
+numbers use only additions, multiplications, divisions and square roots, which IEEE 754 rounds the
+same way on every processor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_WORDS_PER_BLOCK = 8  # 32-bit words that one step of the Philox counter yields
 _HALF_LOG = 0x3F3504F3  # bits of sqrt(1/2) as float32
 _ATANH_SERIES = (1 / 9, 1 / 7, 1 / 5, 1 / 3, 1.0)
 _SINE_SERIES = tuple(
@@ -50,15 +49,15 @@ class Draws:
         Returns:
             int32 tensor `(count, *shape)`, all 2³² patterns equally likely.
 
-        Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011 (Philox4x64-10).
+        Source: O'Neill, PCG: A family of simple fast space-efficient statistically good algorithms
+            for random number generation, 2014; NumPy's `PCG64DXSM`.
         """
         size = math.prod(shape)
-        blocks = -(-size // _WORDS_PER_BLOCK)
+        steps = -(-size // 2)  # of 64 bits
         digest = hashlib.blake2b(f"{self.key}/{field}".encode(), digest_size=16).digest()
-        stream = np.random.Philox(
-            key=int.from_bytes(digest, "little"), counter=self.start * blocks
-        ).random_raw(self.count * blocks * _WORDS_PER_BLOCK // 2)
-        flat = torch.from_numpy(stream.astype("<u8", copy=False).view(np.int32))
+        stream = np.random.PCG64DXSM(int.from_bytes(digest, "little"))
+        raw = stream.advance(self.start * steps).random_raw(self.count * steps)
+        flat = torch.from_numpy(raw.astype("<u8", copy=False).view(np.int32))
         own = flat.view(self.count, -1)[:, :size]
         return own.reshape(self.count, *shape).to(self.device)
 

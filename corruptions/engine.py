@@ -13,7 +13,7 @@ from torch import Tensor
 from corruptions.draws import Draws
 from corruptions.facts import Facts
 from corruptions.frost import over
-from corruptions.images import Images, as_planes, layout_of, to_grey, write_planes
+from corruptions.images import Images, arrange, layout_of, to_grey, write
 from corruptions.kernel import Corruption
 
 _LAUNCH_FACTOR = 64  # accelerators want more work for each kernel launch than a cache holds
@@ -52,9 +52,10 @@ def run(
     step = max(1, _pixels_at_once(images, corruption) // extent)
     for low in range(0, layout.count, step):
         piece = slice(low, min(low + step, layout.count))
-        planes = as_planes(images[piece], layout)
-        draws = Draws(key, start + low, len(planes), planes.device)
-        write_planes(out[piece], _corrupt_planes(planes, corruption, draws, row), layout)
+        arranged = arrange(images[piece], layout, corruption.pointwise)
+        draws = Draws(key, start + low, len(arranged), arranged.device)
+        result = _corrupt(arranged, corruption, draws, row)
+        write(out[piece], result, layout, corruption.pointwise)
     return out
 
 
@@ -63,13 +64,13 @@ def _pixels_at_once(images: Tensor | NDArray[np.uint8], corruption: Corruption[A
     return corruption.piece * (1 if on_processor else _LAUNCH_FACTOR)
 
 
-def _corrupt_planes(
-    planes: Tensor, corruption: Corruption[Any], draws: Draws, row: tuple[float, ...]
+def _corrupt(
+    images: Tensor, corruption: Corruption[Any], draws: Draws, row: tuple[float, ...]
 ) -> Tensor:
-    """Corrupts planes; grey-scale is corrupted as grey colour where the corruption needs colour."""
-    is_grey = planes.shape[1] == 1 and not corruption.any_channels
-    colour = planes.expand(-1, 3, -1, -1).contiguous() if is_grey else planes
-    _, channels, height, width = colour.shape
-    parameters = corruption.sample(draws, (channels, height, width), row)
+    """Corrupts images; grey-scale is corrupted as grey colour where the corruption needs colour."""
+    is_grey = not corruption.pointwise and images.shape[1] == 1
+    colour = images.expand(-1, 3, -1, -1).contiguous() if is_grey else images
+    _, *shape = colour.shape
+    parameters = corruption.sample(draws, (shape[0], shape[1], shape[2]), row)
     result = corruption.apply(colour, parameters, row)
     return to_grey(result) if is_grey else result

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Category = Literal["noise", "blur", "weather", "digital"]
 SEVERITIES: Final = (1, 2, 3, 4, 5)
-RESULTS_VERSION: Final = 1  # raised when any corruption's bytes change
+RESULTS_VERSION: Final = 2  # raised when any corruption's bytes change
 
 
 @dataclass(frozen=True)

@@ -70,34 +70,47 @@ def layout_of(images: Tensor | NDArray[np.uint8]) -> Layout:
     return Layout(shape[0], shape[3 if channels_last else 1], height, width, channels_last)
 
 
-def as_planes(images: Tensor | NDArray[np.uint8], layout: Layout) -> Tensor:
-    """Copies or views a piece of a batch as contiguous planes.
+def arrange(images: Tensor | NDArray[np.uint8], layout: Layout, channels_last: bool) -> Tensor:
+    """Copies or views a piece of a batch in the wanted layout.
 
     Args:
         images: the piece.
         layout: of the whole batch.
+        channels_last: the layout wanted.
 
     Returns:
-        uint8 tensor `(n, c, h, w)`.
+        Contiguous uint8 tensor, `(n, h, w, c)` or `(n, c, h, w)`.
     """
     # A copy also lifts the read-only flag of memory maps, which torch warns about.
     tensor = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
-    return (tensor.permute(0, 3, 1, 2) if layout.channels_last else tensor).contiguous()
+    if layout.channels_last != channels_last:
+        tensor = tensor.permute(*_order(channels_last))
+    return tensor.contiguous()
 
 
-def write_planes(out: Tensor | NDArray[np.uint8], planes: Tensor, layout: Layout) -> None:
-    """Writes corrupted planes back in the caller's layout.
+def write(
+    out: Tensor | NDArray[np.uint8], result: Tensor, layout: Layout, channels_last: bool
+) -> None:
+    """Writes corrupted images back in the caller's layout.
 
     Args:
         out: the piece of the result, same kind and shape as the caller's images.
-        planes: uint8 tensor `(n, c, h, w)`.
+        result: uint8 tensor.
         layout: of the whole batch.
+        channels_last: the layout of `result`.
     """
     target = out if isinstance(out, Tensor) else torch.from_numpy(out)
-    if not layout.channels_last:
-        target.copy_(planes)
-        return
-    torch.stack(planes.unbind(1), -1, out=target)  # twice as fast as a permuted copy
+    if layout.channels_last == channels_last:
+        target.copy_(result)
+    elif channels_last:
+        target.copy_(result.permute(*_order(False)))
+    else:
+        torch.stack(result.unbind(1), -1, out=target)  # twice as fast as a permuted copy
+
+
+def _order(channels_last: bool) -> tuple[int, int, int, int]:
+    """Axes in the order that the wanted layout has them."""
+    return (0, 2, 3, 1) if channels_last else (0, 3, 1, 2)
 
 
 def to_levels(values: Tensor) -> Tensor:

@@ -20,11 +20,12 @@ class Corruption(Generic[P]):
     """A corruption split at its randomness, so that recorded draws can be replayed.
 
     Attributes:
-        sample: `(draws, (channels, height, width), constants) -> parameters`; all that is random.
+        sample: `(draws, shape of one image, constants) -> parameters`; all that is random.
         apply: `(images, parameters, constants) -> images`; deterministic, uint8
             `(n, channels, height, width)` in and out, any device. Each image's result depends
             on no other image.
-        any_channels: works on each channel alone, so grey-scale images need no colour.
+        pointwise: acts on each value alone, so grey-scale images need no colour, and images come
+            with their channels last, `(n, height, width, channels)`, as most are stored.
         piece: pixels to work on at a time: many to a call, but few enough for the processor's
             cache.
         extent: `(height, width, constants) -> pixels` that one image takes up on the way.
@@ -32,7 +33,7 @@ class Corruption(Generic[P]):
 
     sample: Callable[[Draws, Shape, Row], P]
     apply: Callable[[Tensor, P, Row], Tensor]
-    any_channels: bool = False
+    pointwise: bool = False
     piece: int = 2**17
     extent: Callable[[int, int, Row], int] = lambda height, width, _: height * width
 

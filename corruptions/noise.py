@@ -102,7 +102,7 @@ def _noise(transitions: Callable[[float], Matrix]) -> Corruption[Tensor]:
         (constant,) = row
         return transmit(images, words, table(constant).to(images.device))
 
-    return Corruption(_words, apply, any_channels=True)
+    return Corruption(_words, apply, pointwise=True)
 
 
 gaussian_noise = _noise(gaussian_transitions)

@@ -34,7 +34,7 @@ def _apply(images: Tensor, field: Tensor, row: Row) -> Tensor:
 
 
 def _water(images: Tensor, liquid: Tensor, strength: float) -> Tensor:
-    level = to_levels((liquid * 255).clamp_(0, 255))
+    level = to_levels(liquid * 255)  # brighter than white wraps round to black, as published
     rim = chamfer_distance(canny(level, _EDGE_LOW, _EDGE_HIGH), _RIM)
     relief = _box(_emboss(equalise(_truncated_box(rim))))
     depth = level.float() * relief.float()

@@ -82,8 +82,8 @@ def test_structured_corruptions_agree_in_distribution(preset, name, severity, re
     """Means over images, against the spread of our own draws.
 
     The draws are fixed; for correct code one comparison of the 560 exceeds 4.5 standard errors with
-    probability 1e-4 in all. The pooled test per image keeps the mean square of 8 to 16 scores below
-    3, false alarm 1e-4 each.
+    probability 4e-3 in all. The pooled test per image keeps the mean square of 8 to 16 scores below
+    5, false alarm at most 2e-4 each for scores with Student's distribution of 23 degrees.
     """
     published = reference(preset)
     clean, theirs = published["clean"], published[f"{name}/{severity}"]
@@ -99,7 +99,7 @@ def test_structured_corruptions_agree_in_distribution(preset, name, severity, re
         assert abs(difference.mean()) < 4.5 * spread, what
         if what == "fidelity in dB":
             score = difference / (values.std(0, ddof=1) * factor + 0.01)
-            assert np.square(score).mean() < 3
+            assert np.square(score).mean() < 5
 
 
 @each_preset

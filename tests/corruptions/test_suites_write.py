@@ -86,7 +86,7 @@ def test_manifest_says_what_is_needed_to_make_it_again(images, tmp_path):
     record = json.loads((tmp_path / "manifest.json").read_text())
     assert record["identity"] | {"clean_sha256": ""} == {
         "layout": "cifar-c",
-        "results_version": 1,
+        "results_version": 2,
         "preset": "cifar",
         "seed": 5,
         "frost": "synthetic",
