@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+AXE = "axe-core@4.14.1"
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv"
-nox.options.sessions = ["lint", "types", "tests", "build"]
+nox.options.sessions = ["lint", "types", "tests", "browser", "build"]
 nox.options.error_on_missing_interpreters = False
 
 
@@ -69,9 +73,20 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The report in headless Chromium, which must be installed (Debian: chromium)."""
+    """The report in headless Chromium (Debian: chromium), with the rules of axe-core from npm."""
+    if not any(shutil.which(name) for name in CHROMIUM):
+        session.skip(f"none of {', '.join(CHROMIUM)} is installed")
     install(session, "tests")
-    run_pytest(session, "-m", "browser", "-n", "0")
+    folder = Path(session.create_tmp()).resolve()
+    axe = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if shutil.which("npm"):
+        session.run(
+            "npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", str(folder), AXE,
+            external=True, silent=True, success_codes=range(256),
+        )  # fmt: skip
+    if not axe.is_file():
+        session.warn(f"npm is missing or did not bring {AXE}: its checks are skipped")
+    run_pytest(session, "-m", "browser", "-n", "0", "tests/browser", env={"ZOSAM_AXE": str(axe)})
 
 
 @nox.session
@@ -95,11 +110,11 @@ def build(session: nox.Session) -> None:
         session.error(f"the wheel holds {sorted(extra)}")
 
 
-def run_pytest(session: nox.Session, *arguments: str) -> None:
+def run_pytest(session: nox.Session, *arguments: str, env: Mapping[str, str] | None = None) -> None:
     """Runs pytest, one thread to a process so that the processes do not fight over the cores."""
     parallel = [] if "-n" in arguments else ["-n", "auto"]
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    settings = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **(env or {})}
     data = os.environ.get("ZOSAM_TEST_DATA")
     if data is not None:
-        threads["ZOSAM_TEST_DATA"] = data
-    session.run("pytest", *parallel, *arguments, *session.posargs, env=threads)
+        settings["ZOSAM_TEST_DATA"] = data
+    session.run("pytest", *parallel, *arguments, *session.posargs, env=settings)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -19,6 +21,18 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("ZOSAM_TEST_DATA names no folder of real images")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def runs() -> ModuleType:
+    """The generator of finished runs, for the tests of the page and of the browser."""
+    file = Path(__file__).parent / "report" / "synthetic.py"
+    spec = importlib.util.spec_from_file_location("synthetic_runs", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -15,11 +15,9 @@ from robustbench_zosam.report.figures.panel import (
     WIDTH,
     Block,
     Panel,
-    label_axes,
-    plain_log_ticks,
 )
 from robustbench_zosam.report.style import INK, MUTED
-from robustbench_zosam.report.svg import drawing, new_figure, to_svg
+from robustbench_zosam.report.svg import drawing, label_axes, new_figure, plain_log_ticks, to_svg
 
 _DASHED, _DOTTED = (0, (5, 2)), (0, (1, 1.5))
 _STEPS = "training step + 1"

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from robustbench_zosam.files import write_text
-from robustbench_zosam.report import tables
+from robustbench_zosam.report import parameters, tables, text
+from robustbench_zosam.report.answers import answers
+from robustbench_zosam.report.charts.colours import scale
 from robustbench_zosam.report.figures.forest import forest
-from robustbench_zosam.report.figures.gallery import sample_gallery
-from robustbench_zosam.report.figures.landscape import planes, slices
+from robustbench_zosam.report.figures.gallery import sample_gallery, worst_failures
+from robustbench_zosam.report.figures.landscape import slices
+from robustbench_zosam.report.figures.overview import overview
 from robustbench_zosam.report.figures.panel import Block
+from robustbench_zosam.report.figures.planes import planes, surfaces
 from robustbench_zosam.report.figures.scatter import flatness_against_robustness
 from robustbench_zosam.report.figures.severity import severity_curves
 from robustbench_zosam.report.figures.training import training_curves
@@ -49,6 +53,7 @@ def render(run: Run) -> str:
         title=run.results["title"],
         run=run,
         results=run.results,
+        data=_embedded(run),
         config=json.dumps(run.results["config"], indent=2, ensure_ascii=False),
         **_contents(run),
     )
@@ -58,6 +63,8 @@ def _contents(run: Run) -> dict[str, Any]:
     return {
         "facts": facts(run),
         "verdict": verdict(run),
+        "answers": answers(run),
+        "overview": overview(run),
         "tables": tables.method_tables(run),
         "differences": forest(run),
         "heat": heat_map(run),
@@ -68,9 +75,22 @@ def _contents(run: Run) -> dict[str, Any]:
             planes(run),
             training_curves(run),
             sample_gallery(run),
+            worst_failures(run),
         ]),
         "layers": tables.layers(run),
         "failures": tables.failures(run),
+        "parameters": parameters.differing(run),
+        "common": parameters.common(run),
+    }
+
+
+def _embedded(run: Run) -> dict[str, Any]:
+    """Returns what the scripts need besides what they read from the page itself."""
+    return {
+        "methods": [{"id": m.id, "label": text.visible(m.label)} for m in run.methods],
+        "corruptions": list(run.corruption_index),
+        "scale": scale(),
+        "surfaces": surfaces(run),
     }
 
 

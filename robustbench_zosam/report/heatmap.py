@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import seaborn as sns
-
 from robustbench_zosam.report import text
+from robustbench_zosam.report.charts.colours import colour, ink, scale
 from robustbench_zosam.report.run import MethodView, Run
 
 
@@ -34,12 +33,14 @@ class HeatRow:
         category: of the corruption where it is the first of its category, else empty.
         cells: one per method.
         primary: whether it is clean or the mean.
+        index: number of the corruption in the run.
     """
 
     name: str
     category: str
     cells: tuple[HeatCell, ...]
     primary: bool
+    index: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def heat_map(run: Run) -> HeatMap | None:
     return HeatMap(
         run.methods,
         tuple(_row(run, name, index, values[name], low, high) for index, name in enumerate(names)),
-        tuple(_colour(i / 24)[0] for i in range(25)),
+        scale(),
         text.percent(low),
         text.percent(high),
     )
@@ -97,23 +98,11 @@ def _row(
         category = categories.get(name, "")
         if before is not None and categories.get(before, "") == category:
             category = ""
-    return HeatRow(label, category, tuple(_cell(v, low, high) for v in values), primary)
+    return HeatRow(label, category, tuple(_cell(v, low, high) for v in values), primary, index)
 
 
 def _cell(value: float | None, low: float, high: float) -> HeatCell:
     if value is None:
         return HeatCell("–", "", "")
-    fill, ink = _colour((value - low) / max(high - low, 1e-9))
-    return HeatCell(text.percent(value), fill, ink)
-
-
-def _colour(share: float) -> tuple[str, str]:
-    """Returns a colour of the scale, dark to light, and the text colour of higher contrast."""
-    scale = sns.color_palette("mako", as_cmap=True)
-    red, green, blue, _ = scale(0.18 + 0.8 * min(max(share, 0.0), 1.0))
-    linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
-    ]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    fill = "#" + "".join(f"{round(255 * c):02x}" for c in (red, green, blue))
-    return fill, "#000000" if luminance > 0.179 else "#ffffff"
+    fill = colour((value - low) / max(high - low, 1e-9))
+    return HeatCell(text.percent(value), fill, ink(fill))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from robustbench_zosam.report.charts.chart import marker_id
 from robustbench_zosam.report.run import MethodView
 
 _MARKER_PATHS = {
@@ -28,10 +29,23 @@ def swatch(method: MethodView) -> Markup:
     Args:
         method: with its looks.
     """
-    colour = f"var(--{method.shade.name})"
     dashes = " ".join(f"{1.6 * length:g}" for length in method.dash[1])
     return Markup(
-        '<svg class="swatch" viewBox="0 0 28 12" width="28" height="12" aria-hidden="true">'
-        '<path d="M0 6H28" fill="none" style="stroke:{0}" stroke-width="1.6" '
-        'stroke-dasharray="{1}"/><path d="{2}" style="fill:{0}"/></svg>'
-    ).format(colour, dashes, _MARKER_PATHS[method.marker])
+        '<svg class="swatch" viewBox="0 0 28 12" width="28" height="12" aria-hidden="true" '
+        'style="color:var(--{})"><path d="M0 6H28" fill="none" stroke="currentColor" '
+        'stroke-width="1.6" stroke-dasharray="{}"/><use href="#{}" transform="translate(14 6)"/>'
+        "</svg>"
+    ).format(method.shade.name, dashes, marker_id(method.marker))
+
+
+def marker_drawings() -> Markup:
+    """Returns the markers, drawn once for all that refer to them."""
+    drawings = (
+        Markup('<path id="{}" transform="translate(-14 -6)" d="{}"/>').format(marker_id(name), path)
+        for name, path in _MARKER_PATHS.items()
+    )
+    return (
+        Markup('<svg class="hidden" width="0" height="0" aria-hidden="true"><defs>')
+        + Markup("").join(drawings)
+        + Markup("</defs></svg>")
+    )

@@ -12,10 +12,14 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.legend import swatch
+from robustbench_zosam.report.legend import marker_drawings, swatch
 from robustbench_zosam.report.style import theme_css
 
 _HERE = "robustbench_zosam.report"
+_MODULES = (
+    "view", "page", "theme", "tables", "link", "readout",
+    "mesh", "paint", "surface", "figures", "main",
+)  # fmt: skip
 
 
 def render_page(template: str, package: str = _HERE, **contents: Any) -> str:
@@ -33,14 +37,16 @@ def render_page(template: str, package: str = _HERE, **contents: Any) -> str:
         loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((_HERE, package))]),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.filters.update(
         plain=text.plain, count=text.count, percent=text.percent, minus=text.minus
     )
-    environment.globals["swatch"] = swatch
-    script = _asset("report.js")
+    environment.globals.update(swatch=swatch, marker_drawings=marker_drawings)
+    script = _script()
     return environment.get_template(template).render(
         style=Markup(theme_css() + _asset("report.css")),
         script=Markup(script),
@@ -49,6 +55,31 @@ def render_page(template: str, package: str = _HERE, **contents: Any) -> str:
     )
 
 
+def _visible(value: Any) -> Any:
+    """Keeps text from outside visible; markup is the page's own."""
+    return (
+        text.visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    )
+
+
+def _script() -> str:
+    """Returns all modules as one script, each in a scope of its own."""
+    modules = "\n".join(_module(name) for name in _MODULES)
+    return f'(() => {{\n"use strict";\nconst modules = {{}};\n{modules}\n}})();'
+
+
+def _module(name: str) -> str:
+    source = re.sub(
+        r"^import (\{[^}]*\}) from \"\./(\w+)\.js\";",
+        r"const \1 = modules.\2;",
+        _asset(f"scripts/{name}.js"),
+        flags=re.MULTILINE,
+    )
+    exported = re.findall(r"^export (?:async )?(?:function|const) (\w+)", source, re.MULTILINE)
+    body = re.sub(r"^export ", "", source, flags=re.MULTILINE)
+    return f"modules.{name} = (() => {{\n{body}return {{ {', '.join(exported)} }};\n}})();"
+
+
 def _asset(name: str) -> str:
-    source = files(_HERE).joinpath("templates", name)
+    source = files(_HERE).joinpath("templates", *name.split("/"))
     return re.sub(r"\n\s*\n", "\n", source.read_text(encoding="utf-8"))

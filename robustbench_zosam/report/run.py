@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +38,7 @@ class MethodView:
         shade: colour.
         marker: of its points.
         dash: of its lines, matplotlib's (offset, lengths).
+        index: its place in the results.
     """
 
     id: str
@@ -47,6 +47,7 @@ class MethodView:
     shade: Shade
     marker: str
     dash: tuple[int, tuple[float, ...]]
+    index: int = 0
 
     @property
     def name(self) -> str:
@@ -65,16 +66,41 @@ class MethodView:
 
 
 @dataclass(frozen=True)
+class Misled:
+    """A corrupted image that many models got wrong.
+
+    Attributes:
+        image: uint8, (h, w, 3).
+        label: its class.
+        corruption: under which it is shown.
+        severity: of that.
+        wrong: models that were wrong.
+        models: models that were asked.
+        confidence: mean probability which the wrong ones gave to their answer.
+    """
+
+    image: NDArray[np.uint8]
+    label: int
+    corruption: str
+    severity: int
+    wrong: int
+    models: int
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Gallery:
     """Sample images under every corruption.
 
     Attributes:
         rows: "clean", then the corruptions.
         images: uint8, (k, rows, severities, h, w, 3).
+        worst: images that misled the most models, the worst first.
     """
 
     rows: tuple[str, ...]
     images: NDArray[np.uint8]
+    worst: tuple[Misled, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +134,7 @@ class Run:
                     shade,
                     MARKERS[index % len(MARKERS)],
                     DASHES[index % len(DASHES)],
+                    index,
                 )
             )
         return tuple(found)
@@ -148,6 +175,11 @@ class Run:
         categories = self.results["suite"]["categories"]
         order = list(dict.fromkeys(categories.get(name, "") for name in names))
         return sorted(names, key=lambda name: order.index(categories.get(name, "")))
+
+    @cached_property
+    def corruption_index(self) -> dict[str, int]:
+        """The corruptions to their numbers in the page; the mean and clean images come first."""
+        return {name: i for i, name in enumerate(["clean", "mean", *self.corruptions])}
 
     @property
     def seeds(self) -> int:
@@ -213,7 +245,17 @@ def _load_gallery(file: Path) -> Gallery | None:
     if not file.is_file():
         return None
     with np.load(file, allow_pickle=False) as arrays:
-        return Gallery(tuple(map(str, arrays["rows"])), arrays["images"])
+        worst = tuple(_misled(arrays)) if "worst_images" in arrays else ()
+        return Gallery(tuple(map(str, arrays["rows"])), arrays["images"], worst)
+
+
+def _misled(arrays: Mapping[str, NDArray[Any]]) -> Iterator[Misled]:
+    for image, label, corruption, counts, confidence in zip(
+        arrays["worst_images"], arrays["worst_labels"], arrays["worst_corruptions"],
+        arrays["worst_counts"], arrays["worst_confidence"], strict=True,
+    ):  # fmt: skip
+        severity, wrong, models = map(int, counts)
+        yield Misled(image, int(label), str(corruption), severity, wrong, models, float(confidence))
 
 
 def against(method: MethodView, baseline: MethodView) -> str:
@@ -235,15 +277,3 @@ def finite(values: Sequence[Any]) -> Floats:
         values: numbers, None, or nested lists of them.
     """
     return np.array(values, dtype=np.float64)
-
-
-def logarithmic(values: Sequence[float]) -> bool:
-    """Says whether an axis should be logarithmic.
-
-    Args:
-        values: finite.
-
-    Returns:
-        Whether the values are positive and range over more than a factor of ten.
-    """
-    return bool(values) and min(values) > 0 and math.log10(max(values) / min(values)) > 1

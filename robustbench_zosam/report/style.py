@@ -32,10 +32,11 @@ MUTED = Shade("muted", "#020202", "#5a616b", "#a3abb6")
 RULE = Shade("rule", "#030303", "#dcdfe4", "#343a43")
 PAPER = Shade("paper", "#040404", "#ffffff", "#14171b")
 PANEL = Shade("panel", "#050505", "#f6f7f9", "#1c2026")
+LIT = Shade("lit", "#0c0c0c", "#e3edf9", "#22344a")
 ACCENT = Shade("accent", "#060606", "#1f5fa8", "#7db4f0")
 GOOD = Shade("good", "#070707", "#0b6e4f", "#4cc79a")
 BAD = Shade("bad", "#080808", "#b23a10", "#ff9466")
-BASE = (INK, MUTED, RULE, PAPER, PANEL, ACCENT, GOOD, BAD)
+BASE = (INK, MUTED, RULE, PAPER, PANEL, LIT, ACCENT, GOOD, BAD)
 
 # Told apart also with colour-vision deficiencies: hue and lightness alternate along the list, and
 # each method has a marker and a dash of its own besides.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from robustbench_zosam.report.style import FONT, SETTINGS, SHADES
 
@@ -39,6 +41,34 @@ def new_figure(width: float, height: float) -> Figure:
     """
     engine = ConstrainedLayoutEngine(w_pad=4 / 72, h_pad=2 / 72)
     return Figure(figsize=(width / 72, height / 72), dpi=72, layout=engine)
+
+
+def label_axes(axes: Axes, x: str, y: str) -> None:
+    """Names both axes, with units.
+
+    Args:
+        axes: of a panel.
+        x: of the horizontal axis.
+        y: of the vertical axis.
+    """
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
+def plain_log_ticks(axes: Axes, which: Iterable[str]) -> None:
+    """Writes the ticks of logarithmic axes as plain numbers.
+
+    Args:
+        axes: of a panel.
+        which: "x", "y" or both.
+    """
+    for name in which:
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        low, high = sorted(axis.get_view_interval())
+        subs = (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def to_svg(figure: Figure, name: str, alt: str) -> str:

@@ -223,4 +223,4 @@ def _layer_table(method: MethodView, cell: Mapping[str, Any]) -> Table:
         f"{method.label}, seed {cell['seed']}: {text.percent(sparsity['maskable'])} % of the "
         f"maskable and {text.percent(sparsity['total'])} % of all weights are zero"
     )
-    return Table(caption, ("layer", "weights", "active", "density (%)", "trace"), rows)
+    return Table(caption, ("layer", "weights", "active", "density (%)", "trace"), rows, method)

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MINUS = "−"
-THIN = "\u202f"  # narrow no-break space, between number and unit
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -115,6 +117,27 @@ def minus(words: str) -> str:
         '−0.5 [−1.0, 0.0] at 2026-01-01'
     """
     return re.sub(r"(?<![\w.-])-(?=\d)", MINUS, words)
+
+
+def visible(words: str) -> str:
+    r"""Returns text in which nothing is hidden and nothing turns round what follows.
+
+    Args:
+        words: from anywhere.
+
+    Returns:
+        The text with signs in place of control characters and of marks of writing direction.
+
+    Example:
+        >>> visible("a\x00b\u202ec")
+        'a␀b[U+202E]c'
+    """
+    return _UNSEEN.sub(_shown, words)
+
+
+def _shown(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return chr(0x2400 + code) if code < 0x20 else f"[U+{code:04X}]"
 
 
 def count(n: int, noun: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.forest import main_comparisons, tally
-from robustbench_zosam.report.run import MethodView, Run
+from robustbench_zosam.report.figures.forest import main_comparisons
+from robustbench_zosam.report.run import Run
 
 Comparison = Mapping[str, Any]
 _WORDS = {"better": "is more accurate", "worse": "is less accurate", "tie": "cannot be told apart"}
@@ -20,17 +19,8 @@ def verdict(run: Run) -> tuple[str, ...]:
     Args:
         run: the stored results.
     """
-    focus = _focus(run)
-    if focus is None:
-        return (*_alone(run), *_limits(run))
-    return (
-        *_lead(run, focus),
-        *_information(run, focus),
-        *_others(run, focus),
-        *_flatness(run, focus),
-        *_cost(run, focus),
-        *_limits(run),
-    )
+    main = focus(run)
+    return (*(_alone(run) if main is None else _lead(run, main)), *_limits(run))
 
 
 def facts(run: Run) -> tuple[str, ...]:
@@ -53,15 +43,24 @@ def facts(run: Run) -> tuple[str, ...]:
     return (*found, f"{methods}, {seeds} each.")
 
 
-def _focus(run: Run) -> Comparison | None:
-    """Returns the comparison the page is about: ZO-SAM's, or the first one there is."""
-    found = [c for c in main_comparisons(run) if _row(c) is not None]
+def focus(run: Run) -> Comparison | None:
+    """Returns the comparison the page is about: ZO-SAM's, or the first one there is.
+
+    Args:
+        run: the stored results.
+    """
+    found = [c for c in main_comparisons(run) if main_row(c) is not None]
     named = [c for c in found if run.by_id[c["method"]].facts["optimizer"] == "zo-sam"]
     methods = [c for c in found if run.by_id[c["method"]].facts["role"] == "method"]
     return next(iter([*named, *methods, *found]), None)
 
 
-def _row(comparison: Comparison) -> Mapping[str, Any] | None:
+def main_row(comparison: Comparison) -> Mapping[str, Any] | None:
+    """Returns the row of the mean over corruptions, or of clean images where there are none.
+
+    Args:
+        comparison: of two methods.
+    """
     rows = {row["corruption"]: row for row in comparison["rows"]}
     return rows.get("mean", rows.get("clean"))
 
@@ -78,123 +77,44 @@ def _alone(run: Run) -> Iterator[str]:
     yield "There is no second method on common seeds, so nothing could be compared."
 
 
-def _lead(run: Run, comparison: Comparison) -> Iterator[str]:
-    row = _row(comparison)
-    assert row is not None
+def names(run: Run, comparison: Comparison) -> tuple[str, str, str]:
+    """Returns what the two methods are called, and the setting that they have in common.
+
+    Args:
+        run: the stored results.
+        comparison: of the two.
+
+    Returns:
+        Method, baseline, and setting; the latter is empty, and part of the names, where it differs.
+    """
     method, baseline = run.by_id[comparison["method"]], run.by_id[comparison["baseline"]]
-    corruptions = len(comparison["rows"]) - sum(
-        r["corruption"] in {"clean", "mean"} for r in comparison["rows"]
-    )
+    if method.setting and method.setting == baseline.setting:
+        return method.name, baseline.name, method.setting
+    return method.label, baseline.label, ""
+
+
+def corruption_count(comparison: Comparison) -> int:
+    """Returns on how many corruptions two methods were compared.
+
+    Args:
+        comparison: of the two.
+    """
+    return sum(row["corruption"] not in {"clean", "mean"} for row in comparison["rows"])
+
+
+def _lead(run: Run, comparison: Comparison) -> Iterator[str]:
+    row = main_row(comparison)
+    assert row is not None
+    corruptions = corruption_count(comparison)
     where = (
         "on clean images" if not corruptions else "under " + text.count(corruptions, "corruption")
     )
     than = "from" if row["verdict"] == "tie" else "than"
-    common = method.setting and method.setting == baseline.setting
-    pair = (method.name, baseline.name) if common else (method.label, baseline.label)
-    setting = f" at {method.setting}" if common else ""
+    method, baseline, setting = names(run, comparison)
     yield (
-        f"{pair[0]} {_WORDS[row['verdict']]} {than} {pair[1]} {where}{setting}: "
-        f"{text.difference_text(row)}."
+        f"{method} {_WORDS[row['verdict']]} {than} {baseline} {where}"
+        f"{f' at {setting}' if setting else ''}: {text.difference_text(row)}."
     )
-    if corruptions > 1:
-        better, worse, tie = tally(comparison)
-        yield (
-            f"Corruption by corruption it is better on {better}, worse on {worse} and tied on "
-            f"{tie} after correction."
-        )
-
-
-def _information(run: Run, focus: Comparison) -> Iterator[str]:
-    """Compares with the control that perturbs without asking for the loss."""
-    for comparison in run.results["comparisons"]:
-        control = run.by_id.get(comparison["baseline"])
-        row = _row(comparison)
-        if (
-            control is not None
-            and row is not None
-            and comparison["method"] == focus["method"]
-            and comparison["baseline"] != focus["baseline"]
-            and control.facts["optimizer"] == "random-perturbation"
-        ):
-            meaning = {
-                "better": "what it learns from the loss queries helps",
-                "worse": "what it learns from the loss queries hurts",
-                "tie": "a benefit of the loss queries is not shown",
-            }[row["verdict"]]
-            yield (
-                f"Against a random perturbation of the same size it differs by "
-                f"{text.difference_text(row)}: {meaning}."
-            )
-
-
-def _others(run: Run, focus: Comparison) -> Iterator[str]:
-    others = [
-        c
-        for c in main_comparisons(run)
-        if c["baseline"] == focus["baseline"] and c["method"] != focus["method"]
-    ]
-    parts = []
-    for comparison in others[:5]:
-        row = _row(comparison)
-        if row is not None:
-            span = text.interval(row["low"], row["high"], text.points)
-            parts.append(
-                f"{run.by_id[comparison['method']].name} {text.points(row['difference'])} "
-                f"{span} ({row['verdict']})".replace("  ", " ")
-            )
-    if parts:
-        yield f"Against the same baseline, in points: {'; '.join(parts)}."
-
-
-def _flatness(run: Run, focus: Comparison) -> Iterator[str]:
-    found = focus["flatness"]
-    if found is None:
-        return
-    decided = found["p"] < 1 - found.get("level", 0.95)
-    word = ("flatter" if found["difference"] < 0 else "sharper") if decided else None
-    span = text.interval(found["low"], found["high"], text.number)
-    numbers = f"{text.number(found['difference'])} {span}".rstrip()
-    meaning = (
-        f"its minimum is {word}" if word else "the flatness of the minima cannot be told apart"
-    )
-    yield f"By the Hessian trace {meaning} (difference {numbers})."
-
-
-def _cost(run: Run, focus: Comparison) -> Iterator[str]:
-    method, baseline = run.by_id[focus["method"]], run.by_id[focus["baseline"]]
-    mine, base = _passes(run, method), _passes(run, baseline)
-    share = _throughput(run, method, baseline)
-    if mine is None or base is None or share is None:
-        return
-    sentence = f"A step takes {mine} against {base}, and the measured throughput is {share} %"
-    sam = next((m for m in run.methods if _is_sam_beside(m, method)), None)
-    beside = _throughput(run, sam, baseline) if sam is not None else None
-    yield sentence + (f" of the baseline’s (SAM: {beside} %)." if beside else " of the baseline’s.")
-
-
-def _passes(run: Run, method: MethodView) -> str | None:
-    found = [run.measure(method, f"{kind}_per_step")["value"] for kind in ("forwards", "backwards")]
-    if None in found:
-        return None
-    return f"{found[0]:.3g} forward and {found[1]:.3g} backward passes"
-
-
-def _throughput(run: Run, method: MethodView, baseline: MethodView) -> str | None:
-    """Returns the geometric mean over common seeds of the ratio of throughputs, in per cent."""
-    mine, base = (
-        {
-            cell["seed"]: cell["training"]["cost"]["images_per_second"]
-            for cell in run.cells(which, "training")
-        }
-        for which in (method, baseline)
-    )
-    logs = [math.log(mine[seed] / base[seed]) for seed in mine if mine[seed] and base.get(seed)]
-    return text.percent(math.exp(math.fsum(logs) / len(logs)), 0) if logs else None
-
-
-def _is_sam_beside(candidate: MethodView, method: MethodView) -> bool:
-    same = all(candidate.facts[k] == method.facts[k] for k in ("sparsifier", "sparsity"))
-    return same and candidate.facts["optimizer"] == "sam" and candidate.id != method.id
 
 
 def _limits(run: Run) -> Iterator[str]:

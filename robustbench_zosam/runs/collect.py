@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from robustbench_zosam.data import load_prepared
-from robustbench_zosam.data.dataset import limit_classwise
-from robustbench_zosam.files import atomic_path, read_json, write_json, write_text
-from robustbench_zosam.robustness.plan import take
+from robustbench_zosam.files import read_json, write_json, write_text
 from robustbench_zosam.runs import provenance
 from robustbench_zosam.runs.cells import CellSpec, CellStore
+from robustbench_zosam.runs.gallery import write_gallery
 from robustbench_zosam.runs.planning import Plan
 from robustbench_zosam.runs.table import tidy
 from robustbench_zosam.statistics import (
@@ -29,7 +26,6 @@ from robustbench_zosam.statistics import (
 )
 
 SCHEMA = 1
-_GALLERY_IMAGES = 4
 _TRAINING = ("epochs", "steps", "batch_size", "history", "cost", "diagnostics")
 
 
@@ -66,7 +62,7 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
         "comparisons": _comparisons(plan, methods, cells),
     }
     results["claims"] = [asdict(verdict) for verdict in evaluate_claims(results)]
-    _write_gallery(plan)
+    write_gallery(plan, [cell["id"] for cell in cells])
     write_text(plan.out / "results.csv", tidy(results).to_csv(index=False, lineterminator="\n"))
     write_json(plan.out / "results.json", results)
     plan.mark_collected()
@@ -173,30 +169,6 @@ def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
         traces.get("trace_per_image"),
         traces.get("adaptive_trace_per_image"),
     )
-
-
-def _write_gallery(plan: Plan) -> None:
-    """Stores a few test images under every corruption and severity."""
-    assert plan.suite is not None
-    whole = plan.suite.open()
-    suite = take(whole, _sampled(whole.labels))
-    rows = {
-        name: np.stack([suite.read(name, s, 0, len(suite)) for s in suite.severities], axis=1)
-        for name in suite.corruptions
-    }
-    if plan.suite.layout == "arrays":  # whose images are those of the test set, in its order
-        test = load_prepared(plan.data.file).test
-        clean = np.moveaxis(test.images[_sampled(test.labels)], 1, 3)
-        rows = {"clean": np.stack([clean] * len(suite.severities), axis=1), **rows}
-    file = plan.out / "gallery.npz"
-    with atomic_path(file) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(
-            stream, images=np.stack(list(rows.values()), axis=1), rows=np.array(list(rows))
-        )
-
-
-def _sampled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    return limit_classwise(labels, _GALLERY_IMAGES, seed=0)
 
 
 def stored_results(out: Path) -> dict[str, Any]:

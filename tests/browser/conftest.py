@@ -1,6 +1,5 @@
 """A headless Chromium, driven over its debugging pipe."""
 
-import importlib.util
 import itertools
 import json
 import os
@@ -9,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -98,10 +96,30 @@ class Browser:
         return self
 
     def run(self, expression):
-        """Evaluates JavaScript in the page and returns its value."""
-        found = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Evaluates JavaScript in the page and returns its value, of a promise when it is there."""
+        options = {"returnByValue": True, "awaitPromise": True, "userGesture": True}
+        found = self.send("Runtime.evaluate", expression=expression, **options)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
+
+    def press(self, key, *, text="", code=0, shift=False):
+        """Presses and releases a key."""
+        common = {"key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": 8 * shift}
+        self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def pointer(self, kind, x, y, *, held=False):
+        """Moves, presses or releases the mouse: `kind` is "Moved", "Pressed" or "Released"."""
+        pressed = {"button": "left", "buttons": 1} if held else {"button": "none"}
+        self.send(
+            "Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, clickCount=1, **pressed
+        )
+
+    def problems(self):
+        """Returns the console's messages and errors since the page was opened."""
+        self.run("1")
+        kinds = {"Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"}
+        return [e for e in self.events if e.get("method") in kinds]
 
     def close(self):
         os.killpg(self._process.pid, signal.SIGTERM)
@@ -130,21 +148,22 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def report(tmp_path_factory):
+def report(tmp_path_factory, runs):
     """A page of six methods with long and hostile names among them."""
-    from robustbench_zosam.report import build_report
-
-    runs = _synthetic_runs()
     results = runs.make_results(corruptions=9, n=80)
     results["methods"][3]["label"] = "An optimizer with a rather long name · RigL 90 %"
     results["methods"][4]["label"] += "</script><img src=x onerror=alert(1)>"
-    return build_report(runs.write_run(tmp_path_factory.mktemp("run"), results))
+    return runs.build(tmp_path_factory.mktemp("run"), results)
 
 
-def _synthetic_runs():
-    """Loads the generator of the report's own tests, which pytest offers only to their folder."""
-    file = Path(__file__).parents[1] / "report" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("synthetic_runs", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="session")
+def large(tmp_path_factory, runs):
+    """A page of 40 methods, 19 corruptions and 5 severities."""
+    results = runs.make_results(kinds=4, seeds=1, n=60)
+    return runs.build(tmp_path_factory.mktemp("large"), runs.multiply(results, 40))
+
+
+@pytest.fixture
+def page(browser, report):
+    """The page of six methods, opened anew."""
+    return browser.open(report)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import blended_transform_factory
+from markupsafe import Markup
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import WIDTH, Block, Panel, Table, zero_line
+from robustbench_zosam.report.charts.axis import between, named
+from robustbench_zosam.report.charts.chart import Chart
+from robustbench_zosam.report.figures.panel import WIDTH, Block, Panel, Table
 from robustbench_zosam.report.run import MethodView, Run, against
-from robustbench_zosam.report.style import MUTED, RULE
-from robustbench_zosam.report.svg import drawing, new_figure, to_svg
 
 _ROW = 17  # CSS pixels
 Rows = Sequence[Mapping[str, Any]]
@@ -32,9 +30,7 @@ def forest(run: Run) -> Block | None:
     if not chosen:
         return None
     limits = {q: _limits([c for c in chosen if c["question"] == q]) for q in _questions(chosen)}
-    panels = tuple(
-        _panel(run, c, limits[c["question"]], f"forest{i}") for i, c in enumerate(chosen)
-    )
+    panels = tuple(_panel(run, c, limits[c["question"]]) for c in chosen)
     methods = dict.fromkeys(run.by_id[c["method"]] for c in chosen)
     first = chosen[0]["rows"][0]
     return Block(
@@ -105,66 +101,48 @@ def _ordered(run: Run, rows: Rows) -> Rows:
     return sorted(rows, key=lambda row: order.get(row["corruption"], len(order)))
 
 
-def _panel(
-    run: Run, comparison: Mapping[str, Any], limits: tuple[float, float], name: str
-) -> Panel:
+def _panel(run: Run, comparison: Mapping[str, Any], limits: tuple[float, float]) -> Panel:
     rows = _ordered(run, comparison["rows"])
     method, baseline = run.by_id[comparison["method"]], run.by_id[comparison["baseline"]]
-    with drawing():
-        figure = new_figure(WIDTH, 58 + _ROW * len(rows))
-        axes = figure.add_subplot()
-        zero_line(axes)
-        for height, row in enumerate(rows):
-            _draw_row(axes, height, row, method)
-        _finish(axes, rows, limits)
-        better, worse, tie = tally(comparison)
-        mean = next((r for r in rows if r["corruption"] == "mean"), rows[0])
-        alt = (
-            f"{method.label} against {baseline.label}: mean {text.difference_text(mean)}; better "
-            f"on {better}, worse on {worse}, tied on {tie} corruptions."
-        )
-        return Panel(against(method, baseline), to_svg(figure, name, alt))
-
-
-def _draw_row(axes: Axes, height: int, row: Mapping[str, Any], method: MethodView) -> None:
-    colour = method.shade.placeholder
-    if row["low"] is not None:
-        axes.hlines(height, 100 * row["low"], 100 * row["high"], color=colour, linewidth=1.6)
-    seeds = [100 * value for value in row["per_seed"]]
-    if len(seeds) > 1:
-        axes.plot(seeds, [height] * len(seeds), "|", color=colour, markersize=6, alpha=0.55)
-    decided = row["verdict"] != "tie"
-    axes.plot(
-        100 * row["difference"],
-        height,
-        marker=method.marker,
-        markersize=7 if row["corruption"] in {"clean", "mean"} else 5.5,
-        color=colour,
-        markerfacecolor=colour if decided else "#040404",
-        markeredgewidth=1.4,
-    )
-
-
-def _finish(axes: Axes, rows: Rows, limits: tuple[float, float]) -> None:
-    axes.set_xlim(*limits)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_yticks(range(len(rows)), [_row_label(row["corruption"]) for row in rows])
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
-    axes.set_xlabel("difference in accuracy (points)")
+    names = named([_row_label(row["corruption"]) for row in rows])
+    x = between("difference in accuracy (points)", *limits)
+    chart = Chart(WIDTH, 52 + _ROW * len(rows), x, names)
+    chart.upright(0)
+    for height, row in enumerate(rows):
+        number = run.corruption_index.get(row["corruption"])
+        chart.group(method, *_marks(chart, height, row, method, limits), corruption=number)
     primary = sum(row["corruption"] in {"clean", "mean"} for row in rows)
     if 0 < primary < len(rows):
-        axes.axhline(primary - 0.5, color=RULE.placeholder, linewidth=1)
-    side = blended_transform_factory(axes.transAxes, axes.transData)
-    for height, row in enumerate(rows):
-        for key, limit, x, mark in (("low", 0, 0.0, "◂"), ("high", 1, 1.0, "▸")):
-            beyond = row[key] is not None and (100 * row[key] - limits[limit]) * (2 * limit - 1) > 0
+        chart.across(primary - 0.5)
+    better, worse, tie = tally(comparison)
+    mean = next((r for r in rows if r["corruption"] == "mean"), rows[0])
+    alt = (
+        f"{method.label} against {baseline.label}: mean {text.difference_text(mean)}; better "
+        f"on {better}, worse on {worse}, tied on {tie} corruptions."
+    )
+    return Panel(against(method, baseline), chart.svg(alt), method=method)
+
+
+def _marks(
+    chart: Chart,
+    height: int,
+    row: Mapping[str, Any],
+    method: MethodView,
+    limits: tuple[float, float],
+) -> Iterator[Markup]:
+    if row["low"] is not None:
+        low, high = 100 * row["low"], 100 * row["high"]
+        yield chart.segment(max(low, limits[0]), min(high, limits[1]), height)
+        for beyond, right in ((low < limits[0], False), (high > limits[1], True)):
             if beyond:
-                axes.text(
-                    x, height, mark, transform=side, ha="center", va="center",
-                    color=MUTED.placeholder, clip_on=False,
-                )  # fmt: skip
+                yield chart.arrow(height, right=right)
+    if len(row["per_seed"]) > 1:
+        for value in row["per_seed"]:
+            if limits[0] <= 100 * value <= limits[1]:
+                yield chart.tick(100 * value, height)
+    size = 0.95 if row["corruption"] in {"clean", "mean"} else 0.75
+    look = "open" if row["verdict"] not in {"better", "worse"} else ""
+    yield chart.marker(100 * row["difference"], height, method, size=size, kind=look)
 
 
 def _row_label(name: str) -> str:
@@ -173,6 +151,7 @@ def _row_label(name: str) -> str:
 
 def _table(run: Run, comparison: Mapping[str, Any]) -> Table:
     method, baseline = run.by_id[comparison["method"]], run.by_id[comparison["baseline"]]
+    ordered = _ordered(run, comparison["rows"])
     rows = tuple(
         (
             _row_label(row["corruption"]),
@@ -182,10 +161,12 @@ def _table(run: Run, comparison: Mapping[str, Any]) -> Table:
             text.p_value(row["p_holm"]),
             row["verdict"],
         )
-        for row in _ordered(run, comparison["rows"])
+        for row in ordered
     )
     return Table(
         f"{method.label} against {baseline.label}, in percentage points",
-        ("", "difference", "interval", "p", "p (Holm)", "verdict"),
+        ("corruption", "difference", "interval", "p", "p (Holm)", "verdict"),
         rows,
+        method,
+        tuple(run.corruption_index.get(row["corruption"]) for row in ordered),
     )

@@ -37,6 +37,7 @@ def sample_gallery(run: Run) -> Block | None:
             image="data:image/png;base64," + base64.b64encode(png).decode("ascii"),
             alt=f"Sample image clean, then under {text.plain(name)} at severity "
             f"{text.listed([str(s) for s in severities])}.",
+            corruption=run.corruption_index.get(name),
         )
         for name, png in strips.items()
     )
@@ -47,6 +48,42 @@ def sample_gallery(run: Run) -> Block | None:
         "read should not be asked of a network.",
         f"Test images of {run.results['data']['title']} under {run.results['suite']['name']}.",
         panels,
+    )
+
+
+def worst_failures(run: Run) -> Block | None:
+    """Shows the images that misled the most models.
+
+    Args:
+        run: the stored results.
+
+    Returns:
+        The figure; None where no model was wrong, or no images were stored.
+    """
+    if run.gallery is None or not run.gallery.worst:
+        return None
+    classes = run.results["data"]["classes"]
+    panels = []
+    for found in run.gallery.worst:
+        name = classes[found.label] if found.label < len(classes) else str(found.label)
+        title = f"{text.plain(found.corruption)}, severity {found.severity}"
+        said = (
+            f"True class {name}; {found.wrong} of {text.count(found.models, 'run')} wrong, "
+            f"{text.percent(found.confidence, 0)} % sure"
+        )
+        image = _shrink(found.image[None, None, None], 96)[0, 0, 0]
+        address = "data:image/png;base64," + base64.b64encode(_encoded(image)).decode("ascii")
+        number = run.corruption_index.get(found.corruption)
+        alt = f"{name} under {title}, which {found.wrong} of {found.models} runs got wrong."
+        panels.append(Panel(title, image=address, alt=alt, corruption=number, note=said))
+    return Block(
+        "worst",
+        "Worst failures",
+        "The test images on which the models were most confidently wrong, one for each corruption. "
+        "Where a person sees the class at once, the failure is the network’s.",
+        "Chosen by the number of wrong runs times their mean confidence, over all methods and "
+        "seeds; below each image its true class.",
+        tuple(panels),
     )
 
 
@@ -87,6 +124,10 @@ def _png(images: NDArray[np.uint8], row: int) -> bytes:
             top, left = sample * tall, place * wide
             grid[top : top + height, left : left + width, :3] = columns[sample, place]
             grid[top : top + height, left : left + width, 3] = 255
+    return _encoded(grid)
+
+
+def _encoded(image: NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(grid).save(stream, "PNG", optimize=True)
+    Image.fromarray(image).save(stream, "PNG", optimize=True)
     return stream.getvalue()

@@ -6,17 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import (
-    HEIGHT,
-    WIDTH,
-    Block,
-    Panel,
-    label_axes,
-    plain_log_ticks,
-)
-from robustbench_zosam.report.run import MethodView, Run, logarithmic
-from robustbench_zosam.report.style import PAPER
-from robustbench_zosam.report.svg import drawing, new_figure, to_svg
+from robustbench_zosam.report.charts.axis import fitting, linear
+from robustbench_zosam.report.charts.chart import Chart
+from robustbench_zosam.report.figures.panel import HEIGHT, WIDTH, Block, Panel
+from robustbench_zosam.report.run import MethodView, Run
 
 _MEASURES = (
     ("trace", "Hessian trace", "Hessian trace (loss / weight²)"),
@@ -38,7 +31,7 @@ def flatness_against_robustness(run: Run) -> Block | None:
     for metric, title, label in _MEASURES:
         points = _points(run, metric)
         if points:
-            panels.append(_panel(points, title, label, metric))
+            panels.append(_panel(points, title, label))
             shown.update(dict.fromkeys(method for method, _ in points))
     if not panels:
         return None
@@ -78,22 +71,22 @@ def _how(run: Run) -> str:
     return f"Trace of the Hessian over the active weights, {subset}, method: {methods}.{warning}"
 
 
-def _panel(points: Points, title: str, label: str, metric: str) -> Panel:
-    with drawing():
-        figure = new_figure(WIDTH, HEIGHT)
-        axes = figure.add_subplot()
-        for method, values in points:
-            x, y = zip(*values, strict=True)
-            colour, marker = method.shade.placeholder, method.marker
-            axes.scatter(x, y, s=22, c=colour, marker=marker, alpha=0.5, linewidths=0)
-            axes.scatter(
-                sum(x) / len(x), sum(y) / len(y), s=75, c=colour, marker=marker,
-                edgecolors=PAPER.placeholder, linewidths=1.2, zorder=4,
-            )  # fmt: skip
-        if logarithmic([x for _, values in points for x, _ in values]):
-            axes.set_xscale("log")
-            plain_log_ticks(axes, "x")
-        label_axes(axes, label, "mean corruption accuracy (%)")
-        means = [f"{m.label}: {text.number(sum(x for x, _ in v) / len(v))}" for m, v in points]
-        alt = f"{title} against mean corruption accuracy. Mean trace: {'; '.join(means)}."
-        return Panel(title, to_svg(figure, f"scatter-{metric}", alt))
+def _panel(points: Points, title: str, label: str) -> Panel:
+    xs = [x for _, values in points for x, _ in values]
+    ys = [y for _, values in points for _, y in values]
+    y = linear("mean corruption accuracy (%)", ys, pad=0.07, least=1)
+    chart = Chart(WIDTH, HEIGHT, fitting(label, xs), y)
+    for method, values in points:
+        mean = (_mean([a for a, _ in values]), _mean([b for _, b in values]))
+        chart.group(
+            method,
+            *(chart.marker(a, b, method, size=0.65, kind="faint") for a, b in values),
+            chart.marker(*mean, method, size=1.2, kind="framed"),
+        )
+    means = [f"{m.label}: {text.number(_mean([a for a, _ in v]))}" for m, v in points]
+    alt = f"{title} against mean corruption accuracy. Mean trace: {'; '.join(means)}."
+    return Panel(title, chart.svg(alt))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

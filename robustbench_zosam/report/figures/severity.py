@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import Block, Panel
-from robustbench_zosam.report.run import MethodView, Run
-from robustbench_zosam.report.svg import drawing, new_figure, to_svg
+from robustbench_zosam.report.charts.axis import Axis, linear
+from robustbench_zosam.report.charts.lines import Curve, banded, line_chart
+from robustbench_zosam.report.figures.panel import Block, Panel, Table
+from robustbench_zosam.report.run import Run
 
-_WIDTH, _HEIGHT = 220, 165
+_SIZE = (220, 165)
 
 
 def severity_curves(run: Run) -> Block | None:
@@ -22,70 +22,59 @@ def severity_curves(run: Run) -> Block | None:
     Returns:
         The figure; None where no corruption was measured.
     """
-    names = [n for n in run.corruptions if any(run.accuracies(m, n) for m in run.methods)]
-    if not names:
+    found = {name: _curves(run, name) for name in run.corruptions}
+    found = {name: curves for name, curves in found.items() if curves}
+    if not found:
         return None
-    limits = _limits(run, names)
-    panels = tuple(_panel(run, name, limits, f"severity{i}") for i, name in enumerate(names))
-    band = (
-        "shaded from the lowest to the highest seed" if _banded(run) else "single seeds not shown"
-    )
+    values = [c.values for curves in found.values() for c in curves]
+    y = linear("accuracy (%)", np.concatenate([v.ravel() for v in values]).tolist(), least=1)
+    bands = all(banded(curves) for curves in found.values())
+    how = "shaded from the lowest to the highest seed" if bands else "single seeds not shown"
     return Block(
         "severity",
         "Accuracy against severity",
         "A robust method declines late and little. Where the lines lie on each other, the choice "
         "of the method does not matter.",
         f"Severity 0 is the clean test set ({text.count(run.images, 'image')}). Lines are means "
-        f"over {text.count(run.seeds, 'seed')}, {band if run.seeds > 1 else 'one seed each'}. All "
+        f"over {text.count(run.seeds, 'seed')}, {how if run.seeds > 1 else 'one seed each'}. All "
         "panels share one scale.",
-        panels,
+        tuple(_panel(run, name, curves, y) for name, curves in found.items()),
         tuple(m for m in run.methods if run.cells(m, "robustness")),
+        (_table(run, list(found)),),
     )
 
 
-def _banded(run: Run) -> bool:
-    return run.seeds > 1 and len(run.methods) <= 6
+def _curves(run: Run, corruption: str) -> list[Curve]:
+    """Returns the accuracies in per cent of all methods over clean images and severities."""
+    curves = []
+    for method in run.methods:
+        if run.accuracies(method, corruption):
+            found = run.accuracies(method, "clean") | run.accuracies(method, corruption)
+            seeds = min(map(len, found.values()))
+            values = 100 * np.stack([v[:seeds] for v in found.values()], axis=1)
+            curves.append(Curve(method, np.array(list(found), np.float64), values))
+    return curves
 
 
-def _limits(run: Run, names: list[str]) -> tuple[float, float]:
-    values = [
-        100 * float(value)
-        for method in run.methods
-        for name in ["clean", *names]
-        for seeds in run.accuracies(method, name).values()
-        for value in seeds
-    ]
-    pad = 0.04 * max(max(values) - min(values), 1)
-    return min(values) - pad, max(values) + pad
+def _panel(run: Run, corruption: str, curves: list[Curve], y: Axis) -> Panel:
+    severities = [0, *run.results["suite"]["severities"]]
+    ticks = tuple((float(s), str(s)) for s in severities)
+    x = Axis("severity", -0.2, max(severities) + 0.2, ticks)
+    ends = [f"{c.method.label} {text.percent(c.values[:, 1:].mean() / 100)} %" for c in curves]
+    alt = f"Mean accuracy under {text.plain(corruption)}: {'; '.join(ends)}."
+    svg = line_chart(curves, x, y, alt, size=_SIZE)
+    return Panel(text.plain(corruption), svg, corruption=run.corruption_index[corruption])
 
 
-def _panel(run: Run, corruption: str, limits: tuple[float, float], name: str) -> Panel:
-    with drawing():
-        figure = new_figure(_WIDTH, _HEIGHT)
-        axes = figure.add_subplot()
-        for method in run.methods:
-            _draw(axes, run, method, corruption)
-        axes.set_ylim(*limits)
-        axes.set_xticks([0, *run.results["suite"]["severities"]])
-        axes.set_xlabel("severity")
-        axes.set_ylabel("accuracy (%)")
-        ends = [
-            f"{method.label} {text.percent(run.mean_accuracy(method, corruption))} %"
-            for method in run.methods
-            if run.accuracies(method, corruption)
-        ]
-        alt = f"Mean accuracy under {text.plain(corruption)}: {'; '.join(ends)}."
-        return Panel(text.plain(corruption), to_svg(figure, name, alt))
-
-
-def _draw(axes: Axes, run: Run, method: MethodView, corruption: str) -> None:
-    found = run.accuracies(method, "clean") | run.accuracies(method, corruption)
-    if not found:
-        return
-    severities = list(found)
-    axes.plot(severities, [100 * v.mean() for v in found.values()], markersize=4, **method.line)
-    if _banded(run):
-        low = [100 * np.min(v) for v in found.values()]
-        high = [100 * np.max(v) for v in found.values()]
-        colour = method.shade.placeholder
-        axes.fill_between(severities, low, high, color=colour, alpha=0.14, linewidth=0)
+def _table(run: Run, names: list[str]) -> Table:
+    head = ("corruption", "severity", *(method.label for method in run.methods))
+    rows, numbers = [], []
+    for name in names:
+        found = [run.accuracies(method, name) for method in run.methods]
+        for severity in run.results["suite"]["severities"]:
+            values = (accuracies.get(severity) for accuracies in found)
+            means = (text.percent(None if v is None else float(v.mean())) for v in values)
+            rows.append((text.plain(name), str(severity), *means))
+            numbers.append(run.corruption_index[name])
+    caption = "Accuracy by corruption and severity, in per cent"
+    return Table(caption, head, tuple(rows), corruptions=tuple(numbers), first=2)

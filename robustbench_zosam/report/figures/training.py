@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import (
-    HEIGHT,
-    WIDTH,
-    Block,
-    Panel,
-    label_axes,
-    plain_log_ticks,
-)
-from robustbench_zosam.report.run import Floats, MethodView, Run, finite, logarithmic
-from robustbench_zosam.report.svg import drawing, new_figure, to_svg
+from robustbench_zosam.report.charts.axis import Axis, between, fitting, linear
+from robustbench_zosam.report.charts.lines import Curve, line_chart
+from robustbench_zosam.report.figures.panel import Block, Panel
+from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
 _VALUES = (
     ("validation_accuracy", "Validation accuracy", "accuracy (%)", 100.0),
@@ -36,7 +29,8 @@ def training_curves(run: Run) -> Block | None:
     trained = [m for m in run.methods if curves(run, m, "step") is not None]
     if not trained:
         return None
-    panels = [_panel(run, trained, value, axis) for value in _VALUES for axis in _AXES]
+    found = (_panel(run, trained, value, axis) for value in _VALUES for axis in _AXES)
+    panels = [panel for panel in found if panel is not None]
     diagnosed = [m for m in trained if variances(run, m) is not None]
     if diagnosed:
         panels.append(_variance_panel(run, diagnosed))
@@ -94,26 +88,15 @@ def variances(run: Run, method: MethodView) -> tuple[Floats, Floats] | None:
 
 
 def _variance_panel(run: Run, methods: list[MethodView]) -> Panel:
-    with drawing():
-        figure = new_figure(WIDTH, HEIGHT)
-        axes = figure.add_subplot()
-        ends: list[str] = []
-        seen: list[float] = []
-        for method in methods:
-            found = variances(run, method)
-            assert found is not None
-            steps, values = found
-            _draw(axes, method, steps.mean(axis=0), values, band=len(methods) <= 6)
-            seen += [float(values.min()), float(values.max())]
-            ends.append(f"{method.label} {text.number(float(values[:, -1].mean()))}")
-        axes.set_xlim(left=0)
-        if logarithmic(seen):
-            axes.set_yscale("log")
-            plain_log_ticks(axes, "y")
-        label_axes(axes, "training step", "variance of the gradient used")
-        alt = f"Gradient variance over mini-batches. At the end: {'; '.join(ends)}."
-        title = "Gradient variance, over mini-batches at fixed weights"
-        return Panel(title, to_svg(figure, "training-variance", alt))
+    drawn = []
+    for method in methods:
+        found = variances(run, method)
+        assert found is not None
+        drawn.append(Curve(method, found[0].mean(axis=0), found[1]))
+    y = fitting("variance of the gradient used", _flat(drawn))
+    alt = f"Gradient variance over mini-batches. At the end: {_ends(drawn)}."
+    title = "Gradient variance, over mini-batches at fixed weights"
+    return Panel(title, line_chart(drawn, _x_axis("training step", drawn), y, alt))
 
 
 def _panel(
@@ -121,31 +104,34 @@ def _panel(
     methods: list[MethodView],
     value: tuple[str, str, str, float],
     axis: tuple[str, str, str],
-) -> Panel:
+) -> Panel | None:
     key, title, label, scale = value
-    with drawing():
-        figure = new_figure(WIDTH, HEIGHT)
-        axes = figure.add_subplot()
-        ends: list[str] = []
-        lowest_and_highest: list[float] = []
-        for method in methods:
-            x, y = curves(run, method, axis[0]), curves(run, method, key)
-            if x is not None and y is not None:
-                _draw(axes, method, x.mean(axis=0), scale * y, band=len(methods) <= 6)
-                lowest_and_highest += [float(y.min()), float(y.max())]
-                ends.append(f"{method.label} {text.number(scale * float(y[:, -1].mean()))}")
-        axes.set_xlim(left=0)
-        if key == "validation_loss" and logarithmic(lowest_and_highest):
-            axes.set_yscale("log")
-            plain_log_ticks(axes, "y")
-        label_axes(axes, axis[1], label)
-        alt = f"{title} against {axis[2]}. At the end: {'; '.join(ends)}."
-        return Panel(f"{title}, by {axis[2]}", to_svg(figure, f"training-{key}-{axis[0]}", alt))
+    drawn = []
+    for method in methods:
+        x, y = curves(run, method, axis[0]), curves(run, method, key)
+        if x is not None and y is not None:
+            finite_ = np.isfinite(x).all(axis=0) & np.isfinite(y).all(axis=0)
+            if finite_.any():
+                drawn.append(Curve(method, x[:, finite_].mean(axis=0), scale * y[:, finite_]))
+    if not drawn:
+        return None
+    heights = _flat(drawn)
+    vertical = fitting(label, heights) if key == "validation_loss" else linear(label, heights)
+    alt = f"{title} against {axis[2]}. At the end: {_ends(drawn)}."
+    every = max(max(len(curve.x) for curve in drawn) // 6, 1)
+    svg = line_chart(drawn, _x_axis(axis[1], drawn), vertical, alt, every=every)
+    return Panel(f"{title}, by {axis[2]}", svg)
 
 
-def _draw(axes: Axes, method: MethodView, x: Floats, y: Floats, *, band: bool) -> None:
-    every = max(len(x) // 6, 1)
-    axes.plot(x, y.mean(axis=0), markevery=every, markersize=5, **method.line)
-    if band and len(y) > 1:
-        low, high = np.min(y, axis=0), np.max(y, axis=0)
-        axes.fill_between(x, low, high, color=method.shade.placeholder, alpha=0.14, linewidth=0)
+def _x_axis(label: str, drawn: list[Curve]) -> Axis:
+    return between(label, 0, 1.03 * max(float(curve.x.max()) for curve in drawn))
+
+
+def _flat(drawn: list[Curve]) -> list[float]:
+    return [float(value) for curve in drawn for value in curve.values.ravel()]
+
+
+def _ends(drawn: list[Curve]) -> str:
+    return "; ".join(
+        f"{curve.method.label} {text.number(float(curve.values[:, -1].mean()))}" for curve in drawn
+    )

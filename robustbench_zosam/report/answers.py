@@ -1,0 +1,213 @@
+"""What a reader asks first, each with a short answer and the numbers behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from robustbench_zosam.report import text
+from robustbench_zosam.report.figures.forest import main_comparisons, tally
+from robustbench_zosam.report.run import MethodView, Run
+from robustbench_zosam.report.verdict import corruption_count, focus, main_row, names
+
+Comparison = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question of the reader.
+
+    Attributes:
+        question: in plain words.
+        short: the answer in a few words.
+        detail: the numbers behind it.
+    """
+
+    question: str
+    short: str
+    detail: str
+
+
+def answers(run: Run) -> tuple[Answer, ...]:
+    """Returns who won, by how much, how certainly, why, and at what cost.
+
+    Args:
+        run: the stored results.
+
+    Returns:
+        The answers; none where nothing was compared.
+    """
+    main = focus(run)
+    row = None if main is None else main_row(main)
+    if main is None or row is None:
+        return ()
+    found = (
+        _winner(run, main, row),
+        _size(run, main, row),
+        _certainty(main, row),
+        _reason(run, main, row),
+        _cost(run, main),
+    )
+    return tuple(answer for answer in found if answer is not None)
+
+
+def _winner(run: Run, main: Comparison, row: Row) -> Answer:
+    method, baseline, setting = names(run, main)
+    short = {"better": method, "worse": baseline}.get(
+        row["verdict"], f"Nobody: {method} and {baseline} are tied"
+    )
+    others = "; ".join(_others(run, main))
+    where = f"At {setting}. " if setting else ""
+    beside = f"Others against {baseline}, in points: {others}." if others else ""
+    return Answer("Who won?", short, (where + beside).strip())
+
+
+def _others(run: Run, main: Comparison) -> Iterator[str]:
+    for comparison in main_comparisons(run):
+        row = main_row(comparison)
+        same = comparison["baseline"] == main["baseline"]
+        if same and comparison["method"] != main["method"] and row is not None:
+            span = text.interval(row["low"], row["high"], text.points)
+            name = run.by_id[comparison["method"]].name
+            numbers = f"{text.points(row['difference'])} {span}".rstrip()
+            yield f"{name} {numbers} ({row['verdict']})"
+
+
+def _size(run: Run, main: Comparison, row: Row) -> Answer:
+    method, baseline, _ = names(run, main)
+    of = {"clean": "on clean images"}.get(
+        row["corruption"],
+        f"averaged over {text.count(corruption_count(main), 'corruption')}",
+    )
+    span = (
+        ""
+        if row["low"] is None
+        else f"; {100 * row['level']:g} % interval {text.points(row['low'])} to "
+        f"{text.points(row['high'])}"
+    )
+    values = [
+        f"{name} {text.percent(run.mean_accuracy(run.by_id[main[key]], row['corruption']))} %"
+        for key, name in (("method", method), ("baseline", baseline))
+    ]
+    return Answer(
+        "By how much?",
+        f"{text.points(row['difference'])} points",
+        f"Percentage points of accuracy {of}: {text.listed(values)}{span}.",
+    )
+
+
+def _certainty(main: Comparison, row: Row) -> Answer:
+    p = text.p_value(row["p"])
+    shown = f"p {p}" if p.startswith("<") else f"p = {p}"
+    equal = row.get("equivalence") or {}
+    if row["verdict"] != "tie":
+        short = f"Beyond chance, {shown}"
+    elif equal.get("equivalent"):
+        short = f"Equal to within {text.number(100 * equal['margin'])} points"
+    else:
+        short = f"No: chance may explain it, {shown}"
+    better, worse, tie = tally(main)
+    each = (
+        f" Of single corruptions it is better on {better}, worse on {worse} and tied on {tie}, "
+        "corrected for their number."
+        if corruption_count(main) > 1
+        else ""
+    )
+    return Answer(
+        "Is it certain?",
+        short,
+        f"Tested on the same {text.count(row['n_images'], 'image')} with "
+        f"{text.count(row['n_seeds'], 'training seed')}.{each}",
+    )
+
+
+def _reason(run: Run, main: Comparison, row: Row) -> Answer:
+    found = main["flatness"]
+    better = row["verdict"] == "better"
+    if found is None:
+        short, detail = "Flatness was not measured", ""
+    else:
+        decided = found["p"] < 1 - found.get("level", 0.95)
+        flatter = found["difference"] < 0
+        if not decided:
+            short = "Flatness does not tell them apart"
+        elif flatter:
+            short = (
+                "Its minimum is flatter, which fits" if better else "Flatter, yet not more accurate"
+            )
+        else:
+            short = (
+                "Its minimum is sharper, so not flatness" if better else "Its minimum is sharper"
+            )
+        span = text.interval(found["low"], found["high"], text.number)
+        difference = f"{text.number(found['difference'])} {span}".rstrip()
+        detail = f"Difference of the Hessian traces: {difference}; negative is flatter. "
+    return Answer("Why?", short, (detail + _information(run, main)).strip())
+
+
+def _information(run: Run, main: Comparison) -> str:
+    """Compares with the control that perturbs without asking for the loss."""
+    for comparison in run.results["comparisons"]:
+        control = run.by_id.get(comparison["baseline"])
+        row = main_row(comparison)
+        if (
+            control is not None
+            and row is not None
+            and comparison["method"] == main["method"]
+            and comparison["baseline"] != main["baseline"]
+            and control.facts["optimizer"] == "random-perturbation"
+        ):
+            meaning = {
+                "better": "what it learns from the loss queries helps",
+                "worse": "what it learns from the loss queries hurts",
+            }.get(row["verdict"], "a benefit of the loss queries is not shown")
+            return (
+                f"Against a random perturbation of the same size it differs by "
+                f"{text.difference_text(row)}: {meaning}."
+            )
+    return ""
+
+
+def _cost(run: Run, main: Comparison) -> Answer | None:
+    method, baseline = run.by_id[main["method"]], run.by_id[main["baseline"]]
+    mine, base = _passes(run, method), _passes(run, baseline)
+    share = _throughput(run, method, baseline)
+    if mine is None or base is None or share is None:
+        return None
+    sam = next((m for m in run.methods if _is_sam_beside(m, method)), None)
+    beside = _throughput(run, sam, baseline) if sam is not None else None
+    return Answer(
+        "At what cost?",
+        f"{share} % of the baseline’s speed",
+        f"A step takes {mine} against {base}." + (f" SAM runs at {beside} %." if beside else ""),
+    )
+
+
+def _passes(run: Run, method: MethodView) -> str | None:
+    counts = [
+        run.measure(method, f"{kind}_per_step")["value"] for kind in ("forwards", "backwards")
+    ]
+    if None in counts:
+        return None
+    return f"{counts[0]:.3g} forward and {counts[1]:.3g} backward passes"
+
+
+def _throughput(run: Run, method: MethodView, baseline: MethodView) -> str | None:
+    """Returns the geometric mean over common seeds of the ratio of throughputs, in per cent."""
+    mine, base = (
+        {
+            cell["seed"]: cell["training"]["cost"]["images_per_second"]
+            for cell in run.cells(which, "training")
+        }
+        for which in (method, baseline)
+    )
+    logs = [math.log(mine[seed] / base[seed]) for seed in mine if mine[seed] and base.get(seed)]
+    return text.percent(math.exp(math.fsum(logs) / len(logs)), 0) if logs else None
+
+
+def _is_sam_beside(candidate: MethodView, method: MethodView) -> bool:
+    same = all(candidate.facts[k] == method.facts[k] for k in ("sparsifier", "sparsity"))
+    return same and candidate.facts["optimizer"] == "sam" and candidate.id != method.id

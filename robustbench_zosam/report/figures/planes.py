@@ -1,0 +1,206 @@
+"""The training loss on a plane through the trained weights."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from robustbench_zosam.report import text
+from robustbench_zosam.report.charts.axis import Axis, between
+from robustbench_zosam.report.charts.chart import Chart
+from robustbench_zosam.report.charts.colours import colour, ink
+from robustbench_zosam.report.charts.contour import contour
+from robustbench_zosam.report.figures.landscape import CLIP, how_measured
+from robustbench_zosam.report.figures.panel import Block, Panel
+from robustbench_zosam.report.run import Floats, MethodView, Run, finite
+
+_FLOOR = 1e-3
+_LEVELS = (0.02, 0.1, 0.5, 2.0, 5.0)
+_SIZE = (240, 236)
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """The losses of one cell on a plane.
+
+    Attributes:
+        method: of the cell.
+        seed: of the cell.
+        positions: along both axes, (n,).
+        losses: rows along the second direction, (n, n); not finite where the loss was not.
+    """
+
+    method: MethodView
+    seed: int
+    positions: Floats
+    losses: Floats
+
+
+def planes(run: Run) -> Block | None:
+    """Draws the loss on a plane for every method, on one colour scale.
+
+    Args:
+        run: the stored results.
+
+    Returns:
+        The figure; None where no plane was measured.
+    """
+    found = measured_planes(run)
+    limits = colour_limits(found)
+    if limits is None:
+        return None
+    return Block(
+        "planes",
+        "Loss on a plane through the trained weights",
+        "The trained weights lie at the cross. The larger the dark basin, the flatter the minimum "
+        "on this plane; a plane shows two directions of very many.",
+        f"{how_measured(run, [p.method for p in found])} One plane per method, of its first seed, "
+        f"all on the same logarithmic colour scale from {text.number(limits[0])} (dark) to "
+        f"{text.number(limits[1])} nats (light); contours at {_listed_levels()} nats. Blank: not "
+        "finite.",
+        tuple(_panel(plane, limits) for plane in found),
+    )
+
+
+def measured_planes(run: Run) -> list[Plane]:
+    """Returns the first plane of each method that has one.
+
+    Args:
+        run: the stored results.
+    """
+    found = []
+    for method in run.methods:
+        for cell in run.cells(method, "landscape"):
+            plane = cell["landscape"].get("plane")
+            if plane and plane["losses"]:
+                positions, losses = finite(plane["positions"]), finite(plane["losses"])
+                found.append(Plane(method, cell["seed"], positions, losses))
+                break
+    return found
+
+
+def colour_limits(found: list[Plane]) -> tuple[float, float] | None:
+    """Returns the losses at both ends of the common colour scale.
+
+    Args:
+        found: the planes.
+
+    Returns:
+        Lowest and highest, in nats; None where no loss is finite.
+    """
+    known = [plane.losses[np.isfinite(plane.losses)] for plane in found]
+    losses = np.concatenate(known) if known else np.array([])
+    if losses.size == 0:
+        return None
+    low = max(float(losses.min()), _FLOOR)
+    return low, max(min(float(losses.max()), CLIP), 10 * low)
+
+
+def surfaces(run: Run) -> dict[str, Any] | None:
+    """Returns what the page needs to draw the planes as surfaces.
+
+    Args:
+        run: the stored results.
+
+    Returns:
+        Limits of the colours, and losses to three digits; None without planes.
+    """
+    found = measured_planes(run)
+    limits = colour_limits(found)
+    if limits is None:
+        return None
+    return {
+        "limits": limits,
+        "planes": [
+            {
+                "method": plane.method.index,
+                "positions": plane.positions.tolist(),
+                "losses": [[_rounded(v) for v in row] for row in plane.losses.tolist()],
+            }
+            for plane in found
+        ],
+    }
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.3g}") if math.isfinite(value) else None
+
+
+def _panel(plane: Plane, limits: tuple[float, float]) -> Panel:
+    positions, grid = plane.positions, plane.losses
+    x, y = (_axis(f"{which} direction (norms)", positions) for which in ("first", "second"))
+    chart = Chart(*_SIZE, x, y, readable=True)
+    chart.group(None, _image(chart, plane, limits), *_contours(chart, plane, limits), _cross(chart))
+    centre = float(grid[len(grid) // 2, grid.shape[1] // 2])
+    share = float(np.mean(np.where(np.isfinite(grid), grid, np.inf) < centre + 0.5))
+    alt = (
+        f"Loss plane of {plane.method.label}: {text.number(centre)} at the centre, "
+        f"{text.percent(share, 0)} % of the plane within 0.5 of it, up to "
+        f"{text.number(float(np.nanmax(grid)))}."
+    )
+    title = f"{plane.method.label}, seed {plane.seed}"
+    return Panel(title, chart.svg(alt), method=plane.method)
+
+
+def _axis(label: str, positions: Floats) -> Axis:
+    half = float(positions[1] - positions[0]) / 2  # a pixel is centred on its grid point
+    return between(label, float(positions[0]) - half, float(positions[-1]) + half, 4)
+
+
+def _image(chart: Chart, plane: Plane, limits: tuple[float, float]) -> Markup:
+    rows = [[_pixel(v, limits) for v in row] for row in plane.losses[::-1].tolist()]
+    stream = io.BytesIO()
+    Image.fromarray(np.array(rows, np.uint8)).save(stream, "PNG", optimize=True)
+    half = float(plane.positions[1] - plane.positions[0]) / 2
+    left, right = chart.x(plane.positions[0] - half), chart.x(plane.positions[-1] + half)
+    top, bottom = chart.y(plane.positions[-1] + half), chart.y(plane.positions[0] - half)
+    return Markup(
+        '<image href="data:image/png;base64,{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" '
+        'height="{:.2f}" preserveAspectRatio="none"/>'
+    ).format(
+        base64.b64encode(stream.getvalue()).decode("ascii"), left, top, right - left, bottom - top
+    )
+
+
+def _pixel(loss: float, limits: tuple[float, float]) -> tuple[int, int, int, int]:
+    if not math.isfinite(loss):
+        return 0, 0, 0, 0
+    fill = colour(_share(loss, limits))
+    return int(fill[1:3], 16), int(fill[3:5], 16), int(fill[5:7], 16), 255
+
+
+def _share(loss: float, limits: tuple[float, float]) -> float:
+    """Returns where on the logarithmic colour scale a loss lies."""
+    return math.log(max(loss, limits[0]) / limits[0]) / math.log(limits[1] / limits[0])
+
+
+def _contours(chart: Chart, plane: Plane, limits: tuple[float, float]) -> Iterator[Markup]:
+    first, step = float(plane.positions[0]), float(plane.positions[1] - plane.positions[0])
+    heights = np.log(np.maximum(plane.losses, 1e-12))
+    for level in _LEVELS:
+        pieces = "".join(
+            f"M{chart.x(first + step * a):.1f} {chart.y(first + step * b):.1f}"
+            f"L{chart.x(first + step * c):.1f} {chart.y(first + step * d):.1f}"
+            for (a, b), (c, d) in contour(heights, math.log(level))
+        )
+        if pieces:
+            stroke = ink(colour(_share(level, limits)))
+            yield Markup('<path class="c" style="stroke:{}" d="{}"/>').format(stroke, pieces)
+
+
+def _cross(chart: Chart) -> Markup:
+    return Markup('<path class="h" d="M{:.2f} {:.2f}m-5 0h10m-5 -5v10"/>').format(
+        chart.x(0.0), chart.y(0.0)
+    )
+
+
+def _listed_levels() -> str:
+    return text.listed([f"{level:g}" for level in _LEVELS])

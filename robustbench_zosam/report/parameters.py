@@ -1,0 +1,72 @@
+"""The settings of the methods: only what differs between them, and in one line what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from robustbench_zosam.report import text
+from robustbench_zosam.report.figures.panel import Table
+from robustbench_zosam.report.run import MethodView, Run
+
+_FIELDS = ("optimizer", "sparsifier", "sparsity", "seeds", "checkpoint")
+_OPTIONS = (("options", ""), ("sparsifier_options", "sparsifier "))
+
+
+def differing(run: Run) -> Table | None:
+    """Returns the settings in which the methods differ.
+
+    Args:
+        run: the stored results.
+
+    Returns:
+        A row for each method; None where there are no two methods that differ in anything.
+    """
+    settings = [dict(_settings(method.facts)) for method in run.methods]
+    names = list(dict.fromkeys(name for each in settings for name in each))
+    shown = [name for name in names if len({each.get(name) for each in settings}) > 1]
+    if not shown:
+        return None
+    rows = tuple(
+        (method.label, *(each.get(name) or _absent(name, method) for name in shown))
+        for method, each in zip(run.methods, settings, strict=True)
+    )
+    return Table("What differs between the methods", ("method", *shown), rows)
+
+
+def common(run: Run) -> str:
+    """Returns the training settings that all methods share, as one sentence.
+
+    Args:
+        run: the stored results.
+    """
+    training = run.results["config"].get("training") or {}
+    parts = [f"{_words(key)} {_shown(value)}" for key, value in training.items()]
+    return f"The same for all: {', '.join(parts)}." if parts else ""
+
+
+def _settings(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in _FIELDS:
+        value = facts.get(name)
+        if value not in (None, ""):
+            yield name, f"{100 * value:g} %" if name == "sparsity" else _shown(value)
+    for field, prefix in _OPTIONS:
+        for name, value in (facts.get(field) or {}).items():
+            yield prefix + _words(name), _shown(value)
+
+
+def _absent(name: str, method: MethodView) -> str:
+    trained = method.facts.get("kind") != "checkpoint"
+    return "default" if trained and name not in _FIELDS else "–"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return text.listed([_shown(item) for item in value])
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,82 @@
+// Each figure as one SVG file: what is on the page, with the colours it has there.
+
+import { button, download, make } from "./page.js";
+
+const NAMESPACE = "http://www.w3.org/2000/svg";
+const KEPT = [
+  "fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size",
+  "font-weight", "text-anchor",
+];
+const GAP = 24;
+const TITLE = 22;
+
+/** Gives every figure that is drawn a button. */
+export function startFigures() {
+  for (const figure of document.querySelectorAll("main figure")) {
+    if (!figure.querySelector(".panels svg.chart")) continue;
+    const section = figure.closest("section");
+    const title = section.querySelector("h2").textContent;
+    const save = () => download(`${section.id}.svg`, "image/svg+xml", composed(figure, title));
+    const tools = make("div", { className: "tools" }, button("SVG", save, { "aria-label": `SVG: ${title}` }));
+    figure.prepend(tools);
+  }
+}
+
+function element(tag, attributes = {}) {
+  const made = document.createElementNS(NAMESPACE, tag);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function composed(figure, title) {
+  const panels = [...figure.querySelectorAll(".panel")].filter((panel) => panel.getClientRects().length);
+  const sizes = panels.map((panel) => panel.querySelector("svg").viewBox.baseVal);
+  const wide = Math.max(...sizes.map((size) => size.width)) + GAP;
+  const tall = Math.max(...sizes.map((size) => size.height)) + GAP + TITLE;
+  const columns = Math.min(panels.length, Math.max(1, Math.floor(1000 / wide)));
+  const entries = [...figure.querySelectorAll(".legend li")].filter((item) => item.getClientRects().length);
+  const legend = entries.length * 18 + GAP;
+  const style = getComputedStyle(document.documentElement);
+  const width = columns * wide + GAP;
+  const height = Math.ceil(panels.length / columns) * tall + TITLE + legend + GAP;
+  const root = element("svg", { viewBox: `0 0 ${width} ${height}`, width, height });
+  const line = (words, x, y, more = {}) => {
+    const made = element("text", {
+      x, y, fill: style.getPropertyValue("--ink").trim(), "font-family": style.fontFamily, "font-size": 13, ...more,
+    });
+    made.textContent = words;
+    return made;
+  };
+  root.append(
+    element("rect", { width, height, fill: style.getPropertyValue("--paper").trim() }),
+    document.querySelector("svg.hidden defs").cloneNode(true),
+    line(title, GAP, GAP, { "font-weight": 600, "font-size": 15 }),
+  );
+  panels.forEach((panel, i) => {
+    const x = GAP + (i % columns) * wide;
+    const y = GAP + TITLE + Math.floor(i / columns) * tall;
+    root.append(line(panel.querySelector("h3")?.textContent ?? "", x, y + 12, { "font-weight": 600 }));
+    root.append(placed(panel.querySelector("svg"), x, y + TITLE));
+  });
+  entries.forEach((item, i) => {
+    const y = height - legend + i * 18;
+    root.append(placed(item.querySelector("svg"), GAP, y - 10), line(item.textContent.trim(), GAP + 38, y));
+  });
+  return new XMLSerializer().serializeToString(root);
+}
+
+/** Returns a copy at a place, with the looks that the page's style gives. */
+function placed(source, x, y) {
+  const { width, height } = source.viewBox.baseVal;
+  const copied = source.cloneNode(true);
+  const originals = [source, ...source.querySelectorAll("*")];
+  [copied, ...copied.querySelectorAll("*")].forEach((node, i) => {
+    const looks = getComputedStyle(originals[i]);
+    for (const key of [...node.attributes].map((each) => each.name)) {
+      if (key === "style" || key === "class" || key.startsWith("data-")) node.removeAttribute(key);
+    }
+    for (const key of KEPT) node.setAttribute(key, looks.getPropertyValue(key));
+  });
+  for (const [key, value] of Object.entries({ x, y, width, height })) copied.setAttribute(key, value);
+  return copied;
+}

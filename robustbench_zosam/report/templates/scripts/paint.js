@@ -1,0 +1,109 @@
+// Draws a surface onto its canvas.
+
+import { TALL, camera, heights, quads, share } from "./mesh.js";
+import { shown } from "./page.js";
+import { plotBox } from "./readout.js";
+
+/** Draws the surface, and marks the point that is read out in it and in the contours. */
+export function draw(scene) {
+  const { canvas, plane, found, probe } = scene;
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  if (!width || !height || !probe) return;
+  const ratio = Math.min(devicePixelRatio || 1, 2);
+  canvas.width = width * ratio;
+  canvas.height = height * ratio;
+  const pen = canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  const colours = getComputedStyle(canvas);
+  const project = camera(scene.yaw, scene.pitch, scene.zoom, width, height);
+  const corner = frame(pen, project, colours);
+  const mesh = quads(heights(plane, found.limits, scene.log), project);
+  for (const { r, c, corners } of mesh.quads) {
+    const mean = (plane.losses[r][c] + plane.losses[r + 1][c + 1]) / 2;
+    pen.fillStyle = scene.scale[Math.round(share(mean, found.limits) * (scene.scale.length - 1))];
+    pen.strokeStyle = colours.getPropertyValue("--rule");
+    pen.lineWidth = 0.5;
+    outline(pen, corners);
+    pen.fill();
+    pen.stroke();
+  }
+  scene.points = mesh.points;
+  label(pen, project, colours, scene, corner);
+  mark(scene, pen, colours);
+  tell(scene);
+}
+
+function outline(pen, corners) {
+  pen.beginPath();
+  corners.forEach((corner, i) => (i ? pen.lineTo(corner.x, corner.y) : pen.moveTo(corner.x, corner.y)));
+  pen.closePath();
+}
+
+const CORNERS = [[-1, -1], [1, -1], [1, 1], [-1, 1]];
+
+/** Draws the floor and the upright axis at its leftmost corner, which it returns. */
+function frame(pen, project, colours) {
+  const base = CORNERS.map(([x, y]) => project(x, y, -TALL));
+  pen.strokeStyle = colours.getPropertyValue("--muted");
+  pen.lineWidth = 1;
+  outline(pen, base);
+  pen.stroke();
+  const left = base.reduce((best, at, i) => (at.x < base[best].x ? i : best), 0);
+  const [x, y] = CORNERS[left];
+  const top = project(x, y, TALL);
+  pen.beginPath();
+  pen.moveTo(base[left].x, base[left].y);
+  pen.lineTo(top.x, top.y);
+  pen.stroke();
+  return [x, y];
+}
+
+function label(pen, project, colours, scene, [x, y]) {
+  pen.fillStyle = colours.color;
+  pen.font = `11px ${colours.fontFamily}`;
+  pen.textAlign = "right";
+  const [low, high] = scene.found.limits;
+  const ticks = scene.log ? [low, Math.sqrt(low * high), high] : [0, high / 2, high];
+  ticks.forEach((loss, i) => {
+    const at = project(x, y, TALL * (i - 1));
+    pen.fillText(shown(Number(loss.toPrecision(2))), at.x - 6, at.y + 4);
+  });
+  pen.textAlign = "left";
+  pen.fillText(`loss (nats)${scene.log ? ", logarithmic" : ""}`, 10, 18);
+}
+
+function mark(scene, pen, colours) {
+  const { row, column } = scene.probe;
+  const point = scene.points[row][column];
+  if (point) {
+    pen.beginPath();
+    pen.arc(point.x, point.y, 4.5, 0, 2 * Math.PI);
+    pen.fillStyle = colours.getPropertyValue("--bad");
+    pen.fill();
+    pen.strokeStyle = "#fff";
+    pen.lineWidth = 1.5;
+    pen.stroke();
+  }
+}
+
+/** Says what the loss is at the point that is read out, and shows it among the contours. */
+function tell(scene) {
+  const { row, column } = scene.probe;
+  const { positions, losses } = scene.plane;
+  const loss = losses[row][column];
+  scene.readout.textContent = `At (${shown(positions[column])}, ${shown(positions[row])}): ` +
+    `${loss === null ? "not finite" : `${shown(loss)} nats`}. `;
+  const chart = scene.twin.querySelector("svg");
+  const [left, right, bottom, top] = plotBox(chart);
+  const n = positions.length;
+  const along = (i, start, end) => start + ((i + 0.5) / n) * (end - start);
+  let dot = chart.querySelector(".probe");
+  if (!dot) {
+    dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    dot.setAttribute("class", "probe");
+    dot.setAttribute("r", "4");
+    chart.append(dot);
+  }
+  dot.setAttribute("cx", along(column, left, right));
+  dot.setAttribute("cy", along(row, bottom, top));
+}

@@ -1,0 +1,146 @@
+"""Focus on a method or corruption, tables, links and files."""
+
+import csv
+import io
+from xml.etree import ElementTree as ET
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+METHOD = "zo-sam-rigl-0.9"
+DIMMED = """[...document.querySelectorAll('#severity svg.chart')[0].querySelectorAll('g[data-m]')]
+  .map(g => Number(getComputedStyle(g).opacity) < 0.5)"""
+DATA = "JSON.parse(document.getElementById('data').textContent)"
+NUMBER = f"{DATA}.methods.findIndex(m => m.id === '{METHOD}')"
+WATCH = """window.saved = [];
+  URL.createObjectURL = blob => { window.saved.push(blob); return '#'; }; true"""
+STILL = """(() => { const style = document.createElement('style');
+  style.textContent = '* { transition: none !important }'; document.head.append(style); })()"""
+
+
+def hash_of(browser):
+    return browser.run("decodeURIComponent(location.hash)")
+
+
+def test_choosing_a_method_lights_it_up_everywhere_and_again_lets_go(browser, page):
+    number = browser.run(NUMBER)
+    browser.run(STILL)
+    assert not any(browser.run(DIMMED))
+    button = f"document.querySelector('.legend [data-m=\"{number}\"] .pick')"
+    browser.run(f"{button}.click()")
+    browser.run("document.activeElement.blur()")
+    assert [i for i, dim in enumerate(browser.run(DIMMED)) if not dim] == [number]
+    assert f"method={METHOD}" in hash_of(browser)
+    pressed = f"""[...document.querySelectorAll('[data-m="{number}"] .pick')]
+      .map(b => b.getAttribute('aria-pressed'))"""
+    assert set(browser.run(pressed)) == {"true"}
+    browser.run(f"{button}.click()")
+    assert not any(browser.run(DIMMED))
+    assert hash_of(browser) == ""
+
+
+def test_focus_by_keyboard_lights_up_too(browser, page):
+    browser.run(STILL)
+    number = browser.run(NUMBER)
+    browser.run(f"document.querySelector('.methods [data-m=\"{number}\"] .pick').focus()")
+    assert [i for i, dim in enumerate(browser.run(DIMMED)) if not dim] == [number]
+
+
+def test_a_link_restores_the_view(browser, report):
+    fragment = (
+        f"#method={METHOD}&corruption=shot_noise&sort-methods-0=2.down&filter-methods-1=sam"
+        "&theme=dark&at=corruptions"
+    )
+    browser.open(report, fragment=fragment)
+    bar = "[...document.querySelectorAll('.controls select')].map(s => s.selectedOptions[0].text)"
+    method, corruption = browser.run(bar)
+    assert "ZO-SAM" in method
+    assert corruption == "shot noise"
+    head = "document.querySelector('.methods').tHead.rows[0].cells[2].ariaSort"
+    assert browser.run(head) == "descending"
+    rows = "[...document.querySelectorAll('.methods')[1].tBodies[0].rows].filter(r => !r.hidden)"
+    assert all("SAM" in name for name in browser.run(f"{rows}.map(r => r.textContent)"))
+    assert browser.run("document.documentElement.dataset.theme") == "dark"
+    top = browser.run("document.querySelector('#corruptions').getBoundingClientRect().top")
+    assert abs(top) < 200
+
+
+def test_unknown_parts_of_a_link_do_no_harm(browser, report):
+    fragment = (
+        "#method=none&corruption=%E0%A4%A&sort-methods-0=99.up&surface=a_b&plane=x&at=nowhere&&="
+    )
+    browser.open(report, fragment=fragment)
+    assert browser.run("document.querySelectorAll('.pick[aria-pressed=true]').length") == 0
+    assert browser.problems() == []
+
+
+def test_an_anchor_keeps_the_choices(browser, report):
+    browser.open(report, fragment=f"#method={METHOD}")
+    browser.run("location.hash = '#claims'; new Promise(done => setTimeout(done, 50))")
+    assert browser.run("document.querySelector('.controls select').value") != ""
+
+
+def test_methods_can_be_left_out(browser, page):
+    shown = """[...document.querySelector('.methods').tBodies[0].rows]
+      .filter(row => row.getClientRects().length).length"""
+    before = browser.run(shown)
+    browser.run("""const field = document.querySelector('.controls input'); field.value = 'zo-sam';
+      field.dispatchEvent(new Event('input'))""")
+    assert 0 < browser.run(shown) < before
+    heads = """[...document.querySelector('.heat').tHead.rows[0].cells]
+      .filter(cell => cell.getClientRects().length).length"""
+    assert browser.run(heads) == 1 + browser.run(shown)
+    browser.run("document.querySelector('.actions button:last-child').click()")
+    assert browser.run(shown) == before
+
+
+def test_rows_filter_by_words(browser, page):
+    table = "document.querySelector('#differences table')"
+    browser.run("document.querySelector('#differences details').open = true")
+    browser.run(f"""const box = {table}.closest('.sheet').querySelector('input');
+      box.value = 'blur'; box.dispatchEvent(new Event('input'))""")
+    rows = f"[...{table}.tBodies[0].rows].filter(row => !row.hidden)"
+    assert browser.run(f"{rows}.map(row => row.cells[0].textContent)") == [
+        "defocus blur",
+        "glass blur",
+        "motion blur",
+        "zoom blur",
+    ]
+
+
+def test_tables_leave_as_csv_with_all_digits(browser, page, runs):
+    browser.run(WATCH)
+    browser.run("document.querySelector('#methods .tools button:last-child').click()")
+    text = browser.run("saved[0].text()")
+    rows = list(csv.reader(io.StringIO(text)))
+    assert len({len(row) for row in rows}) == 1
+    column = rows[0].index("Clean %")
+    values = browser.run("""[...document.querySelector('.methods').tBodies[0].rows]
+      .map(r => r.cells[2].dataset.sort)""")
+    assert [row[column] for row in rows[1:]] == values
+    assert "</script><img src=x onerror=alert(1)>" in "".join(row[0] for row in rows)
+
+
+def test_figures_leave_as_svg_without_the_page(browser, page):
+    browser.run(WATCH)
+    browser.run("for (const b of document.querySelectorAll('figure > .tools button')) b.click()")
+    count = browser.run("saved.length")
+    assert count == browser.run("document.querySelectorAll('figure > .tools button').length") > 4
+    for i in range(count):
+        root = ET.fromstring(browser.run(f"saved[{i}].text()"))
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        strokes = {e.attrib.get("stroke") for e in root.iter()}
+        assert len(strokes) > 2
+        assert not any("var(" in value for e in root.iter() for value in e.attrib.values())
+
+
+def test_values_appear_beside_the_pointer(browser, page):
+    place = browser.run("""(() => { const chart = document.querySelector('#severity svg.chart');
+      chart.scrollIntoView({block: 'center', behavior: 'instant'});
+      const box = chart.getBoundingClientRect();
+      return [box.x + box.width / 2, box.y + box.height / 2]; })()""")
+    browser.pointer("Moved", *place)
+    tip = browser.run("document.querySelector('.tip').textContent")
+    assert "severity" in tip
+    assert "ZO-SAM" in tip

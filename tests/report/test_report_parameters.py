@@ -1,0 +1,33 @@
+"""What differs between methods, and what does not."""
+
+from robustbench_zosam.report.parameters import common, differing
+from robustbench_zosam.report.run import Run
+
+SMALL = {"kinds": 2, "seeds": 2, "corruptions": 1, "n": 20, "flat": False, "slices": False}
+
+
+def test_only_what_differs_is_shown(make):
+    results = make(**SMALL, dense=False)
+    table = differing(Run(results, None))
+    assert table.head == ("method", "optimizer")
+    assert [row[1] for row in table.rows] == ["sgd", "random-perturbation"]
+
+
+def test_options_that_one_method_lacks_are_its_defaults(make):
+    results = make(**SMALL, dense=False)
+    results["methods"][1]["options"] = {"rho": 0.1}
+    results["methods"][1]["sparsifier_options"] = {"update_every": 50}
+    table = differing(Run(results, None))
+    assert table.head[2:] == ("rho", "sparsifier update every")
+    assert [row[2:] for row in table.rows] == [("default", "default"), ("0.1", "50")]
+
+
+def test_one_method_differs_in_nothing(make):
+    assert differing(Run(make(**SMALL | {"kinds": 1}, dense=False), None)) is None
+
+
+def test_common_settings_are_one_sentence(make):
+    results = make(**SMALL)
+    assert common(Run(results, None)) == "The same for all: epochs 20, lr 0.1."
+    results["config"] = {}
+    assert common(Run(results, None)) == ""

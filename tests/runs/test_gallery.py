@@ -1,0 +1,35 @@
+import numpy as np
+
+from robustbench_zosam.runs.gallery import Failure, worst_failures
+
+
+def predictions(file, correct, confidence):
+    conditions = np.array(["clean/0", "fog/1", "fog/2", "snow/1"])
+    np.savez(file, conditions=conditions, correct=np.array(correct), confidence=np.array(confidence))
+    return file
+
+
+def test_the_most_confident_common_mistake_of_each_corruption_comes_first(tmp_path):
+    files = [
+        predictions(
+            tmp_path / "a.npz",
+            [[1, 0, 0], [0, 0, 1], [1, 1, 1]],
+            [[0.9, 0.4, 0.8], [0.9, 0.6, 0.9], [0.9, 0.9, 0.9]],
+        ),
+        predictions(
+            tmp_path / "b.npz",
+            [[1, 1, 0], [1, 0, 1], [1, 0, 1]],
+            [[0.9, 0.9, 0.8], [0.9, 1.0, 0.9], [0.9, 0.5, 0.9]],
+        ),
+    ]
+    # fog/1, image 2: 0.8 + 0.8; fog/2, image 1: 0.6 + 1.0, the same but less mild.
+    assert worst_failures(files) == [
+        Failure("fog", 1, 2, 2, 2, 0.8),
+        Failure("snow", 1, 1, 1, 2, 0.5),
+    ]
+
+
+def test_without_mistakes_there_are_no_failures(tmp_path):
+    right = predictions(tmp_path / "a.npz", np.ones((3, 2), int), np.full((3, 2), 0.9))
+    assert worst_failures([right]) == []
+    assert worst_failures([]) == []
