@@ -23,7 +23,7 @@ from robustbench_zosam.report.figures.training import training_curves
 from robustbench_zosam.report.heatmap import heat_map
 from robustbench_zosam.report.page import render_page
 from robustbench_zosam.report.run import Run, load_run
-from robustbench_zosam.report.verdict import facts, verdict
+from robustbench_zosam.report.verdict import facts, question, verdict
 
 
 def build_report(run_folder: Path) -> Path:
@@ -61,6 +61,7 @@ def render(run: Run) -> str:
 
 def _contents(run: Run) -> dict[str, Any]:
     return {
+        "question": question(run),
         "facts": facts(run),
         "verdict": verdict(run),
         "answers": answers(run),

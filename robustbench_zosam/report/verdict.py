@@ -23,6 +23,31 @@ def verdict(run: Run) -> tuple[str, ...]:
     return (*(_alone(run) if main is None else _lead(run, main)), *_limits(run))
 
 
+def question(run: Run) -> str:
+    """Returns what the page is about, for a reader who has never seen one; may be empty.
+
+    Args:
+        run: the stored results.
+    """
+    main = focus(run)
+    if main is None:
+        return ""
+    method, baseline = run.by_id[main["method"]], run.by_id[main["baseline"]]
+    sparsity = method.facts["sparsity"]
+    if method.facts["optimizer"] == baseline.facts["optimizer"]:
+        pair = (method.label, baseline.label)
+        network = "a network"
+    else:
+        pair = (method.name, baseline.name)
+        removed = f" in which {text.percent(sparsity, 0)} % of the weights are removed"
+        network = f"a network{removed if sparsity else ''}"
+    images = "corrupted images" if corruption_count(main) else "test images"
+    return (
+        f"The question: trained with {pair[0]} instead of {pair[1]}, is {network} more accurate on "
+        f"{images}, is it because its minimum is flatter, and what does it cost?"
+    )
+
+
 def facts(run: Run) -> tuple[str, ...]:
     """Returns the size of the experiment in short sentences.
 

@@ -54,6 +54,7 @@ class Browser:
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
         self.send("Page.setLifecycleEventsEnabled", enabled=True)
+        self.send("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def send(self, method, **params):
         """Sends a command and returns its result; events meanwhile are kept in `events`."""
@@ -110,7 +111,7 @@ class Browser:
 
     def pointer(self, kind, x, y, *, held=False):
         """Moves, presses or releases the mouse: `kind` is "Moved", "Pressed" or "Released"."""
-        pressed = {"button": "left", "buttons": 1} if held else {"button": "none"}
+        pressed = {"button": "left" if kind != "Moved" or held else "none", "buttons": int(held)}
         self.send(
             "Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, clickCount=1, **pressed
         )

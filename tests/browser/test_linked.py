@@ -124,9 +124,9 @@ def test_tables_leave_as_csv_with_all_digits(browser, page, runs):
 
 def test_figures_leave_as_svg_without_the_page(browser, page):
     browser.run(WATCH)
-    browser.run("for (const b of document.querySelectorAll('figure > .tools button')) b.click()")
+    browser.run("for (const b of document.querySelectorAll('[aria-label^=SVG]')) b.click()")
     count = browser.run("saved.length")
-    assert count == browser.run("document.querySelectorAll('figure > .tools button').length") > 4
+    assert count == browser.run("document.querySelectorAll('[aria-label^=SVG]').length") > 4
     for i in range(count):
         root = ET.fromstring(browser.run(f"saved[{i}].text()"))
         assert root.tag == "{http://www.w3.org/2000/svg}svg"

@@ -11,7 +11,8 @@ READ = "document.querySelector('.read').textContent"
 @pytest.fixture
 def surface(browser, report):
     browser.open(report, fragment="#at=planes")
-    browser.run("document.querySelector('canvas').scrollIntoView({block: 'center'})")
+    browser.run("""document.querySelector('canvas')
+      .scrollIntoView({block: 'center', behavior: 'instant'})""")
     return browser
 
 

@@ -5,10 +5,12 @@ import pytest
 from robustbench_zosam.report.style import (
     BASE,
     BASELINE,
+    LIT,
     METHODS,
     PANEL,
     PAPER,
     REFERENCE,
+    RULE,
     SHADES,
     theme_css,
 )
@@ -26,9 +28,9 @@ def contrast(one, other):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("shade", [s for s in BASE if s.name not in {"rule", "paper", "panel"}])
+@pytest.mark.parametrize("shade", [s for s in BASE if s not in {RULE, PAPER, PANEL, LIT}])
 def test_text_has_the_contrast_of_wcag_aa(shade, theme):
-    for ground in (PAPER, PANEL):
+    for ground in (PAPER, PANEL, LIT):
         assert contrast(getattr(shade, theme), getattr(ground, theme)) >= 4.5
 
 

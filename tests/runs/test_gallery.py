@@ -5,7 +5,9 @@ from robustbench_zosam.runs.gallery import Failure, worst_failures
 
 def predictions(file, correct, confidence):
     conditions = np.array(["clean/0", "fog/1", "fog/2", "snow/1"])
-    np.savez(file, conditions=conditions, correct=np.array(correct), confidence=np.array(confidence))
+    np.savez(
+        file, conditions=conditions, correct=np.array(correct), confidence=np.array(confidence)
+    )
     return file
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from robustbench_zosam.report import text
 
 Ticks = tuple[tuple[float, str], ...]
+_LONGEST = 26  # characters of a row's name
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -129,11 +130,20 @@ def fitting(label: str, values: Iterable[float], *, pad: float = 0.06) -> Axis:
     return linear(label, found, pad=pad, least=1)
 
 
+def shortened(name: str) -> str:
+    """Returns a name that leaves room for the plot beside it.
+
+    Args:
+        name: of any length.
+    """
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
 def named(names: Sequence[str]) -> Axis:
     """Returns an axis of rows, the first at the top.
 
     Args:
         names: of the rows.
     """
-    ticks = tuple((float(i), name) for i, name in enumerate(names))
+    ticks = tuple((float(i), shortened(name)) for i, name in enumerate(names))
     return Axis("", len(names) - 0.4, -0.6, ticks, lines=False)

@@ -237,14 +237,21 @@ def marker_id(marker: str) -> str:
 
 
 def text_width(words: str, size: float) -> float:
-    """Returns about how wide a text is in the page's font.
+    """Returns about how wide a text is in a wide sans-serif font.
 
     Args:
         words: one line.
         size: of the font, CSS pixels.
     """
-    wide = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.6 for c in words)
-    return wide * size
+    return size * sum(map(_character, words))
+
+
+def _character(c: str) -> float:
+    if unicodedata.east_asian_width(c) in "WF":
+        return 1.0
+    if c in "mwMW%@…":
+        return 0.95
+    return 0.75 if c.isupper() else 0.6
 
 
 def _text(x: float, y: float, words: str, kind: str) -> Markup:

@@ -11,7 +11,6 @@ from robustbench_zosam.report.run import Run
 from robustbench_zosam.report.verdict import focus, main_row
 
 _ROW, _MOST = 26, 14  # CSS pixels; methods
-_NAME = 22  # characters
 
 
 def overview(run: Run) -> Panel | None:
@@ -31,7 +30,7 @@ def overview(run: Run) -> Panel | None:
     methods = [run.by_id[c["method"]] for c, _ in found]
     ends = [100 * row[k] for _, row in found for k in ("low", "high") if row[k] is not None]
     x = linear("points of accuracy", [0.0, *ends, *(100 * r["difference"] for _, r in found)])
-    rows = named([_cut(method.name) for method in methods])
+    rows = named([method.name for method in methods])
     chart = Chart(340, 52 + _ROW * len(found), x, rows)
     chart.upright(0)
     for height, (method, (_, row)) in enumerate(zip(methods, found, strict=True)):
@@ -48,7 +47,3 @@ def overview(run: Run) -> Panel | None:
     baseline = run.by_id[main["baseline"]]
     title = f"Difference from {baseline.label}"
     return Panel(title, chart.svg(f"{title}: {'; '.join(parts)}."))
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"

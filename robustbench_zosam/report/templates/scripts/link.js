@@ -90,14 +90,14 @@ function light() {
   if (method !== null) {
     rules.push(
       `svg.chart g[data-m]:not([data-m="${method}"]) {opacity: .12}`,
-      `.panel[data-m]:not([data-m="${method}"]) {opacity: .4}`,
+      `.panel[data-m]:not([data-m="${method}"]) svg {opacity: .4}`,
       `main tr[data-m="${method}"] > *, .legend [data-m="${method}"] {background: var(--lit)}`,
       ...column(method, "box-shadow: inset 2px 0 var(--accent), inset -2px 0 var(--accent)"),
     );
   }
   if (corruption !== null) {
     rules.push(
-      `svg.chart g[data-c]:not([data-c="${corruption}"]), .panel[data-c]:not([data-c="${corruption}"]) {opacity: .2}`,
+      `svg.chart g[data-c]:not([data-c="${corruption}"]), .panel[data-c]:not([data-c="${corruption}"]) :is(svg, img) {opacity: .2}`,
       `main tr[data-c="${corruption}"] > th {background: var(--lit); box-shadow: -.3rem 0 var(--accent)}`,
     );
   }

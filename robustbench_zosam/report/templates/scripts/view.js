@@ -52,7 +52,7 @@ export function restore() {
 
 /** Goes to the section that the address names. */
 export function goToSection() {
-  document.getElementById(get("at"))?.scrollIntoView();
+  document.getElementById(get("at"))?.scrollIntoView({ behavior: "instant" });
 }
 
 window.addEventListener("hashchange", () => {

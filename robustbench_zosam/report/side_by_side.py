@@ -1,0 +1,148 @@
+"""A page that sets many runs side by side; it tests nothing across them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import write_text
+from robustbench_zosam.report import tables, text
+from robustbench_zosam.report.figures.overview import overview
+from robustbench_zosam.report.figures.panel import Block, Panel, Table
+from robustbench_zosam.report.page import render_page
+from robustbench_zosam.report.run import Run, load_run
+from robustbench_zosam.report.verdict import facts, verdict
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of the page.
+
+    Attributes:
+        name: short and unique in the page.
+        run: the stored results.
+        facts: how large it was, in sentences.
+        verdict: its answer, in sentences.
+    """
+
+    name: str
+    run: Run
+    facts: tuple[str, ...]
+    verdict: tuple[str, ...]
+
+
+def build_side_by_side(folders: Sequence[Path], file: Path) -> Path:
+    """Writes one page about several runs.
+
+    Args:
+        folders: their output folders, at least two.
+        file: the page.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        InputError: fewer than two folders, or a folder without results.
+    """
+    if len(folders) < 2:
+        raise InputError(f"{len(folders)} run was named; name two or more to set side by side")
+    found = [load_run(folder) for folder in folders]
+    names = _names(folders)
+    entries = [
+        Entry(name, run, facts(run), verdict(run)) for name, run in zip(names, found, strict=True)
+    ]
+    page = render_page(
+        "runs.html.j2",
+        kind="Several runs",
+        title=f"{len(entries)} runs side by side",
+        entries=entries,
+        settings=_settings(entries),
+        methods=_methods(entries),
+        differences=_differences(entries),
+        claims=_claims(entries),
+    )
+    write_text(file, page)
+    return file
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Returns the last part of each folder's path that tells it from the others."""
+    parts = [folder.resolve().parts for folder in folders]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-count:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{i + 1}: {folder}" for i, folder in enumerate(folders)]
+
+
+def _settings(entries: Sequence[Entry]) -> Table | None:
+    """Returns the settings in which the runs differ."""
+    flat = [dict(_flat(entry.run.results["config"])) for entry in entries]
+    keys = list(dict.fromkeys(key for each in flat for key in each))
+    shown = [key for key in keys if len({each.get(key, "–") for each in flat}) > 1]
+    if not shown:
+        return None
+    rows = tuple((key, *(each.get(key, "–") for each in flat)) for key in shown)
+    return Table("Settings that differ", ("setting", *(e.name for e in entries)), rows)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif not f"{prefix}{key}".startswith("run."):
+            yield f"{prefix}{key}", "–" if value is None else str(value)
+
+
+def _methods(entries: Sequence[Entry]) -> Table:
+    """Returns every method of every run, with its main measures."""
+    columns = {
+        column.metric: column for e in entries for t in tables.method_tables(e.run)
+        for column in t.columns
+    }  # fmt: skip
+    rows = []
+    for entry in entries:
+        for method in entry.run.methods:
+            cells = []
+            for column in columns.values():
+                measure = entry.run.measure(method, column.metric)
+                span = text.interval(measure["low"], measure["high"], column.show)
+                cells.append(f"{column.show(measure['value'])} {span}".strip())
+            rows.append((f"{entry.name}: {method.label}", str(len(method.facts["seeds"])), *cells))
+    head = tuple(f"{column.head} ({column.unit})" for column in columns.values())
+    return Table("All methods of all runs", ("run and method", "seeds", *head), tuple(rows))
+
+
+def _differences(entries: Sequence[Entry]) -> Block | None:
+    panels: list[Panel] = []
+    for entry in entries:
+        panel = overview(entry.run)
+        if panel is not None:
+            title = f"{entry.name}: {panel.title[0].lower()}{panel.title[1:]}"
+            panels.append(replace(panel, title=title))
+    if not panels:
+        return None
+    return Block(
+        "differences",
+        "Differences within each run",
+        "Right of the line is better than the baseline of that run. Open markers are ties.",
+        "Paired differences of the mean accuracy over corruptions, with intervals; each panel has "
+        "a scale of its own. Runs on other images or seeds cannot be tested against each other.",
+        tuple(panels),
+    )
+
+
+def _claims(entries: Sequence[Entry]) -> Table | None:
+    """Returns what each run says about each published claim."""
+    verdicts = [{c["id"]: c for c in entry.run.results["claims"]} for entry in entries]
+    known = {name: claim for each in verdicts for name, claim in each.items()}
+    if not known:
+        return None
+    rows = tuple(
+        (claim["statement"], *(each.get(name, {}).get("verdict", "–") for each in verdicts))
+        for name, claim in known.items()
+    )
+    return Table("Claims, run by run", ("claim", *(entry.name for entry in entries)), rows)
