@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
         rows = {"clean": np.stack([clean] * len(suite.severities), axis=1), **rows}
     stores = [CellStore(plan.out / "cells" / name).predictions_file for name in cells]
     worst = worst_failures([file for file in stores if file.is_file()])
-    arrays: dict[str, NDArray[np.generic]] = {}
+    arrays: dict[str, Any] = {}
     if worst:
         places = [(f.corruption, f.severity, f.image, f.image + 1) for f in worst]
         arrays = {
