@@ -144,3 +144,25 @@ def test_values_appear_beside_the_pointer(browser, page):
     tip = browser.run("document.querySelector('.tip').textContent")
     assert "severity" in tip
     assert "ZO-SAM" in tip
+
+
+def test_the_numbers_of_a_comparison_appear_beside_the_pointer(browser, page):
+    place = browser.run("""(() => {
+      const mark = document.querySelector('#differences g[data-c="3"] use');
+      mark.scrollIntoView({block: 'center', behavior: 'instant'});
+      const box = mark.getBoundingClientRect();
+      return [box.x + box.width / 2, box.y + box.height / 2]; })()""")
+    browser.pointer("Moved", *place)
+    tip = browser.run("document.querySelector('.tip').innerText")
+    row = browser.run(
+        """document.querySelector('#differences tr[data-c="3"]').cells[1].textContent"""
+    )
+    assert f"difference: {row}" in tip
+
+
+def test_heads_keep_their_words(browser, report):
+    words = """[...document.querySelectorAll('thead th')]
+      .map(head => head.textContent.replace(/\\s+/g, ' ').trim())"""
+    without = browser.open(report, script=False).run(words)
+    assert browser.open(report).run(words) == without
+    assert len(without) > 20

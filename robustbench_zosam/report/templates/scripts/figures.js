@@ -4,7 +4,7 @@ import { button, download, make } from "./page.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const KEPT = [
-  "fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size",
+  "fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size",
   "font-weight", "text-anchor",
 ];
 const GAP = 24;
@@ -13,7 +13,7 @@ const TITLE = 22;
 /** Gives every figure that is drawn a button. */
 export function startFigures() {
   for (const figure of document.querySelectorAll("main figure")) {
-    if (!figure.querySelector(".panels svg.chart")) continue;
+    if (!figure.querySelector(".panels svg")) continue;
     const section = figure.closest("section");
     const title = section.querySelector("h2").textContent;
     const save = () => download(`${section.id}.svg`, "image/svg+xml", composed(figure, title));

@@ -26,8 +26,7 @@ function start(table, id) {
       set(`sort-${id}`, `${column}.${ascending ? "down" : "up"}`);
       sort(table, id);
     });
-    label.firstChild.replaceWith(sorter);
-    if (label === head && head.firstElementChild !== sorter) head.prepend(sorter);
+    label.replaceChildren(sorter);
   });
   const tools = make("div", { className: "tools" });
   if (rows.length >= FILTERED) tools.append(...filter(table, id));
