@@ -28,7 +28,7 @@ from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.sparsity import create_masker
 from robustbench_zosam.training import Batches, Trainee
 from robustbench_zosam.training.diagnostics import Observation, observe
-from robustbench_zosam.training.loop import step_closure, train_step
+from robustbench_zosam.training.trainee import step_closure, train_step
 
 METHODS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("SGD", "sgd", {}),

@@ -7,14 +7,9 @@ One file describes everything a run does. What can change a result goes into the
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from robustbench_zosam.errors import InputError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
@@ -75,7 +70,7 @@ class ModelConfig(Section):
 
 
 class TrainingConfig(Section):
-    """The same recipe for every method: nothing here depends on the optimizer."""
+    """The same training for every method: nothing here depends on the optimizer."""
 
     epochs: Positive = 20
     batch_size: Positive = 64
@@ -83,9 +78,24 @@ class TrainingConfig(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "multistep", "one-cycle", "constant"] = "cosine"
+    """After the warm-up; one-cycle has none, but rises for a fifth of the training and falls."""
+    min_lr: Annotated[float, Field(ge=0)] = 0.0
+    """Where the cosine ends."""
+    milestones: tuple[Fraction, ...] = (0.5, 0.75)
+    """Of multistep: parts of the training after which the rate falls to a tenth."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augment: bool = True
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the gradient that the base optimizer gets, over the active weights."""
+    ema_decay: Fraction | None = None
+    """Takes the moving average of the weights for the trained model, with this decay per step."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of passes with gradients; loss probes and everything measured stay in fp32."""
+    channels_last: bool = False
+    """Memory layout of weights and images: the same numbers up to rounding, often faster."""
+    compile: bool = False
+    """Runs the training passes through torch.compile, which needs a C++ compiler."""
     recalibrate: bool = False
     """Takes the batch-norm statistics anew at the final weights, in one pass over the data."""
     diagnostics: bool = False
@@ -170,6 +180,8 @@ class ExperimentConfig(Section):
     """A whole experiment: methods × sparsities × seeds on one data set, and how they are judged."""
 
     title: str | None = None
+    recipe: str | None = None
+    """Named settings that all others go on top of; see `zosam-robust list recipes`."""
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     optimizers: tuple[str, ...] = ("sgd", "random-perturbation", "sam", "zo-sam")
@@ -216,74 +228,3 @@ def canonical_json(value: Any) -> str:
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def load_config(
-    file: Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    assignments: Iterable[str] = (),
-) -> ExperimentConfig:
-    """Reads a configuration: defaults, then the file, then options, then assignments.
-
-    Args:
-        file: a TOML file.
-        overrides: dotted keys to values, from command-line options.
-        assignments: `key=value` texts, the value in TOML notation or a bare word.
-
-    Returns:
-        The validated configuration.
-
-    Raises:
-        InputError: the file cannot be read, a key is unknown, or a value is out of range.
-    """
-    tree: dict[str, Any] = _read_toml(file) if file else {}
-    for key, value in (overrides or {}).items():
-        _assign(tree, key, value)
-    for text in assignments:
-        key, sign, raw = text.partition("=")
-        if not sign or not key.strip():
-            raise InputError(
-                f"--set {text!r} must have the form key=value, as in training.epochs=5"
-            )
-        _assign(tree, key.strip(), _parse_value(raw.strip()))
-    try:
-        return ExperimentConfig.model_validate(tree)
-    except ValidationError as error:
-        raise InputError(_one_sentence(error)) from error
-
-
-def _read_toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"the configuration {file} cannot be read: {reason}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"the configuration {file} is not valid TOML: {error}") from error
-
-
-def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    for part in path:
-        branch = tree.setdefault(part, {})
-        if not isinstance(branch, dict):
-            raise InputError(f"{key} cannot be set: {part} is a value, not a section")
-        tree = branch
-    tree[last] = value
-
-
-def _parse_value(raw: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        return raw  # a bare word, as in model.name=resnet20
-
-
-def _one_sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    key = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        return f"{key} is not a known setting; `zosam-robust evaluate --dry-run` prints all of them"
-    message = first["msg"].removeprefix("Value error, ")
-    more = f" ({error.error_count() - 1} more to mend)" if error.error_count() > 1 else ""
-    return f"{key} = {first['input']!r}: {message[:1].lower()}{message[1:]}{more}"

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robustbench_zosam.config import ExperimentConfig, canonical_json, load_config
+from robustbench_zosam.config import ExperimentConfig, canonical_json
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.loading import load_config
 
 
 def test_layers_override_each_other_in_order(tmp_path: Path):

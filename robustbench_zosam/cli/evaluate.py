@@ -14,6 +14,7 @@ from robustbench_zosam.cli import options as o
 def evaluate(
     config: o.Config = None,
     assign: o.Assign = None,
+    recipe: o.Recipe = None,
     data: o.Data = None,
     data_root: o.DataRoot = None,
     model: o.Model = None,
@@ -44,6 +45,7 @@ def evaluate(
     settings = o.build_config(
         config,
         assign,
+        recipe=recipe,
         data__name=data,
         data__root=data_root,
         data__limit=limit,

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     SUITES = "suites"
     CORRUPTIONS = "corruptions"
     METRICS = "metrics"
+    RECIPES = "recipes"
 
 
 _REGISTRIES = {
@@ -31,6 +32,7 @@ _REGISTRIES = {
     Kind.DATA: "robustbench_zosam.data.registry:DATASETS",
     Kind.SUITES: "robustbench_zosam.robustness.registry:SUITES",
     Kind.METRICS: "robustbench_zosam.robustness.registry:METRICS",
+    Kind.RECIPES: "robustbench_zosam.recipes:RECIPES",
 }
 
 
@@ -47,7 +49,8 @@ def list_entries(
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for entry in entries:
-        table.add_row(entry["name"], entry["summary"])
+        source = f" ({entry['source']})" if kind is Kind.RECIPES else ""
+        table.add_row(entry["name"], entry["summary"] + source)
     Console().print(table)
 
 

@@ -26,6 +26,12 @@ Assign = Annotated[
         rich_help_panel=_WHAT,
     ),
 ]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        help="Named settings under all others; see `list recipes`.", rich_help_panel=_WHAT
+    ),
+]
 Data = Annotated[
     str | None,
     typer.Option(help="See `list data`; `folder:PATH` for your own.", rich_help_panel=_WHAT),
@@ -151,7 +157,7 @@ def build_config(
         assignments: `key=value` texts.
         **given: option values by dotted key with `__` for the dot; None and () mean not given.
     """
-    from robustbench_zosam.config import load_config
+    from robustbench_zosam.loading import load_config
 
     overrides = {
         key.replace("__", "."): str(value) if isinstance(value, Path) else value

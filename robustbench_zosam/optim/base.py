@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
+from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.cost import Cost
 from robustbench_zosam.optim.guards import BufferGuard
 from robustbench_zosam.optim.passes import Closure, Passes
 from robustbench_zosam.optim.space import ParameterSpace
+from robustbench_zosam.optim.updates import clip_gradients, match_layouts
 from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
 
 Masks = MaskSet | Mapping[Tensor, Tensor] | None
@@ -39,6 +41,8 @@ class WrappedOptimizer(Optimizer, ABC):
         model: whose buffers to guard; None finds them while the modules run (see `BufferGuard`).
         scaler: a gradient scaler; the closure scales its loss before `backward` and returns it
             unscaled, and the caller calls `scaler.update()` after each step.
+        clip_norm: largest norm of the gradient the base optimizer gets: all parameters together,
+            after masking, once per step, whatever passes the method made before.
         **base_options: of the base optimizer.
 
     Attributes:
@@ -60,6 +64,7 @@ class WrappedOptimizer(Optimizer, ABC):
         mask: Masks = None,
         model: nn.Module | None = None,
         scaler: torch.amp.GradScaler | None = None,
+        clip_norm: float | None = None,
         **base_options: Any,
     ) -> None:
         if not (isinstance(base, type) and issubclass(base, Optimizer)):
@@ -80,6 +85,9 @@ class WrappedOptimizer(Optimizer, ABC):
         self.vectors: dict[str, Tensor] = {}
         self.tallies: dict[str, Tensor] = {}
         self.scaler = scaler
+        self.clip_norm = clip_norm
+        if clip_norm is not None:
+            require_number("clip_norm", clip_norm, above=0)
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
         self._buffers = BufferGuard(model)
         self._space: ParameterSpace | None = None
@@ -167,11 +175,16 @@ class WrappedOptimizer(Optimizer, ABC):
         replaced = self.masks.before_update(self.slots)
         self.masks.mask_gradients()
         if not replaced:
+            if self.clip_norm is not None:
+                self._note("clipped", clip_gradients(self.space.params, self.clip_norm))
             if self.scaler is None:
                 self.base.step()
             else:
                 self.scaler.step(self.base)
         self.masks.after_update(self.slots)
+
+    def _note(self, name: str, event: Tensor) -> None:
+        self.tallies[name] = self.tallies.get(name, 0) + event.long()
 
     @property
     def space(self) -> ParameterSpace:
@@ -267,6 +280,7 @@ class WrappedOptimizer(Optimizer, ABC):
                 f"it cannot be loaded into {type(self).__name__}"
             )
         self.base.load_state_dict({name: state_dict[name] for name in ("state", "param_groups")})
+        match_layouts(self.base)
         self._share()
         self.cost = Cost(*method["cost"])
         for name, value in method["options"].items():

@@ -20,7 +20,7 @@ from robustbench_zosam.optim.registry import OPTIMIZERS
 BASES: dict[str, type[Optimizer]] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
 _DEFAULTS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9, "weight_decay": 5e-4}, "adamw": {}}
 _CONTEXT = ("seed", "steps_per_epoch", "epochs")
-_GIVEN = {"self", "params", "base", "mask", "model", "scaler", "lr", *_CONTEXT}
+_GIVEN = {"self", "params", "base", "mask", "model", "scaler", "clip_norm", "lr", *_CONTEXT}
 
 
 def create_optimizer(
@@ -33,6 +33,7 @@ def create_optimizer(
     steps_per_epoch: int | None = None,
     epochs: int | None = None,
     scaler: torch.amp.GradScaler | None = None,
+    clip_norm: float | None = None,
     base: str | None = None,
     decay_norms: bool = True,
     **options: Any,
@@ -52,6 +53,7 @@ def create_optimizer(
             method's own default.
         epochs: length of the training, for methods with a schedule; None likewise.
         scaler: a gradient scaler (see `WrappedOptimizer`).
+        clip_norm: largest norm of the gradient the base optimizer gets; None leaves it as it is.
         base: `"sgd"` (the default) or `"adamw"`, for methods whose base is a choice.
         decay_norms: whether weight decay covers one-dimensional parameters (biases, norms).
         **options: of the method (see `OPTIMIZERS[name].facts["options"]`) and the base optimizer.
@@ -73,7 +75,8 @@ def create_optimizer(
     context = zip(_CONTEXT, (seed, steps_per_epoch, epochs), strict=True)
     settings |= {key: value for key, value in context if key in own and value is not None}
     groups = _groups(model, decay_norms)
-    return kind(groups, BASES[base_name], mask=masker, model=model, scaler=scaler, **settings)
+    settings |= {"mask": masker, "model": model, "scaler": scaler, "clip_norm": clip_norm}
+    return kind(groups, BASES[base_name], **settings)
 
 
 def _groups(model: nn.Module, decay_norms: bool) -> list[dict[str, Any]]:

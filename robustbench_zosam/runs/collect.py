@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from robustbench_zosam.files import read_json, write_json, write_text
+from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.runs import provenance
 from robustbench_zosam.runs.cells import CellSpec, CellStore
 from robustbench_zosam.runs.gallery import write_gallery
@@ -27,6 +28,7 @@ from robustbench_zosam.statistics import (
 
 SCHEMA = 1
 _TRAINING = ("epochs", "steps", "batch_size", "history", "cost", "diagnostics")
+_OPTIONAL = ("recalibrated", "averaged")  # where the recipe asks for it
 
 
 def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
         "schema": SCHEMA,
         "title": plan.config.title or _title(plan),
         "config": plan.config.model_dump(mode="json"),
+        "recipe": recipe_facts(plan.config),
         "provenance": _provenance(plan, seconds),
         "data": plan.data.facts,
         "suite": plan.suite.facts(),
@@ -113,7 +116,7 @@ def _assemble(store: CellStore, spec: CellSpec) -> dict[str, Any]:
         "method": spec.method.id,
         "seed": spec.seed,
         "status": training["status"],
-        "training": None if loaded else {key: training[key] for key in _TRAINING},
+        "training": None if loaded else _told(training),
         "sparsity": training["sparsity"] | {"exploration": training.get("exploration")},
         "robustness": measured.get("robustness"),
         "flatness": measured.get("flatness"),
@@ -128,6 +131,11 @@ def _assemble(store: CellStore, spec: CellSpec) -> dict[str, Any]:
     }
     write_json(store.result_file, result)
     return result
+
+
+def _told(training: dict[str, Any]) -> dict[str, Any]:
+    told = {key: training[key] for key in _TRAINING}
+    return told | {key: training[key] for key in _OPTIONAL if key in training}
 
 
 def _comparisons(

@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
+from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.data import load_prepared
+from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.runs.cells import CellSpec
 from robustbench_zosam.runs.obtain import make_trainee, recipe
 from robustbench_zosam.runs.planning import Plan
-from robustbench_zosam.training.loop import train_step
+from robustbench_zosam.training.trainee import train_step
 
 _WARM_UP, _TIMED = 2, 3
 
@@ -26,7 +28,7 @@ def describe(plan: Plan) -> str:
     unfinished = {cell.id for cell in plan.unfinished()}
     seconds = {cell.method.id: cell for cell in plan.cells if cell.id in unfinished}
     times = {name: _training_seconds(plan, cell) for name, cell in seconds.items()}
-    lines = [*_settings(plan.config.model_dump(mode="json")), ""]
+    lines = [*_settings(plan.config.model_dump(mode="json")), *_recipe(plan.config), ""]
     for method in plan.methods:
         cells = [cell for cell in plan.cells if cell.method.id == method.id]
         todo = [cell for cell in cells if cell.id in unfinished]
@@ -54,6 +56,17 @@ def _training_seconds(plan: Plan, cell: CellSpec) -> float:
         float(train_step(trainee, recipe(cell), step))  # waits for the device
     one = (time.perf_counter() - started) / _TIMED
     return one * cell.training.epochs * trainee.batches.steps_per_epoch
+
+
+def _recipe(config: ExperimentConfig) -> Iterator[str]:
+    facts = recipe_facts(config)
+    if facts is None:
+        return
+    yield ""
+    yield f"recipe {facts['name']}: {facts['source']}"
+    yield from (f"note: {note}" for note in facts["notes"])
+    for key, change in facts["changed"].items():
+        yield f"changed: {key} = {change['used']} where the recipe has {change['recipe']}"
 
 
 def _settings(tree: dict[str, Any], prefix: str = "") -> Iterator[str]:

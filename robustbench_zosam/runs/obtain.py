@@ -41,6 +41,8 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
     model = build_model(
         spec.model, spec.classes, mean, std, seed=initial, image_size=data.image_size
     ).to(device)
+    if spec.training.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     batches = Batches(
         data.train,
         batch_size=spec.training.batch_size,
@@ -48,6 +50,7 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         device=device,
         augment=spec.training.augment,
         flip=data.flip,
+        channels_last=spec.training.channels_last,
     )
     masker = create_masker(
         method.sparsifier,
@@ -68,6 +71,7 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         seed=derive_seed(spec.seed, "directions"),
         steps_per_epoch=batches.steps_per_epoch,
         epochs=spec.training.epochs,
+        clip_norm=spec.training.clip_norm,
         **({"lr": spec.training.lr} | base | method.options),
     )
     return Trainee(model, masker, optimizer, batches, data.validation)

@@ -47,6 +47,8 @@ class Batches:
         device: where the images are kept.
         augment: random crops with one eighth of padding, and mirroring if `flip`.
         flip: whether a mirrored image keeps its class.
+        channels_last: whether mini-batches are in channels-last memory in any case; augmented ones
+            always are.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class Batches:
         device: torch.device,
         augment: bool,
         flip: bool,
+        channels_last: bool = False,
     ) -> None:
+        self._layout = torch.channels_last if channels_last else torch.preserve_format
         self._images = torch.from_numpy(split.images).to(device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self.batch_size = min(batch_size, len(split))
@@ -73,7 +77,7 @@ class Batches:
         images = self._images[chosen]
         if self._augment:
             images = self._augmented(images, step)
-        return to_unit(images), self._labels[chosen]
+        return to_unit(images.to(memory_format=self._layout)), self._labels[chosen]
 
     def draw(self, per_class: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draws training images class by class, augmented as in training.

@@ -6,28 +6,42 @@ import math
 
 from robustbench_zosam.config import TrainingConfig
 
+_RISE = 0.2  # part of one cycle
+_FALL = 0.1  # factor at a milestone
+
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
-    """Returns the learning rate of a step: linear warm-up, then cosine to zero or constant.
+    """Returns the learning rate of a step: linear warm-up, then as the schedule says.
 
     Args:
         config: base rate, epochs, warm-up and schedule.
         step: from 0.
         steps_per_epoch: mini-batches in an epoch.
 
-    Source: Loshchilov & Hutter, "SGDR", equation 5 without restarts, stepped per iteration;
-        Goyal et al. 2017, section 2.2 (warm-up).
+    Source: Loshchilov & Hutter, "SGDR", equation 5 without restarts, stepped per iteration
+        (cosine); Goyal et al. 2017, section 2.2 (warm-up); Smith & Topin 2018, "Super-convergence"
+        (one cycle, here with straight sides and down to zero).
 
     Example:
         >>> config = TrainingConfig(epochs=2, lr=1.0, warmup_epochs=1)
         >>> [round(learning_rate(config, step, 4), 3) for step in range(8)]
         [0.25, 0.5, 0.75, 1.0, 1.0, 0.854, 0.5, 0.146]
+        >>> config = TrainingConfig(epochs=2, lr=1.0, schedule="one-cycle")
+        >>> [round(learning_rate(config, step, 5), 3) for step in range(10)]
+        [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
     """
+    total = config.epochs * steps_per_epoch
+    if config.schedule == "one-cycle":
+        rise = max(round(_RISE * total), 1)
+        return config.lr * min((step + 1) / rise, (total - step) / max(total - rise, 1))
     warmup = round(config.warmup_epochs * steps_per_epoch)
     if step < warmup:
         return config.lr * (step + 1) / warmup
     if config.schedule == "constant":
         return config.lr
-    total = config.epochs * steps_per_epoch
-    progress = (step - warmup) / max(total - warmup, 1)
-    return config.lr * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+    if config.schedule == "multistep":
+        passed = sum(step >= round(part * total) for part in config.milestones)
+        return float(config.lr * _FALL**passed)
+    progress = min((step - warmup) / max(total - warmup, 1), 1.0)
+    lowest = min(config.min_lr, config.lr)
+    return lowest + (config.lr - lowest) * (1 + math.cos(math.pi * progress)) / 2

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -44,6 +45,30 @@ def load_state(file: Path) -> Any | None:
             return _put_together(tree, {name: content.get_tensor(name) for name in names})
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
+
+
+def random_state(device: torch.device) -> list[Tensor]:
+    """Returns the state of torch's global generators: the CPU's, and the device's if it has one.
+
+    Args:
+        device: where a training runs.
+    """
+    states = [torch.get_rng_state()]
+    if device.type != "cpu":
+        states.append(torch.get_device_module(device).get_rng_state(device))
+    return states
+
+
+def set_random_state(states: list[Tensor], device: torch.device) -> None:
+    """Goes back to what `random_state` returned, as far as it is for this kind of device.
+
+    Args:
+        states: what was returned.
+        device: where the training goes on.
+    """
+    torch.set_rng_state(states[0])
+    if device.type != "cpu" and len(states) > 1:
+        torch.get_device_module(device).set_rng_state(states[1], device)
 
 
 def _take_apart(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -38,7 +38,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     [
         ["--help"], ["evaluate", "--help"], ["--version"], ["list", "optimizers"],
         ["list", "sparsifiers", "--json"], ["list", "models"], ["list", "data"],
-        ["list", "corruptions"], ["list", "metrics"], ["fetch", "--help"], ["fetch", "--list"],
+        ["list", "corruptions"], ["list", "metrics"], ["list", "recipes"],
+        ["fetch", "--help"], ["fetch", "--list"],
         ["export", "--help"], ["flatness", "--help"], ["landscape", "--help"],
     ],
     ids=" ".join,
@@ -81,6 +82,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
             ["--checkpoint", str(folder / "other.pt"), "--model", "resnet20", *out],
             "does not fit resnet20",
         ),
+        "recipe": (["--recipe", "quik", *out], "unknown recipe 'quik': did you mean quick"),
         "config": (["--config", str(folder / "absent.toml"), *out], "cannot be read"),
         "device": (["--device", "cuda:7", *out], "is not here"),
         "rerun": (["--rerun", "nothing*", *out], "matches no cell"),
@@ -89,7 +91,8 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
 
 NAMES = (
     "optimizer", "sparsity", "corruption", "severity", "setting", "option", "seeds", "data",
-    "empty", "cifar", "output", "truncated", "plain", "architecture", "config", "device", "rerun",
+    "empty", "cifar", "output", "truncated", "plain", "architecture", "recipe", "config", "device",
+    "rerun",
 )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from robustbench_zosam.config import ExperimentConfig, load_config
+from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.files import read_json
+from robustbench_zosam.loading import load_config
 
 SMALL = {
     "data.name": "folder",

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from robustbench_zosam.config import ExperimentConfig, load_config
+from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.loading import load_config
 from robustbench_zosam.runs.cells import CellStore, identity
 from robustbench_zosam.runs.methods import expand
 from robustbench_zosam.runs.planning import Plan, choose_device, make_plan, share_cores

@@ -35,6 +35,33 @@ def test_a_constant_rate_stays():
     assert [learning_rate(config, step, 2) for step in range(6)] == [0.1, 0.2, 0.2, 0.2, 0.2, 0.2]
 
 
+def test_steps_come_after_parts_of_the_training():
+    config = TrainingConfig(
+        epochs=4, lr=1.0, schedule="multistep", milestones=(0.5, 0.75), warmup_epochs=0
+    )
+    rates = [learning_rate(config, step, 2) for step in range(8)]
+    assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+@given(st.integers(1, 50), st.integers(1, 60))
+def test_one_cycle_rises_for_a_fifth_and_falls_to_nothing(steps: int, epochs: int):
+    config = TrainingConfig(epochs=epochs, lr=0.5, schedule="one-cycle", warmup_epochs=3)
+    total = steps * epochs
+    rates = [learning_rate(config, step, steps) for step in range(total)]
+    peak = max(round(total / 5), 1)
+    assert rates[peak - 1] == pytest.approx(0.5)
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert all(0 < rate <= 0.5 for rate in rates)
+    assert learning_rate(config, total, steps) == 0
+
+
+def test_a_cosine_can_end_above_zero():
+    config = TrainingConfig(epochs=2, lr=0.5, min_lr=0.1, warmup_epochs=0)
+    assert learning_rate(config, 10, 5) == pytest.approx(0.1)
+    assert learning_rate(config, 5, 5) == pytest.approx(0.3)
+
+
 def test_an_epoch_shows_no_image_twice_and_another_order_follows(stripes: Dataset):
     feed = batches(stripes)
     assert feed.steps_per_epoch == 2

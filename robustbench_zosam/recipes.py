@@ -1,0 +1,174 @@
+"""Published trainings, and a quick one, as named settings that everything else goes on top of.
+
+Facts: `settings`, dotted keys to values; `notes`, what differs from the source or is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from robustbench_zosam.config import ExperimentConfig
+from robustbench_zosam.registry import Registry
+
+Settings = dict[str, Any]
+
+RECIPES: Registry[Settings] = Registry("recipe", group="zosam_robust.recipes")
+
+_SPLIT = (
+    "a tenth of the training images is set apart for validation (data.validation_fraction); the "
+    "published trainings use all and report the best epoch on the test images, here it is the last"
+)
+_NORMALISATION = "images are normalised by the mean and deviation of the training pixels"
+_BENCHMARK: Settings = {
+    "data.name": "cifar10",
+    "model.name": "resnet32",
+    "model.width": 2.0,
+    "sparsities": [0.9, 0.95, 0.98],
+    "training.epochs": 160,
+    "training.lr": 0.1,
+    "training.momentum": 0.9,
+    "training.weight_decay": 1e-4,
+    "training.warmup_epochs": 0.0,
+    "training.label_smoothing": 0.0,
+    "training.augment": True,
+    "training.channels_last": True,
+}
+_MEST: Settings = _BENCHMARK | {
+    "training.batch_size": 64,
+    "training.schedule": "cosine",
+    "training.min_lr": 4e-8,
+}
+
+
+def _add(name: str, summary: str, source: str, settings: Settings, *notes: str) -> None:
+    RECIPES.add(name, summary, settings, source=source, settings=settings, notes=list(notes))
+
+
+_add(
+    "grasp",
+    "ResNet-32 of double width on CIFAR-10: 160 epochs, steps at 80 and 120",
+    "Wang et al. 2020, arXiv 2002.07376, and the authors' code",
+    _BENCHMARK
+    | {
+        "optimizers": ["sgd"],
+        "sparsifiers": ["grasp"],
+        "training.batch_size": 128,
+        "training.schedule": "multistep",
+        "training.milestones": [0.5, 0.75],
+    },
+    "published for CIFAR-100 (`--data cifar100`) as well, with weight decay 5e-4 for VGG-19, and "
+    "with 300 epochs for Tiny-ImageNet",
+    _SPLIT,
+    _NORMALISATION,
+)
+_add(
+    "mest",
+    "ResNet-32 of double width on CIFAR-10: 160 epochs, batches of 64, cosine",
+    "Yuan et al. 2021, arXiv 2110.14032, and the authors' code",
+    _MEST
+    | {
+        "optimizers": ["sgd"],
+        "sparsifiers": ["mest-em"],
+        "sparsifier.mest-em.dense_layers": [
+            "backbone.conv1",
+            "backbone.stages.*.shortcut",
+            "backbone.fc",
+        ],
+    },
+    "the sparsity is that of the 3x3 convolutions inside the blocks, as in the authors' profile; "
+    "that of all convolution and linear weights is 0.5 to 1.3 points lower",
+    _SPLIT,
+    _NORMALISATION,
+)
+_add(
+    "zosam-proxy",
+    "stand-in for the ZO-SAM paper's training, which is not known: that of MEST",
+    "Ji et al. 2026, arXiv 2603.13115, for methods and models; the training is MEST's",
+    _MEST
+    | {
+        "optimizers": ["sgd", "random-perturbation", "sam", "zo-sam"],
+        "sparsifiers": ["snip", "rigl", "mest-em"],
+    },
+    "unverified: epochs, batch size, learning rate, schedule and weight decay of the paper are not "
+    "known; MEST's are taken because the paper's baselines equal MEST's",
+    "unverified: rho, the number of queries and whether directions are masked; this project's "
+    "defaults are taken (0.05, one query, masked)",
+    "no method has a weight decay of its own, and all maskable layers are sparse",
+    _SPLIT,
+    _NORMALISATION,
+)
+_add(
+    "quick",
+    "ResNet-20 on CIFAR-10 at 90 % sparsity: 30 epochs of one cycle in bf16, one seed",
+    "this project; the schedule after Smith & Topin 2018, arXiv 1708.07120",
+    {
+        "data.name": "cifar10",
+        "model.name": "resnet20",
+        "optimizers": ["sgd"],
+        "sparsifiers": ["rigl"],
+        "sparsities": [0.9],
+        "dense_reference": False,
+        "seeds": [0],
+        "training.epochs": 30,
+        "training.batch_size": 128,
+        "training.lr": 0.2,
+        "training.momentum": 0.9,
+        "training.weight_decay": 5e-4,
+        "training.schedule": "one-cycle",
+        "training.precision": "bf16",
+        "training.channels_last": True,
+    },
+    "to see an effect within the hour; published numbers come from trainings five times as long",
+)
+
+
+def recipe_settings(name: str) -> dict[str, Any]:
+    """Returns the settings of a recipe as a tree.
+
+    Args:
+        name: of the recipe.
+
+    Example:
+        >>> recipe_settings("quick")["training"]["epochs"]
+        30
+    """
+    tree: dict[str, Any] = {}
+    for key, value in RECIPES.load(name).items():
+        *path, last = key.split(".")
+        branch = tree
+        for part in path:
+            branch = branch.setdefault(part, {})
+        branch[last] = value
+    return tree
+
+
+def recipe_facts(config: ExperimentConfig) -> dict[str, Any] | None:
+    """Returns what a configuration takes from its recipe and what it changes, as JSON values.
+
+    Args:
+        config: the experiment.
+
+    Returns:
+        Name, source, notes, and for each changed setting the recipe's value and the one used;
+        None without a recipe.
+    """
+    if config.recipe is None:
+        return None
+    entry = RECIPES[config.recipe]
+    used = config.model_dump(mode="json")
+    return {
+        "name": entry.name,
+        "source": entry.source,
+        "notes": entry.facts["notes"],
+        "changed": dict(_changes(entry.load(), used)),
+    }
+
+
+def _changes(settings: Settings, used: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, wanted in settings.items():
+        value: Any = used
+        for part in key.split("."):
+            value = value[part]
+        if value != wanted:
+            yield key, {"recipe": wanted, "used": value}

@@ -1,0 +1,88 @@
+"""What is trained, and one step of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.config import TrainingConfig
+from robustbench_zosam.data.dataset import Split
+from robustbench_zosam.models.classifier import Classifier
+from robustbench_zosam.optim.base import WrappedOptimizer
+from robustbench_zosam.optim.closures import make_closure
+from robustbench_zosam.optim.passes import Closure
+from robustbench_zosam.sparsity import Masker
+from robustbench_zosam.training.average import Average
+from robustbench_zosam.training.batches import Batches
+from robustbench_zosam.training.losses import LossesOf, training_losses
+from robustbench_zosam.training.schedule import learning_rate
+
+
+@dataclass
+class Trainee:
+    """All that changes during training.
+
+    Attributes:
+        model: the classifier, on its device.
+        masker: its masks.
+        optimizer: wraps the model's parameters and drives the masker.
+        batches: the training data as a function of the step.
+        validation: images set apart from the training data.
+        average: of the weights, while a training that wants one runs.
+    """
+
+    model: Classifier
+    masker: Masker
+    optimizer: WrappedOptimizer
+    batches: Batches
+    validation: Split
+    average: Average | None = None
+    _losses: tuple[TrainingConfig, LossesOf] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.mean.device
+
+    def losses(self, config: TrainingConfig) -> LossesOf:
+        """Returns what a training pass computes; the same function as long as the recipe is.
+
+        Args:
+            config: the recipe.
+        """
+        if self._losses is None or self._losses[0] != config:
+            self._losses = config, training_losses(self.model, config)
+        return self._losses[1]
+
+
+def train_step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
+    """Does one step of a training.
+
+    Args:
+        trainee: changed in place.
+        config: the recipe.
+        step: from 0; decides mini-batch, augmentation and learning rate.
+
+    Returns:
+        The mini-batch's mean loss as the optimizer knows it, 0-d, without waiting for the device.
+    """
+    rate = learning_rate(config, step, trainee.batches.steps_per_epoch)
+    for group in trainee.optimizer.param_groups:
+        group["lr"] = rate
+    loss = trainee.optimizer.step(step_closure(trainee, config, step))
+    if trainee.average is not None:
+        trainee.average.update()
+    return loss
+
+
+def step_closure(trainee: Trainee, config: TrainingConfig, step: int) -> Closure:
+    """Returns the closure of a step, over its mini-batch.
+
+    Args:
+        trainee: whose model and batches.
+        config: the recipe.
+        step: from 0; decides mini-batch and augmentation.
+    """
+    return make_closure(trainee.losses(config), *trainee.batches[step])
