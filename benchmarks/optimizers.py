@@ -16,12 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from common.clocks import clock_of
 from common.contenders import (
     THEIRS,
     Contender,
@@ -49,18 +49,6 @@ def closure_of(model: nn.Module, batch: int, bf16: bool, device: torch.device):
             return nn.functional.cross_entropy(model(x), y, reduction="none")
 
     return make_closure(loss_of, images, labels)
-
-
-def clock_of(device: torch.device) -> Callable[[], float]:
-    """Processor time, or the wall clock of a device that is waited for."""
-    if device.type == "cpu":
-        return time.process_time
-
-    def clock() -> float:
-        torch.accelerator.synchronize()
-        return time.perf_counter()
-
-    return clock
 
 
 def measure_times(model_name: str, bf16: bool, args: argparse.Namespace) -> dict[str, dict]:
