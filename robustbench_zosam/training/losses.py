@@ -45,7 +45,7 @@ def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:
         try:
             logits: Tensor = network(images)
         except BackendCompilerFailed as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = (str(error.inner_exception).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
                 f"training.compile=true, but torch.compile fails here ({reason}): install a C++ "
                 "compiler, or leave it out"

@@ -29,14 +29,14 @@ def gradients_of_base(name, setup, closure_for, sparsifier="random", **options):
 def test_the_base_optimizer_gets_the_same_gradient_scaled_to_the_norm(name, setup, closure_for):
     whole, free = gradients_of_base(name, setup, closure_for)
     norms = torch.stack([gradient.norm() for gradient in whole])
-    largest = float(norms.median())  # some steps are clipped, some are not
+    largest = float(norms.sort().values[1:3].mean())  # two steps are clipped, two are not
     clipped, optimizer = gradients_of_base(name, setup, closure_for, clip_norm=largest)
     assert len(clipped) == len(whole) == STEPS  # so memories saw the gradients as they were
     for before, after in zip(whole, clipped, strict=True):
         factor = min(1.0, largest / float(before.norm()))
         assert torch.allclose(after, before * factor, rtol=1e-4, atol=1e-9)
         assert after.norm() <= largest * (1 + 1e-5)
-    assert optimizer.diagnostics["clipped"] == int((norms > largest).sum())
+    assert optimizer.diagnostics["clipped"] == 2
     assert "clipped" not in free.diagnostics
 
 

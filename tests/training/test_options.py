@@ -44,7 +44,7 @@ def trainee(data: Dataset, config: TrainingConfig, optimizer: str = "sgd") -> Tr
         channels_last=config.channels_last,
     )
     total = config.epochs * feed.steps_per_epoch
-    masker = create_masker("rigl", model, sparsity=0.7, total_steps=total, interval=5)
+    masker = create_masker("rigl", model, sparsity=0.7, total_steps=total, interval=3)
     chosen = create_optimizer(
         optimizer, model, masker=masker, lr=0.05, steps_per_epoch=6, clip_norm=config.clip_norm
     )
