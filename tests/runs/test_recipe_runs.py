@@ -41,5 +41,5 @@ def test_a_recipe_is_used_and_what_was_changed_is_told(lab: SimpleNamespace, tmp
         assert training["averaged"]["updates"] == training["steps"]
         assert training["diagnostics"]["clipped"] <= training["steps"]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "<dt>Recipe</dt><dd>quick: this project" in page
-    assert "<code>training.epochs</code> 2 (recipe: 30)" in page
+    assert "Recipe <code>quick</code> (this project; " in page
+    assert "<code>training.epochs</code> 2 instead of 30" in page
