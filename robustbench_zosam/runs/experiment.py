@@ -68,8 +68,8 @@ def run(plan: Plan, on_event: OnEvent, *, report: bool = True) -> Outcome:
             outcome.report = plan.out / "report.html"
             if unfinished or not plan.is_collected():
                 on_event(Event("", "report"))
-                from robustbench_zosam.report import build_report  # matplotlib, scipy: seconds
-                from robustbench_zosam.runs.collect import collect
+                from robustbench_zosam.report import build_report
+                from robustbench_zosam.runs.collect import collect  # scipy: seconds
 
                 collect(plan, failed, time.perf_counter() - started)
                 build_report(plan.out)

@@ -40,6 +40,20 @@ def test_choosing_a_method_lights_it_up_everywhere_and_again_lets_go(browser, pa
     assert hash_of(browser) == ""
 
 
+def test_a_corruption_is_chosen_by_its_name_in_the_heat_map(browser, page):
+    browser.run(STILL)
+    browser.run("document.querySelector('.heat tr[data-c=\"4\"] .pick').focus()")
+    browser.press("Enter", text="\r", code=13)
+    assert hash_of(browser).startswith("#corruption=")
+    browser.run("document.activeElement.blur()")
+    shown = """[...document.querySelectorAll('#severity .panel')]
+      .filter(panel => getComputedStyle(panel.querySelector('svg')).opacity === '1')
+      .map(panel => panel.dataset.c)"""
+    assert browser.run(shown) == ["4"]
+    pressed = "[...document.querySelectorAll('.pick[aria-pressed=true]')].length"
+    assert browser.run(pressed) == 1
+
+
 def test_focus_by_keyboard_lights_up_too(browser, page):
     browser.run(STILL)
     number = browser.run(NUMBER)

@@ -5,13 +5,14 @@ import { get, onRestore, set } from "./view.js";
 
 const sheet = new CSSStyleSheet();
 const hovered = { method: null, corruption: null };
+const LABELS = ".legend [data-m], .methods th .method, .heat tr[data-c] > th";
 let names;
 
 /** Lets pointer, focus, clicks and the bar above choose a method and a corruption. */
 export function startLinks(changed) {
   names = embedded();
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
-  for (const label of document.querySelectorAll(".legend [data-m], .methods th .method")) chooser(label);
+  for (const label of document.querySelectorAll(LABELS)) chooser(label);
   document.addEventListener("pointerover", (event) => hover(event.target));
   document.addEventListener("focusin", (event) => hover(event.target));
   document.addEventListener("click", (event) => choose(event, changed));
@@ -104,7 +105,9 @@ function light() {
   for (const m of hiddenMethods()) rules.push(`[data-m="${m}"] {display: none}`, ...column(m, "display: none"));
   sheet.replaceSync(rules.join("\n"));
   for (const label of document.querySelectorAll(".pick")) {
-    label.setAttribute("aria-pressed", String(owner(label).method === pins.method));
+    const own = owner(label);
+    const pressed = own.method === null ? own.corruption === pins.corruption : own.method === pins.method;
+    label.setAttribute("aria-pressed", String(pressed));
   }
 }
 

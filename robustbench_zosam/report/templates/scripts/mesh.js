@@ -22,7 +22,7 @@ export function share(loss, [low, high]) {
 /** Returns a function from (x, y, z), each about -1 to 1, to the screen and the depth. */
 export function camera(yaw, pitch, zoom, width, height) {
   const [cy, sy, cp, sp] = [Math.cos(yaw), Math.sin(yaw), Math.cos(pitch), Math.sin(pitch)];
-  const unit = zoom * Math.min(width / 3.2, height / 2.5);
+  const unit = zoom * Math.min(width / 3.6, height / 2.5);
   return (x, y, z) => {
     const side = cy * x - sy * y;
     const away = sy * x + cy * y;

@@ -66,7 +66,8 @@ function label(pen, project, colours, scene, [x, y]) {
   const ticks = scene.log ? [low, Math.sqrt(low * high), high] : [0, high / 2, high];
   ticks.forEach((loss, i) => {
     const at = project(x, y, TALL * (i - 1));
-    pen.fillText(shown(Number(loss.toPrecision(2))), at.x - 6, at.y + 4);
+    const words = shown(Number(loss.toPrecision(2)));
+    pen.fillText(words, Math.max(at.x - 6, pen.measureText(words).width + 4), at.y + 4);
   });
   pen.textAlign = "left";
   pen.fillText(`loss (nats)${scene.log ? ", logarithmic" : ""}`, 10, 18);
