@@ -57,11 +57,15 @@ class MethodRow:
         method: with its looks.
         seeds: finished of planned.
         cells: one per column.
+        rank: number of its tie group; empty where methods were not ranked.
+        ties: how many others are in the group.
     """
 
     method: MethodView
     seeds: str
     cells: tuple[TableCell, ...]
+    rank: str = ""
+    ties: int = 0
 
 
 def _passes(value: float | None) -> str:
@@ -105,6 +109,11 @@ class MethodTable:
     columns: tuple[Column, ...]
     rows: tuple[MethodRow, ...]
 
+    @property
+    def ranked(self) -> bool:
+        """Returns whether its methods stand in tie groups."""
+        return any(row.rank for row in self.rows)
+
 
 def method_tables(run: Run) -> tuple[MethodTable, ...]:
     """Returns what each method reached and what it cost.
@@ -124,17 +133,38 @@ def method_tables(run: Run) -> tuple[MethodTable, ...]:
             if any(run.measure(m, column.metric)["value"] is not None for m in run.methods)
         )
         if columns:
-            found.append(MethodTable(caption, columns, _method_rows(run, columns)))
+            ranks = {} if found else tie_groups(run)  # told once, in the first table
+            found.append(MethodTable(caption, columns, _method_rows(run, columns, ranks)))
     return tuple(found)
 
 
-def _method_rows(run: Run, columns: tuple[Column, ...]) -> tuple[MethodRow, ...]:
+def tie_groups(run: Run) -> dict[str, tuple[int, int]]:
+    """Returns each method's rank among all, and how many share it because chance may order them.
+
+    Args:
+        run: the stored results; without a ranking nothing is returned.
+    """
+    for ranking in run.results.get("ranking") or ():
+        if not ranking["setting"]:
+            return {
+                name: (place, len(group) - 1)
+                for place, group in enumerate(ranking["groups"], 1)
+                for name in group
+            }
+    return {}
+
+
+def _method_rows(
+    run: Run, columns: tuple[Column, ...], ranks: Mapping[str, tuple[int, int]]
+) -> tuple[MethodRow, ...]:
     best = {c.metric: _best(run, c.metric) if c.ranked else None for c in columns}
     return tuple(
         MethodRow(
             method,
             _seeds(run, method),
             tuple(_cell(run.measure(method, c.metric), c, best[c.metric]) for c in columns),
+            str(ranks[method.id][0]) if method.id in ranks else "",
+            ranks[method.id][1] if method.id in ranks else 0,
         )
         for method in run.methods
     )
