@@ -61,10 +61,11 @@ def transmit(images: Tensor, words: Tensor, table: Tensor) -> Tensor:
         uint8 tensor of the same shape.
     """
     cell = (words >> 24).bitwise_and_(0xFF)
-    index = torch.add(cell, images.int(), alpha=LEVELS)
+    index = images.int()
+    torch.add(cell, index, alpha=LEVELS, out=index)
     packed = table.index_select(0, index.view(-1)).view_as(index)
     # The low 24 bits of the word against the share; the last byte makes ties fall to the alias.
-    position = (words << 8).bitwise_xor_(-(2**31) + 0xFF)
+    position = torch.bitwise_left_shift(words, 8, out=index).bitwise_xor_(-(2**31) + 0xFF)
     keeps_cell = torch.lt(position, packed, out=torch.empty_like(images))
     alias = packed.to(torch.uint8)
     return cell.to(torch.uint8).sub_(alias).mul_(keeps_cell).add_(alias)  # modulo 256

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from corruptions.constants import Row
-from corruptions.images import to_levels
+from corruptions.images import interleave, to_levels
 from corruptions.jpeg import compress
 from corruptions.kernel import deterministic
 
@@ -21,9 +21,10 @@ _RESAMPLE_BITS = 22  # of Pillow's fixed-point resampling weights
 def _pixelate(images: Tensor, row: Row) -> Tensor:
     """Rows move as wholes, which is fast, so columns are made rows for the first step."""
     (factor,) = row
-    down, across = (_boxes(side, int(side * factor), images.device) for side in images.shape[-2:])
-    columns = _average_rows(images.transpose(2, 3).contiguous(), across)
-    return _average_rows(columns.transpose(2, 3).contiguous(), down)
+    down, across = (_boxes(side, int(side * factor), images.device) for side in images.shape[1:3])
+    columns = _average_rows(images.permute(0, 3, 2, 1).contiguous(), across)
+    planes = _average_rows(columns.transpose(2, 3).contiguous(), down)
+    return interleave(planes)
 
 
 class _Boxes(NamedTuple):
@@ -86,5 +87,5 @@ def _jpeg_compression(images: Tensor, row: Row) -> Tensor:
     return compress(images, int(quality))
 
 
-pixelate = deterministic(_pixelate)
+pixelate = deterministic(_pixelate, channels_last=True)
 jpeg_compression = deterministic(_jpeg_compression)

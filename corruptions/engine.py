@@ -52,10 +52,10 @@ def run(
     step = max(1, _pixels_at_once(images, corruption) // extent)
     for low in range(0, layout.count, step):
         piece = slice(low, min(low + step, layout.count))
-        arranged = arrange(images[piece], layout, corruption.pointwise)
+        arranged = arrange(images[piece], layout, corruption.channels_last)
         draws = Draws(key, start + low, len(arranged), arranged.device)
         result = _corrupt(arranged, corruption, draws, row)
-        write(out[piece], result, layout, corruption.pointwise)
+        write(out[piece], result, layout, corruption.channels_last)
     return out
 
 
@@ -68,7 +68,7 @@ def _corrupt(
     images: Tensor, corruption: Corruption[Any], draws: Draws, row: tuple[float, ...]
 ) -> Tensor:
     """Corrupts images; grey-scale is corrupted as grey colour where the corruption needs colour."""
-    is_grey = not corruption.pointwise and images.shape[1] == 1
+    is_grey = not corruption.channels_last and images.shape[1] == 1
     colour = images.expand(-1, 3, -1, -1).contiguous() if is_grey else images
     _, *shape = colour.shape
     parameters = corruption.sample(draws, (shape[0], shape[1], shape[2]), row)

@@ -105,7 +105,20 @@ def write(
     elif channels_last:
         target.copy_(result.permute(*_order(False)))
     else:
-        torch.stack(result.unbind(1), -1, out=target)  # twice as fast as a permuted copy
+        interleave(result, target)
+
+
+def interleave(planes: Tensor, out: Tensor | None = None) -> Tensor:
+    """Moves channels last.
+
+    Args:
+        planes: `(n, c, h, w)`.
+        out: contiguous tensor to write to, or None for a new one.
+
+    Returns:
+        Contiguous tensor `(n, h, w, c)`.
+    """
+    return torch.stack(planes.unbind(1), -1, out=out)  # twice as fast as a permuted copy
 
 
 def _order(channels_last: bool) -> tuple[int, int, int, int]:

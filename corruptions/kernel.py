@@ -24,8 +24,8 @@ class Corruption(Generic[P]):
         apply: `(images, parameters, constants) -> images`; deterministic, uint8
             `(n, channels, height, width)` in and out, any device. Each image's result depends
             on no other image.
-        pointwise: acts on each value alone, so grey-scale images need no colour, and images come
-            with their channels last, `(n, height, width, channels)`, as most are stored.
+        channels_last: images are `(n, height, width, channels)` instead, as most are stored, with
+            any number of channels.
         piece: pixels to work on at a time: many to a call, but few enough for the processor's
             cache.
         extent: `(height, width, constants) -> pixels` that one image takes up on the way.
@@ -33,21 +33,27 @@ class Corruption(Generic[P]):
 
     sample: Callable[[Draws, Shape, Row], P]
     apply: Callable[[Tensor, P, Row], Tensor]
-    pointwise: bool = False
+    channels_last: bool = False
     piece: int = 2**17
     extent: Callable[[int, int, Row], int] = lambda height, width, _: height * width
 
 
-def deterministic(apply: Callable[[Tensor, Row], Tensor], piece: int = 2**17) -> Corruption[None]:
+def deterministic(
+    apply: Callable[[Tensor, Row], Tensor], piece: int = 2**17, channels_last: bool = False
+) -> Corruption[None]:
     """Wraps a corruption that draws nothing.
 
     Args:
         apply: `(images, constants) -> images`.
         piece: pixels to work on at a time.
+        channels_last: how it takes images.
 
     Returns:
         The corruption, with no parameters.
     """
     return Corruption(
-        lambda _draws, _shape, _row: None, lambda images, _, row: apply(images, row), piece=piece
+        lambda _draws, _shape, _row: None,
+        lambda images, _, row: apply(images, row),
+        channels_last,
+        piece,
     )

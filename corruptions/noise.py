@@ -102,7 +102,7 @@ def _noise(transitions: Callable[[float], Matrix]) -> Corruption[Tensor]:
         (constant,) = row
         return transmit(images, words, table(constant).to(images.device))
 
-    return Corruption(_words, apply, pointwise=True)
+    return Corruption(_words, apply, channels_last=True, piece=2**16)
 
 
 gaussian_noise = _noise(gaussian_transitions)

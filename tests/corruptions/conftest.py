@@ -56,10 +56,13 @@ def replay():
     def run(images, name, severity, preset):
         facts = registry.get(name)
         row, corruption = facts.row(preset, severity), facts.load()
-        planes = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        planes = torch.from_numpy(images)
+        if not corruption.channels_last:
+            planes = planes.permute(0, 3, 1, 2).contiguous()
         draws = Draws(f"{name}/{severity}/0", 0, len(planes), planes.device)
         parameters = corruption.sample(draws, tuple(planes.shape[1:]), row)
-        result = corruption.apply(planes, parameters, row).permute(0, 2, 3, 1).numpy()
+        result = corruption.apply(planes, parameters, row)
+        result = (result if corruption.channels_last else result.permute(0, 2, 3, 1)).numpy()
         np.testing.assert_array_equal(result, corrupt(images, name, severity, preset=preset))
         return parameters, result
 
