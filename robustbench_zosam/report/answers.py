@@ -60,7 +60,9 @@ def _winner(run: Run, main: Comparison, row: Row) -> Answer:
         row["verdict"], f"Nobody: {method} and {baseline} are tied"
     )
     others = "; ".join(_others(run, main))
-    where = f"At {setting}. " if setting else ""
+    sparse = run.by_id[main["method"]].facts["sparsity"]
+    removed = " (how, and how many, weights are removed)" if sparse else ""
+    where = f"Both at {setting}{removed}. " if setting else ""
     beside = f"Others against {baseline}, in points: {others}." if others else ""
     return Answer("Who won?", short, (where + beside).strip())
 

@@ -125,7 +125,7 @@ def method_tables(run: Run) -> tuple[MethodTable, ...]:
         Tables of the metrics that at least one method has.
     """
     groups = (("Accuracy and calibration", _PERFORMANCE), ("Flatness, cost and sparsity", _COST))
-    found = []
+    found: list[MethodTable] = []
     for caption, all_columns in groups:
         columns = tuple(
             column

@@ -1,6 +1,6 @@
 // Each figure as one SVG file: what is on the page, with the colours it has there.
 
-import { button, download, make } from "./page.js";
+import { button, copy, download, make } from "./page.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const KEPT = [
@@ -10,15 +10,18 @@ const KEPT = [
 const GAP = 24;
 const TITLE = 22;
 
-/** Gives every figure that is drawn a button. */
+/** Gives every figure that is drawn its buttons. */
 export function startFigures() {
   for (const figure of document.querySelectorAll("main figure")) {
-    if (!figure.querySelector(".panels svg")) continue;
+    const panels = () => (figure.matches(".panel") ? [figure] : [...figure.querySelectorAll(".panel")]);
+    if (!panels().some((panel) => panel.querySelector("svg:not(.swatch)"))) continue;
     const section = figure.closest("section");
-    const title = section.querySelector("h2").textContent;
-    const save = () => download(`${section.id}.svg`, "image/svg+xml", composed(figure, title));
-    const tools = make("div", { className: "tools" }, button("SVG", save, { "aria-label": `SVG: ${title}` }));
-    figure.prepend(tools);
+    const title = (figure.matches(".panel") ? figure : section).querySelector("h2, h3").textContent;
+    const drawn = () => composed(figure, panels(), title);
+    const named = (verb) => ({ "aria-label": `${verb}: ${title}` });
+    figure.prepend(make("div", { className: "tools" },
+      button("Copy", (event) => copy(drawn(), event.target), named("Copy figure")),
+      button("SVG", () => download(`${section.id}.svg`, "image/svg+xml", drawn()), named("SVG"))));
   }
 }
 
@@ -28,9 +31,11 @@ function element(tag, attributes = {}) {
   return made;
 }
 
-function composed(figure, title) {
-  const panels = [...figure.querySelectorAll(".panel")].filter((panel) => panel.getClientRects().length);
-  const sizes = panels.map((panel) => panel.querySelector("svg").viewBox.baseVal);
+const picture = (panel) => panel.querySelector("svg:not(.swatch)");
+
+function composed(figure, all, title) {
+  const panels = all.filter((panel) => panel.getClientRects().length);
+  const sizes = panels.map((panel) => picture(panel).viewBox.baseVal);
   const wide = Math.max(...sizes.map((size) => size.width)) + GAP;
   const tall = Math.max(...sizes.map((size) => size.height)) + GAP + TITLE;
   const columns = Math.min(panels.length, Math.max(1, Math.floor(1000 / wide)));
@@ -55,8 +60,10 @@ function composed(figure, title) {
   panels.forEach((panel, i) => {
     const x = GAP + (i % columns) * wide;
     const y = GAP + TITLE + Math.floor(i / columns) * tall;
-    root.append(line(panel.querySelector("h3")?.textContent ?? "", x, y + 12, { "font-weight": 600 }));
-    root.append(placed(panel.querySelector("svg"), x, y + TITLE));
+    const words = panel.querySelector("h3")?.textContent ?? "";
+    const size = Math.max(5, Math.min(13, (wide - GAP) / (0.62 * words.length || 1)));
+    root.append(line(words, x, y + 12, { "font-weight": 600, "font-size": size }));
+    root.append(placed(picture(panel), x, y + TITLE));
   });
   entries.forEach((item, i) => {
     const y = height - legend + i * 18;
