@@ -30,15 +30,17 @@ def recipe(**options: Any) -> TrainingConfig:
     return TrainingConfig(**{"epochs": 3, "batch_size": 16, "lr": 0.05} | options)
 
 
-def trainee(data: Dataset, config: TrainingConfig, optimizer: str = "sgd") -> Trainee:
-    model = build_model(ModelConfig(width=0.25), 3, *data.channel_statistics())
+def trainee(
+    data: Dataset, config: TrainingConfig, optimizer: str = "sgd", device: str = "cpu"
+) -> Trainee:
+    model = build_model(ModelConfig(width=0.25), 3, *data.channel_statistics()).to(device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)
     feed = Batches(
         data.train,
         batch_size=config.batch_size,
         seed=0,
-        device=torch.device("cpu"),
+        device=torch.device(device),
         augment=config.augment,
         flip=True,
         channels_last=config.channels_last,
@@ -133,6 +135,27 @@ def test_half_precision_is_for_gradients_alone(stripes: Dataset, tmp_path: Path,
     seen.clear()
     train(subject, config.model_copy(update={"precision": "fp32"}), resume_file=tmp_path / "r")
     assert {dtype for _, dtype in seen} == {torch.float32}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_all_of_it_works_together_on_every_device(stripes: Dataset, tmp_path: Path, device: str):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    config = recipe(**ALL, recalibrate=True, diagnostics=True, schedule="one-cycle")
+    for optimizer in ("sgd", "zo-sam"):
+        countdown = iter(range(7, -1, -1))
+        with pytest.raises(InterruptedTrainingError):
+            train(
+                trainee(stripes, config, optimizer, device),
+                config,
+                resume_file=tmp_path / "r",
+                should_stop=lambda left=countdown: next(left) == 0,
+            )
+        subject = trainee(stripes, config, optimizer, device)
+        record = train(subject, config, resume_file=tmp_path / "r")
+        assert (record["status"], record["steps"]) == ("done", 18)
+        subject.masker.check(subject.optimizer)
+        assert record["averaged"]["validation_accuracy"] > 0.5  # chance is 1/3
 
 
 def test_half_precision_trains_as_full_precision_does(stripes: Dataset, tmp_path: Path):
