@@ -138,6 +138,8 @@ class WrappedOptimizer(Optimizer, ABC):
         """
         if closure is None:
             raise InputError("step() needs a closure that computes the loss: step(closure)")
+        if self.masks.before_step(self.slots):
+            self.forget()
         passes = self._passes(closure)
         self.last_clean_loss = None
         if self.masks.gradient_source() == "clean":
@@ -164,6 +166,11 @@ class WrappedOptimizer(Optimizer, ABC):
             The loss where the gradient was taken.
         """
         return self._gradient(self._passes(closure))
+
+    def forget(self) -> None:
+        """Drops all memory of earlier steps, where training begins anew; counters go on."""
+        self.base.state.clear()
+        self.vectors.clear()
 
     def _passes(self, closure: Closure) -> Passes:
         space = self.space

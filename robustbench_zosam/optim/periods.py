@@ -22,9 +22,10 @@ class Periodic(SharpnessAware):
 
     Attributes:
         period: number of the last period something was done in, -1 before the first.
+        began: step at which training began, or began anew.
     """
 
-    _saved: ClassVar[tuple[str, ...]] = (*SharpnessAware._saved, "period")
+    _saved: ClassVar[tuple[str, ...]] = (*SharpnessAware._saved, "period", "began")
 
     def __init__(
         self,
@@ -35,13 +36,18 @@ class Periodic(SharpnessAware):
         **options: Any,
     ) -> None:
         self.steps_per_epoch = require_integer("steps_per_epoch", steps_per_epoch, least=1)
-        self.period = -1
+        self.period, self.began = -1, 0
         super().__init__(params, base, **options)
 
     @property
     def epoch(self) -> int:
         """Number of the running epoch, from 0."""
-        return self.cost.steps // self.steps_per_epoch
+        return (self.cost.steps - self.began) // self.steps_per_epoch
+
+    def forget(self) -> None:
+        """Drops all memory of earlier steps; epochs are counted from here."""
+        super().forget()
+        self.period, self.began = -1, self.cost.steps
 
     def _new_period(self, epochs: int = 1) -> bool:
         """Tells, once per period, that it has begun; no step is missed for a topology update.

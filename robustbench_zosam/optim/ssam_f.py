@@ -49,6 +49,11 @@ class SSAMF(SparseSAM):
         self.remaining = 0
         super().__init__(params, base, **options)
 
+    def forget(self) -> None:
+        """Drops all memory of earlier steps, and a choice of p that is under way."""
+        super().forget()
+        self.remaining = 0
+
     def _perturbation(self, passes: Passes) -> Tensor:
         if self.sparsity == 0:
             return self._ascend(self._clean_gradient(passes), None)

@@ -153,5 +153,16 @@ def _limits(run: Run) -> Iterator[str]:
         parts.append(f"{text.count(diverged, 'run')} diverged and gave no numbers")
     if run.results["failures"]:
         parts.append(f"{text.count(len(run.results['failures']), 'run')} failed")
+    parts += _collapsed(run)
     if parts:
         yield f"Mind: {text.listed(parts)}."
+
+
+def _collapsed(run: Run) -> Iterator[str]:
+    """Names the layers that pruning has left a single weight, which cuts a network in two."""
+    for method in run.methods:
+        cells = run.cells(method, "sparsity")
+        names = sorted({name for c in cells for name in c["sparsity"].get("collapsed") or ()})
+        if names:
+            shown = [*names[:3], *([f"{len(names) - 3} more"] if len(names) > 3 else [])]
+            yield f"{method.label} has collapsed to one weight in {text.listed(shown)}"

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
 
-from robustbench_zosam.config import ExperimentConfig
+from robustbench_zosam.config import ExperimentConfig, TrainingConfig
 from robustbench_zosam.data import load_prepared
+from robustbench_zosam.optim import OPTIMIZERS
+from robustbench_zosam.optim.cost import passes_per_step
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.runs.cells import CellSpec
 from robustbench_zosam.runs.obtain import make_trainee, recipe
 from robustbench_zosam.runs.planning import Plan
-from robustbench_zosam.training.trainee import train_step
+from robustbench_zosam.training.trainee import Trainee, train_step
 
-_WARM_UP, _TIMED = 2, 3
+_WARM_UP, _TIMED = 2, 5  # steps
+_LIMIT = 20.0  # seconds spent on steps of more passes than most
 
 
 def describe(plan: Plan) -> str:
@@ -49,13 +53,65 @@ def _training_seconds(plan: Plan, cell: CellSpec) -> float:
         return 0.0
     torch.set_num_threads(cell.threads)
     trainee = make_trainee(cell, load_prepared(plan.data.file))
-    started = 0.0
-    for step in range(_WARM_UP + _TIMED):
-        if step == _WARM_UP:
-            started = time.perf_counter()
-        float(train_step(trainee, recipe(cell), step))  # waits for the device
-    one = (time.perf_counter() - started) / _TIMED
-    return one * cell.training.epochs * trainee.batches.steps_per_epoch
+    expected = _expected_passes(cell, trainee)
+    timed: list[tuple[float, float]] = []
+    deadline = time.perf_counter() + _LIMIT
+    while len(timed) < _WARM_UP + _TIMED or (
+        expected is not None and timed[-1][0] > expected and time.perf_counter() < deadline
+    ):  # a method may begin with steps of more passes than most
+        timed.append(_time_step(trainee, recipe(cell), len(timed)))
+    return seconds_per_step(timed, _WARM_UP, expected) * trainee.masker.training_steps
+
+
+def _expected_passes(cell: CellSpec, trainee: Trainee) -> float | None:
+    facts = OPTIMIZERS[cell.method.optimizer].facts
+    if "forwards" not in facts:  # somebody else's optimizer
+        return None
+    return sum(
+        passes_per_step(
+            facts,
+            cell.method.options,
+            batch_size=trainee.batches.batch_size,
+            steps_per_epoch=trainee.batches.steps_per_epoch,
+        )
+    )
+
+
+def _time_step(trainee: Trainee, config: TrainingConfig, step: int) -> tuple[float, float]:
+    cost = trainee.optimizer.cost
+    before, started = cost.forwards + cost.backwards, time.perf_counter()
+    float(train_step(trainee, config, step))  # waits for the device
+    return cost.forwards + cost.backwards - before, time.perf_counter() - started
+
+
+def seconds_per_step(
+    timed: Sequence[tuple[float, float]], warm_up: int, expected: float | None
+) -> float:
+    """Averages step times over a whole training, in which costly steps are as rare as expected.
+
+    Args:
+        timed: passes and seconds of the first steps.
+        warm_up: steps at the beginning that are slow for other reasons.
+        expected: passes per step over a whole training; None takes the timed steps as they are.
+
+    Returns:
+        Seconds.
+
+    Example:
+        >>> first = [(4, 9.0), (4, 3.0), (2, 1.0), (2, 1.0)]  # 2 more passes take 2 s
+        >>> round(seconds_per_step(first, 1, expected=2.2), 3)
+        1.2
+    """
+    counted = timed[warm_up:]
+    usual = min(passes for passes, _ in counted)
+    plain = fmean(seconds for passes, seconds in counted if passes == usual)
+    more = [item for item in counted if item[0] > usual] or [t for t in timed if t[0] > usual]
+    if expected is None:
+        return fmean(seconds for _, seconds in counted)
+    if not more or expected <= usual:
+        return plain
+    extra = sum(seconds - plain for _, seconds in more) / sum(passes - usual for passes, _ in more)
+    return plain + (expected - usual) * max(extra, 0.0)
 
 
 def _recipe(config: ExperimentConfig) -> Iterator[str]:

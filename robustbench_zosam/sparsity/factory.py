@@ -11,6 +11,7 @@ from robustbench_zosam.checks import constructor_options, require_options
 from robustbench_zosam.sparsity.masker import Masker
 from robustbench_zosam.sparsity.policy import Examples
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
+from robustbench_zosam.sparsity.rounds import RoundsMasker
 from robustbench_zosam.sparsity.straight_through import StraightThroughMasker
 
 
@@ -31,7 +32,8 @@ def create_masker(
         name: an entry of `SPARSIFIERS`.
         model: any module, on its device.
         sparsity: fraction of the maskable weights to remove, in [0, 1).
-        total_steps: optimizer steps of the whole training.
+        total_steps: optimizer steps of the recipe; the training takes `masker.training_steps`,
+            which are more for sparsifiers that train in rounds.
         seed: of the masker's own generator.
         dense_layers: patterns of layers to leave dense (see `maskable_layers`).
         examples: draws training data, for sparsifiers that look at some before training.
@@ -42,7 +44,9 @@ def create_masker(
     """
     kind = SPARSIFIERS.load(name)
     require_options(f"sparsifier {name!r}", options, constructor_options(kind))
-    masker = StraightThroughMasker if kind.straight_through else Masker
+    masker = Masker
+    if kind.straight_through or kind.in_rounds:
+        masker = StraightThroughMasker if kind.straight_through else RoundsMasker
     return masker(
         model,
         kind(**options),

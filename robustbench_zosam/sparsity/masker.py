@@ -28,7 +28,7 @@ class Masker(MaskSet):
         model: any module; move it to its device first.
         policy: what decides the masks.
         sparsity: fraction of the maskable weights to remove, in [0, 1).
-        total_steps: optimizer steps of the whole training.
+        total_steps: optimizer steps of the recipe.
         seed: of the masker's own generator.
         dense_layers: patterns of layers to leave dense (see `maskable_layers`).
         examples: draws training data, for policies that look at some before training.
@@ -76,6 +76,21 @@ class Masker(MaskSet):
 
     def _copies(self) -> dict[str, Tensor]:
         return {name: mask.clone() for name, mask in self.masks.items()}
+
+    @property
+    def training_steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.total_steps
+
+    @property
+    def begins_round(self) -> bool:
+        """Whether the next step begins a round of training other than the first."""
+        return False
+
+    @property
+    def recipe_step(self) -> int:
+        """Step of the recipe that comes next: what a learning-rate schedule goes by."""
+        return self.step
 
     @property
     def _moment(self) -> Moment:

@@ -45,8 +45,8 @@ def state_tensors(optimizer: Optimizer, param: Tensor) -> list[Tensor]:
 class MaskSet:
     """Fixed masks: the interface an optimizer drives once per step, and its simplest case.
 
-    The order within a step is `gradient_source`, (gradients), `before_update`, `mask_gradients`,
-    (base step unless replaced), `after_update`.
+    The order within a step is `before_step`, `gradient_source`, (gradients), `before_update`,
+    `mask_gradients`, (base step unless replaced), `after_update`.
 
     Args:
         masks: from parameters to bool tensors of the same shape, true where a weight is active.
@@ -77,6 +77,18 @@ class MaskSet:
             A bool tensor of its shape, or None where it is dense.
         """
         return self._masks.get(param)
+
+    def before_step(self, slots: Slots) -> bool:
+        """Changes weights and masks where a round of training begins, before any pass.
+
+        Args:
+            slots: the optimizer's state tensors of a parameter.
+
+        Returns:
+            Whether it did, so that the optimizer is to forget its state.
+        """
+        del slots  # most methods train once
+        return False
 
     def gradient_source(self) -> Literal["update", "clean"] | None:
         """Which gradient a topology update of this step needs, if one is due.

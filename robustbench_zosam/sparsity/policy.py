@@ -35,7 +35,8 @@ class Moment:
 
     Attributes:
         step: optimizer steps completed so far.
-        total_steps: optimizer steps of the whole training.
+        total_steps: optimizer steps of the recipe, and of the whole training unless the policy
+            trains in rounds.
     """
 
     step: int
@@ -97,6 +98,7 @@ class Policy(ABC):
             methods that follow a schedule.
         straight_through: whether inactive weights go on being trained out of sight (see
             `StraightThroughMasker`).
+        in_rounds: whether training begins anew after each pruning (see `RoundsMasker`).
         replaces_step: whether an update takes the place of the optimizer's update of that step;
             otherwise it follows it.
         gradient: which gradient an update needs (see `MaskSet.gradient_source`).
@@ -106,6 +108,7 @@ class Policy(ABC):
     conserves: ClassVar[Literal["layer", "total"] | None] = "layer"
     replaces_step: ClassVar[bool] = False
     straight_through: ClassVar[bool] = False
+    in_rounds: ClassVar[bool] = False
     gradient: Literal["update", "clean"] | None = None
 
     @abstractmethod

@@ -76,6 +76,34 @@ SPARSIFIERS.add(
     },
 )
 SPARSIFIERS.add(
+    "lth",
+    "lottery tickets: train, prune a fifth, rewind the weights, again",
+    f"{_POLICIES}.lth:LTH",
+    source="Frankle et al. 2020, arXiv 1912.05671",
+    label="LTH",
+    dynamic=True,
+    options={
+        "prune_fraction": 0.2,
+        "prunings": None,
+        "rewind": 1 / 32,
+        "budget": "each",
+    },
+)
+SPARSIFIERS.add(
+    "lrr",
+    "train, prune a fifth, rewind the learning rate alone, again",
+    f"{_POLICIES}.lrr:LRR",
+    source="Renda et al. 2020, arXiv 2003.02389",
+    label="LRR",
+    dynamic=True,
+    options={
+        "prune_fraction": 0.2,
+        "prunings": None,
+        "rewind": 1 / 32,
+        "budget": "each",
+    },
+)
+SPARSIFIERS.add(
     "snip",
     "before training: keep what the loss is most sensitive to",
     f"{_POLICIES}.snip:SNIP",

@@ -47,6 +47,12 @@ class Average:
         torch._foreach_lerp_(self.values, self._params, 1 - decay)
 
     @torch.no_grad()
+    def restart(self) -> None:
+        """Begins anew with the parameters as they are now."""
+        torch._foreach_copy_(self.values, self._params)
+        self.updates = 0
+
+    @torch.no_grad()
     def install(self, masks: MaskSet) -> None:
         """Replaces the parameters by their average, exactly zero off the masks.
 

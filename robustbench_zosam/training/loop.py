@@ -60,7 +60,7 @@ def train(
         trainee.average = Average(list(trainee.model.parameters()), config.ema_decay)
     progress = _restore(trainee, resume_file)
     steps_per_epoch = trainee.batches.steps_per_epoch
-    total = config.epochs * steps_per_epoch
+    total = trainee.masker.training_steps
     diverged = False
     loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=trainee.device)
     started = saved = time.perf_counter()
@@ -71,14 +71,15 @@ def train(
         if progress.step % _WATCHED == 0:
             diverged = not math.isfinite(float(loss_sum))  # waits for the device
         now = time.perf_counter()
-        if progress.step % steps_per_epoch == 0 and not diverged:
-            mean_loss = float(loss_sum) / steps_per_epoch  # waits for the device
+        if (progress.step % steps_per_epoch == 0 or progress.step == total) and not diverged:
+            steps = (progress.step - 1) % steps_per_epoch + 1
+            mean_loss = float(loss_sum) / steps  # waits for the device
             progress.seconds += time.perf_counter() - started
-            diverged = not record_epoch(trainee, config, progress, mean_loss)
+            diverged = not record_epoch(trainee, progress, mean_loss)
             if config.diagnostics and not diverged:
                 diagnose(trainee, config, progress)
             loss_sum.zero_()
-            on_epoch(len(progress.history), config.epochs)
+            on_epoch(len(progress.history), trainee.epochs)
             started = time.perf_counter()
         stop = should_stop() and progress.step < total and not diverged
         if stop or now - saved > checkpoint_seconds:

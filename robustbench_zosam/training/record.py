@@ -19,7 +19,6 @@ from robustbench_zosam.training.diagnostics import (
     peak_memory,
     time_to,
 )
-from robustbench_zosam.training.schedule import learning_rate
 from robustbench_zosam.training.trainee import Trainee, step_closure
 
 
@@ -44,12 +43,11 @@ class Progress:
     memory: int = 0
 
 
-def record_epoch(trainee: Trainee, config: TrainingConfig, progress: Progress, loss: float) -> bool:
+def record_epoch(trainee: Trainee, progress: Progress, loss: float) -> bool:
     """Appends an epoch to the history, if its numbers are finite.
 
     Args:
         trainee: at the end of the epoch.
-        config: the recipe.
         progress: whose history grows.
         loss: mean over the epoch's steps.
 
@@ -63,7 +61,7 @@ def record_epoch(trainee: Trainee, config: TrainingConfig, progress: Progress, l
         "epoch": len(progress.history) + 1,
         "step": progress.step,
         "seconds": round(progress.seconds, 3),
-        "lr": learning_rate(config, progress.step - 1, trainee.batches.steps_per_epoch),
+        "lr": trainee.optimizer.param_groups[0]["lr"],
         "loss": loss,
         **found,
     })
@@ -93,7 +91,7 @@ def diagnose(trainee: Trainee, config: TrainingConfig, progress: Progress) -> No
         progress: that keeps what is found.
     """
     epoch = len(progress.history)
-    if not is_due(epoch, config.epochs):
+    if not is_due(epoch, trainee.epochs):
         return
     first = progress.memory == 0
     if first or trainee.device.type == "cuda":
@@ -122,7 +120,7 @@ def outcome(
     images = progress.step * trainee.batches.batch_size
     return {
         "status": "diverged" if diverged else "done",
-        "epochs": config.epochs,
+        "epochs": trainee.epochs,
         "steps": progress.step,
         "batch_size": trainee.batches.batch_size,
         "history": progress.history,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +47,11 @@ class Trainee:
         """Where the model is."""
         return self.model.mean.device
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole training, all rounds together; the last may be cut short."""
+        return math.ceil(self.masker.training_steps / self.batches.steps_per_epoch)
+
     def losses(self, config: TrainingConfig) -> LossesOf:
         """Returns what a training pass computes; the same function as long as the recipe is.
 
@@ -63,16 +69,20 @@ def train_step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
     Args:
         trainee: changed in place.
         config: the recipe.
-        step: from 0; decides mini-batch, augmentation and learning rate.
+        step: from 0; decides mini-batch and augmentation. The learning rate follows the masker's
+            step of the recipe.
 
     Returns:
         The mini-batch's mean loss as the optimizer knows it, 0-d, without waiting for the device.
     """
-    rate = learning_rate(config, step, trainee.batches.steps_per_epoch)
+    begins_round = trainee.masker.begins_round
+    rate = learning_rate(config, trainee.masker.recipe_step, trainee.batches.steps_per_epoch)
     for group in trainee.optimizer.param_groups:
         group["lr"] = rate
     loss = trainee.optimizer.step(step_closure(trainee, config, step))
     if trainee.average is not None:
+        if begins_round:
+            trainee.average.restart()
         trainee.average.update()
     return loss
 

@@ -11,6 +11,7 @@ from robustbench_zosam.sparsity import SPARSIFIERS, create_masker
 
 SHORT = {"set", "rigl", "rigl-itop", "granet", "dsr", "mest-em", "mest-ems", "gmp"}
 QUICK = {name: {"interval": 2} for name in SHORT} | {"synflow": {"rounds": 3}}
+QUICK |= {name: {"prunings": 2, "budget": "shared"} for name in ("lth", "lrr")}
 PAIRS = dict.fromkeys(
     [(name, sparsifier) for name in OPTIMIZERS.names() for sparsifier in ("random", "rigl")]
     + [(name, sparsifier) for name in ("sgd", "gsam") for sparsifier in SPARSIFIERS.names()]
@@ -72,7 +73,7 @@ def _closure_for(model, autocast=False):
     return closure
 
 
-def _setup(name, sparsifier="dense", seed=0, device="cpu", **options):
+def _setup(name, sparsifier="dense", seed=0, device="cpu", steps=20, **options):
     model = _network(seed).to(device)
 
     def examples(per_class, generator):
@@ -82,7 +83,7 @@ def _setup(name, sparsifier="dense", seed=0, device="cpu", **options):
         sparsifier,
         model,
         sparsity=0 if sparsifier == "dense" else 0.75,
-        total_steps=20,
+        total_steps=steps,
         seed=seed,
         examples=examples,
         **QUICK.get(sparsifier, {}),

@@ -11,6 +11,7 @@ from torch import nn
 import robustbench_zosam.optim
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim import OPTIMIZERS
+from robustbench_zosam.optim.cost import passes_per_step
 
 PERTURBING = [entry.name for entry in OPTIMIZERS if "rho" in entry.facts["options"]]
 PERIOD = 10  # steps per epoch
@@ -50,15 +51,14 @@ def test_costs_follow_the_formulas(name, extra, setup, closure_for):
     extra = {key: value for key, value in extra.items() if key in facts["options"]}
     model, _, optimizer = setup(name, steps_per_epoch=PERIOD, **extra)
     closure = closure_for(model)
-    options = {**facts["options"], **extra, "steps_per_epoch": PERIOD, "batch_size": 12}
-    steps = PERIOD * options.get("update_epochs", 1)
+    steps = PERIOD * (facts["options"] | extra).get("update_epochs", 1)
+    passes = passes_per_step(facts, extra, batch_size=12, steps_per_epoch=PERIOD)
     for _ in range(steps):
         optimizer.step(closure)
-    for which in ("forwards", "backwards"):
+    for which, each in zip(("forwards", "backwards"), passes, strict=True):
         shares = [share for backward, share in closure.shares if backward or which == "forwards"]
-        expected = steps * eval(facts[which], {}, options)
-        assert getattr(optimizer.cost, which) == pytest.approx(expected)
-        assert sum(shares) == pytest.approx(expected)
+        assert getattr(optimizer.cost, which) == pytest.approx(steps * each)
+        assert sum(shares) == pytest.approx(steps * each)
     assert optimizer.cost.steps == steps
 
 
@@ -210,8 +210,7 @@ def test_an_error_in_any_pass_leaves_weights_and_flags_as_they_were(name, setup,
 def optimizer_passes(name):
     """Passes of a mini-batch that every step of an optimizer makes."""
     facts = OPTIMIZERS[name].facts
-    context = {"steps_per_epoch": 10**9, "batch_size": 12}
-    return int(eval(facts["forwards"], {}, facts["options"] | context))
+    return int(passes_per_step(facts, {}, batch_size=12, steps_per_epoch=10**9)[0])
 
 
 def test_a_closure_that_cannot_do_what_is_asked_is_refused_in_a_sentence(name):

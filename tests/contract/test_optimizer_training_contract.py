@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from robustbench_zosam.optim import OPTIMIZERS, create_optimizer, make_closure
+from robustbench_zosam.sparsity import SPARSIFIERS
 
 PERTURBING = [entry.name for entry in OPTIMIZERS if "rho" in entry.facts["options"]]
 
@@ -66,7 +67,7 @@ def test_weights_and_state_stay_zero_and_counts_exact_at_every_step(
     if not scheduled and sparsifier != "sr-ste":  # which leaves some layers dense
         assert report.active == target
     active = report.active
-    for _ in range(masker.total_steps if scheduled else 9):
+    for _ in range(masker.training_steps if scheduled else 9):
         optimizer.step(closure_for(model))
         masker.check(optimizer)
         report = masker.report()
@@ -76,6 +77,17 @@ def test_weights_and_state_stay_zero_and_counts_exact_at_every_step(
         active = report.active
     if scheduled:
         assert active == target
+
+
+def test_it_works_with_every_sparsifier(name, setup, closure_for):
+    for sparsifier in SPARSIFIERS.names():
+        model, masker, optimizer = setup(name, sparsifier, steps=6)
+        closure = closure_for(model)
+        for _ in range(6):
+            assert optimizer.step(closure).isfinite(), sparsifier
+        masker.check(optimizer)
+        if masker.policy.dynamic and sparsifier not in {"sr-ste", "dsr"}:  # in all steps, in none
+            assert masker.events, sparsifier
 
 
 def test_masks_grow_where_the_dense_gradient_is_largest(name, setup, closure_for):

@@ -12,7 +12,14 @@ from robustbench_zosam.checks import constructor_options
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.sparsity import SPARSIFIERS, create_masker
 
-SCHEDULED = {"magnitude", "gmp", "granet", "mest-ems"}  # reach their sparsity during training
+SCHEDULED = {
+    "magnitude",
+    "gmp",
+    "granet",
+    "lth",
+    "lrr",
+    "mest-ems",
+}  # reach their sparsity during training
 
 
 @pytest.fixture(params=SPARSIFIERS.names())

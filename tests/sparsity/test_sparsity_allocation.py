@@ -1,13 +1,23 @@
 """Densities against the published rule's golden values, and exact rounding as properties."""
 
 import math
+from collections import Counter, defaultdict
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.sparsity import er, erk, exact_counts, uniform
+from robustbench_zosam.models import MODELS
+from robustbench_zosam.sparsity import (
+    create_masker,
+    er,
+    erk,
+    exact_counts,
+    maskable_layers,
+    uniform,
+)
 from robustbench_zosam.sparsity.allocation import target_count
 
 
@@ -64,6 +74,31 @@ GOLDEN = [
 )
 def test_the_shapes_are_those_of_the_published_networks(net, total):
     assert sum(math.prod(shape) for shape in net().values()) == total
+
+
+MODELS_OF = {resnet32x2: ("resnet32", 2), vgg19: ("vgg19-bn", 1), wrn28x10: ("wrn-28-10", 1)}
+
+
+@pytest.mark.parametrize("net", MODELS_OF)
+def test_the_models_here_have_these_layers(net):
+    name, width = MODELS_OF[net]
+    with torch.device("meta"):  # only shapes
+        layers = maskable_layers(MODELS.load(name)(10, width=width))
+    assert Counter(layer.shape for layer in layers) == Counter(net().values())
+
+
+@pytest.mark.parametrize("density", [0.10, 0.05, 0.02])
+def test_random_masks_of_the_benchmark_network_have_the_golden_densities(density):
+    model = MODELS.load("resnet32")(10, width=2)
+    masker = create_masker("random", model, sparsity=1 - density, total_steps=1)
+    found = masker.report()
+    assert found.active == round(density * 1_855_584)
+    wanted = dict(zip(net := resnet32x2(), erk(list(net.values()), 1 - density), strict=True))
+    by_shape = defaultdict(set)
+    for name, shape in net.items():
+        by_shape[shape].add(wanted[name])
+    for layer in found.layers:
+        assert any(abs(layer.active - d * layer.size) < 1 + 1e-6 for d in by_shape[layer.shape])
 
 
 @pytest.mark.parametrize(("net", "density", "full", "samples"), GOLDEN)

@@ -21,7 +21,7 @@ def trainee(data: Dataset, optimizer: str = "zo-sam", sparsifier: str = "rigl") 
     feed = Batches(
         data.train, batch_size=16, seed=0, device=torch.device("cpu"), augment=True, flip=True
     )
-    options = {"interval": 5} if sparsifier == "rigl" else {}
+    options = {"rigl": {"interval": 5}, "lth": {"prunings": 2, "rewind": 0.1}}.get(sparsifier, {})
     sparsity = 0.0 if sparsifier == "dense" else 0.7
     masker = create_masker(sparsifier, model, sparsity=sparsity, total_steps=24, **options)
     return Trainee(
@@ -44,21 +44,25 @@ def test_a_network_learns_and_says_what_it_cost(stripes: Dataset, tmp_path: Path
     assert [epoch["step"] for epoch in record["history"]] == [6, 12, 18, 24]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "sam", "zo-sam", "random-perturbation"])
+RESUMED = [(name, "rigl", (4, 6, 9)) for name in ("sgd", "adamw", "sam", "zo-sam")]
+RESUMED += [("random-perturbation", "rigl", (4, 6, 9)), ("sgd", "lth", (1, 23, 9, 13))]
+
+
+@pytest.mark.parametrize(("optimizer", "sparsifier", "stops"), RESUMED)
 def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
-    stripes: Dataset, tmp_path: Path, optimizer: str
+    stripes: Dataset, tmp_path: Path, optimizer: str, sparsifier: str, stops: tuple[int, ...]
 ):
-    whole = trainee(stripes, optimizer)
+    whole = trainee(stripes, optimizer, sparsifier)
     record = run(whole, tmp_path)
-    for stop_after in (4, 6, 9):  # in the middle of epochs, and around mask updates
+    for stop_after in stops:  # in the middle of epochs, and around mask updates and rounds
         countdown = iter(range(stop_after - 1, -1, -1))
         with pytest.raises(InterruptedTrainingError):
             run(
-                trainee(stripes, optimizer),
+                trainee(stripes, optimizer, sparsifier),
                 tmp_path,
                 should_stop=lambda left=countdown: next(left) == 0,
             )
-    pieces = trainee(stripes, optimizer)
+    pieces = trainee(stripes, optimizer, sparsifier)
     resumed = run(pieces, tmp_path)
     assert not (tmp_path / "resume.safetensors").exists()
     for name, value in whole.model.state_dict().items():

@@ -1,0 +1,205 @@
+"""The mask engine for methods that train again and again, and prune in between."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from robustbench_zosam.sparsity.masker import Masker
+from robustbench_zosam.sparsity.masks import Slots
+from robustbench_zosam.sparsity.policy import Policy
+from robustbench_zosam.sparsity.report import TopologyEvent
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """When each round of training begins, and which part of the recipe it goes through.
+
+    Attributes:
+        starts: optimizer steps completed when each round begins; the first is 0.
+        training_steps: optimizer steps of all rounds together.
+        recipe_steps: steps of the recipe (its learning-rate schedule).
+        rewind: step of the recipe that every round but the first begins at.
+
+    Example:
+        >>> plan = RoundPlan.each(rounds=3, recipe_steps=100, rewind=10)
+        >>> plan.starts, plan.training_steps
+        ((0, 100, 190), 280)
+        >>> [plan.recipe_step(step) for step in (0, 99, 100, 189, 190, 279)]
+        [0, 99, 10, 99, 10, 99]
+        >>> plan = RoundPlan.shared(rounds=3, recipe_steps=100, rewind=10)
+        >>> plan.starts, plan.training_steps
+        ((0, 36, 68), 100)
+        >>> [plan.recipe_step(step) for step in (0, 35, 36, 67, 68, 99)]
+        [0, 97, 10, 97, 10, 97]
+    """
+
+    starts: tuple[int, ...]
+    training_steps: int
+    recipe_steps: int
+    rewind: int
+
+    @classmethod
+    def each(cls, rounds: int, recipe_steps: int, rewind: int) -> RoundPlan:
+        """Every round is a whole training.
+
+        Args:
+            rounds: how many, the first one included.
+            recipe_steps: steps of the recipe.
+            rewind: step of it that every round but the first begins at.
+
+        Returns:
+            The plan.
+        """
+        again = recipe_steps - rewind
+        starts = [0, *(recipe_steps + i * again for i in range(rounds - 1))]
+        return cls(tuple(starts), recipe_steps + (rounds - 1) * again, recipe_steps, rewind)
+
+    @classmethod
+    def shared(cls, rounds: int, recipe_steps: int, rewind: int) -> RoundPlan:
+        """The rounds share the steps of one training, each going through the recipe faster.
+
+        Args:
+            rounds: how many, the first one included.
+            recipe_steps: steps of the recipe, and of all rounds together.
+            rewind: step of it that every round but the first begins at.
+
+        Returns:
+            The plan.
+        """
+        whole = cls.each(rounds, recipe_steps, rewind)
+        shrink = recipe_steps / whole.training_steps
+        starts = tuple(round(start * shrink) for start in whole.starts)
+        return cls(starts, recipe_steps, recipe_steps, rewind)
+
+    def round_of(self, step: int) -> int:
+        """Tells which round a step belongs to.
+
+        Args:
+            step: optimizer steps completed.
+
+        Returns:
+            The round, from 0.
+        """
+        return bisect_right(self.starts, step) - 1
+
+    def recipe_step(self, step: int) -> int:
+        """Tells where in the recipe a step is.
+
+        Args:
+            step: optimizer steps completed.
+
+        Returns:
+            A step of the recipe.
+        """
+        index = self.round_of(step)
+        start, end = (*self.starts, self.training_steps)[index : index + 2]
+        first = self.rewind if index else 0
+        return first + (step - start) * (self.recipe_steps - first) // (end - start)
+
+
+class InRounds(Policy):
+    """A policy for `RoundsMasker`; `propose` is asked once before every round but the first.
+
+    Attributes:
+        rewinds_weights: whether weights and buffers go back to what they were at the plan's
+            rewinding step; otherwise they stay, and only the recipe and the optimizer start anew.
+    """
+
+    dynamic: ClassVar[bool] = True
+    in_rounds: ClassVar[bool] = True
+    rewinds_weights: ClassVar[bool]
+
+    @property
+    @abstractmethod
+    def plan(self) -> RoundPlan:
+        """The rounds; known after `initial_masks`."""
+
+
+class RoundsMasker(Masker):
+    """Prunes between rounds of training, and rewinds weights where the policy says so.
+
+    The optimizer asks before each step; where a round begins, masks and weights change and it
+    forgets its state. A learning-rate schedule should go by `recipe_step`, and the training last
+    `training_steps`.
+
+    Args:
+        model: any module; move it to its device first.
+        policy: what decides the masks and the rounds.
+        **options: as in `Masker`; `total_steps` are those of the recipe.
+    """
+
+    def __init__(self, model: nn.Module, policy: Policy, **options: Any) -> None:
+        super().__init__(model, policy, **options)
+        assert isinstance(policy, InRounds)
+        self._model, self._plan = model, policy.plan
+        self._rewinds = policy.rewinds_weights
+        self._rewind_to: dict[str, Tensor] | None = None
+
+    @property
+    def training_steps(self) -> int:
+        """Optimizer steps of all rounds."""
+        return self._plan.training_steps
+
+    @property
+    def begins_round(self) -> bool:
+        """Whether the next step begins a round other than the first."""
+        return self.step in self._plan.starts[1:]
+
+    @property
+    def recipe_step(self) -> int:
+        """Step of the recipe that comes next."""
+        return self._plan.recipe_step(self.step)
+
+    @torch.no_grad()
+    def before_step(self, slots: Slots) -> bool:
+        """Keeps the weights to rewind to; where a round begins, prunes and rewinds.
+
+        Args:
+            slots: the optimizer's state tensors of a parameter.
+
+        Returns:
+            Whether a round begins, so that the optimizer is to forget its state.
+        """
+        reached = self.recipe_step >= self._plan.rewind
+        if self._rewinds and self._rewind_to is None and reached:
+            self._rewind_to = {k: v.clone() for k, v in self._model.state_dict().items()}
+        if not self.begins_round:
+            return False
+        if not self._finite():
+            self.events.append(TopologyEvent(self.step, 0, 0, 0, skipped=True))
+            return False
+        layers = self._masked_layers()
+        self._adopt(layers, self.policy.propose(layers, self._moment, self._generator), slots)
+        if self._rewind_to is not None:
+            self._model.load_state_dict(self._rewind_to)
+            self._zero(lambda _: [])
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that resuming bit by bit needs.
+
+        Returns:
+            As for any masker, and the weights and buffers to rewind to.
+        """
+        kept = self._rewind_to
+        rewind_to = kept and {name: value.clone() for name, value in kept.items()}
+        return super().state_dict() | {"rewind_to": rewind_to}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` saved, and masks the weights with it.
+
+        Args:
+            state: from a masker of the same model and policy.
+
+        Raises:
+            InputError: the masks are of another model, or of another sparsifier.
+        """
+        super().load_state_dict(state)
+        kept = state["rewind_to"]
+        self._rewind_to = kept and {name: value.clone() for name, value in kept.items()}
