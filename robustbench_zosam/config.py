@@ -36,6 +36,9 @@ class DataConfig(Section):
     """Side length in pixels; the data set's own default where none is given."""
     limit: Positive | None = None
     """At most this many images in each split, drawn class by class."""
+    stream: bool | None = None
+    """Decodes image files whenever they are needed instead of keeping the images in memory; where
+    they would take more than a quarter of it if neither is given. The results are the same."""
     validation_fraction: Fraction = 0.1
     """Share of the training images set apart when the data has no validation split."""
     test_fraction: Fraction = 0.3

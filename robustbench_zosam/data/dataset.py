@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robustbench_zosam.data.pixels import Images, Pixels, chunks
 from robustbench_zosam.errors import InputError
 
-Images = NDArray[np.uint8]
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 Labels = NDArray[np.int64]
 
 
@@ -20,11 +21,11 @@ class Split:
     """Images with their labels.
 
     Attributes:
-        images: uint8, shape (n, 3, h, w).
+        images: uint8, shape (n, 3, h, w); in memory or streamed.
         labels: class indices, shape (n,).
     """
 
-    images: Images
+    images: Pixels
     labels: Labels
 
     def __post_init__(self) -> None:
@@ -37,7 +38,7 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> Split:
-        """Returns the images of these indices, in this order."""
+        """Returns the images of these indices, in this order and in memory."""
         return Split(self.images[indices], self.labels[indices])
 
 
@@ -54,6 +55,7 @@ class Dataset:
         test: images for the results.
         flip: whether a mirrored image keeps its class (augmentation).
         partial: how the data was cut down, if it was.
+        statistics: mean and standard deviation of each channel, where they are known already.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dataset:
     test: Split
     flip: bool
     partial: str | None = None
+    statistics: Statistics | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -75,28 +78,35 @@ class Dataset:
         """Side length of the images in pixels."""
         return int(self.train.images.shape[-1])
 
-    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def channel_statistics(self) -> Statistics:
         """Returns mean and standard deviation of each channel over all training pixels, in [0, 1].
 
         Returns:
             Two triples; the deviations are those of pixels, not of image means.
         """
-        levels = np.arange(256) / 255.0
-        channels = np.moveaxis(self.train.images, 1, 0)
-        counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in channels])
-        shares = counts / counts.sum(axis=1, keepdims=True)
-        mean = shares @ levels
-        deviation = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 1e-12))
-        return tuple(map(float, mean)), tuple(map(float, deviation))
+        return self.statistics or _statistics(
+            np.sum([*map(_levels, chunks(self.train.images))], axis=0)
+        )
+
+    def survey(self) -> tuple[str, Statistics]:
+        """Goes through all images once, which finds those that cannot be read.
+
+        Returns:
+            A sha256 of all pixels, labels and class names, and the statistics of the channels.
+        """
+        digest = hashlib.sha256("\0".join(self.classes).encode())
+        counts = np.zeros((3, 256), dtype=np.int64)
+        for name, split in self.splits.items():
+            digest.update(f"{name}{split.images.shape}".encode())
+            for images in chunks(split.images):
+                digest.update(images.data)
+                counts += _levels(images) if name == "train" else 0
+            digest.update(np.ascontiguousarray(split.labels).data)
+        return digest.hexdigest(), _statistics(counts)
 
     def fingerprint(self) -> str:
         """Returns a sha256 of all pixels, labels and class names."""
-        digest = hashlib.sha256("\0".join(self.classes).encode())
-        for name, split in self.splits.items():
-            digest.update(f"{name}{split.images.shape}".encode())
-            digest.update(np.ascontiguousarray(split.images).data)
-            digest.update(np.ascontiguousarray(split.labels).data)
-        return digest.hexdigest()
+        return self.survey()[0]
 
     def facts(self) -> dict[str, Any]:
         """Returns what a report says of the data, as JSON values."""
@@ -109,6 +119,20 @@ class Dataset:
             "flip": self.flip,
             "partial": self.partial,
         }
+
+
+def _levels(images: Images) -> NDArray[np.int64]:
+    """Counts pixels by channel and level, (3, 256)."""
+    channels = np.moveaxis(images, 1, 0)
+    return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in channels])
+
+
+def _statistics(counts: NDArray[np.int64]) -> Statistics:
+    levels = np.arange(256) / 255.0
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    mean = shares @ levels
+    deviation = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 1e-12))
+    return tuple(map(float, mean)), tuple(map(float, deviation))
 
 
 def split_classwise(

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from robustbench_zosam.config import DataConfig
-from robustbench_zosam.data.dataset import Dataset, Images, Split, limit_classwise, split_classwise
+from robustbench_zosam.data.dataset import Dataset, Split, limit_classwise, split_classwise
+from robustbench_zosam.data.pixels import Images
 
 _TEST_FRACTION, _VALIDATION_FRACTION, _SEED = 0.3, 0.1, 0  # fixed: one split for everybody
 

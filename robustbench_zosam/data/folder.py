@@ -10,7 +10,7 @@ import numpy as np
 
 from robustbench_zosam.config import DataConfig
 from robustbench_zosam.data.dataset import Dataset, split_classwise
-from robustbench_zosam.data.source import Listing, Source, images, open_source
+from robustbench_zosam.data.source import Listing, Source, images, open_source, read_splits
 from robustbench_zosam.errors import InputError
 
 _SPLITS = {
@@ -31,7 +31,8 @@ def load(config: DataConfig) -> Dataset:
     enclosing folder. What is missing is split off class by class with `split_seed`.
 
     Args:
-        config: `root` is required; `image_size` is 32 unless given.
+        config: `root` is required; `image_size` is 32 unless given; images are streamed if
+            `stream` says so, or by their size.
 
     Returns:
         The data with classes in alphabetical order.
@@ -45,7 +46,7 @@ def load(config: DataConfig) -> Dataset:
     listings, classes = _arrange(source)
     size = config.image_size or 32
     parts = _complete(listings, classes, config)
-    train, validation, test = (part.decode(source, size, config) for part in parts)
+    train, validation, test = read_splits(source, parts, size, config)
     return Dataset(
         name="folder",
         title=f"{Path(config.root).stem}, {size}×{size} RGB",

@@ -1,10 +1,11 @@
-"""Decoded data kept beside the results, so that each image is read once for all cells."""
+"""Data kept beside the results: each image is decoded once for all cells, or found readable."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from robustbench_zosam.config import DataConfig, canonical_json
 from robustbench_zosam.data.dataset import Dataset, Labels, Split
+from robustbench_zosam.data.pixels import Images, Pixels, StreamedImages
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.data.source import listing_key, locate
 from robustbench_zosam.errors import InputError
@@ -21,11 +23,12 @@ from robustbench_zosam.files import atomic_path
 
 @dataclass(frozen=True)
 class Prepared:
-    """Decoded data on disk.
+    """Decoded data on disk, or a list of the files that are decoded whenever they are needed.
 
     Attributes:
         file: what `load_prepared` reads.
-        facts: name, title, classes, image_size, counts, flip, partial and fingerprint (sha256).
+        facts: name, title, classes, image_size, counts, flip, partial, fingerprint (sha256), and
+            mean and std of the channels.
     """
 
     file: Path
@@ -39,7 +42,7 @@ class Prepared:
 
 
 def prepare(config: DataConfig, cache: Path) -> Prepared:
-    """Loads the data once and stores it decoded.
+    """Loads the data once and stores it decoded; of streamed images, only where they are.
 
     Args:
         config: which data.
@@ -47,8 +50,16 @@ def prepare(config: DataConfig, cache: Path) -> Prepared:
 
     Returns:
         The prepared file with the facts of the data in it.
+
+    Raises:
+        InputError: the data is missing or damaged, or is to be streamed and cannot be.
     """
     entry = DATASETS[config.name]
+    if config.stream and not entry.facts.get("streams"):
+        raise InputError(
+            f"data.stream=true: {config.name} is no set of image files, and stays in memory: "
+            "leave it out"
+        )
     place = Path(config.root) if config.root else None
     if "folder" in entry.facts:  # published data: what else lies in the root is not read
         place = locate(config.root, entry.facts["folder"])
@@ -78,27 +89,45 @@ def load_prepared(file: Path) -> Dataset:
         raise InputError(f"the prepared data {file} is damaged: delete it and run again")
     with np.load(file) as arrays:
         splits = {
-            name: Split(arrays[f"{name}_images"], arrays[f"{name}_labels"])
+            name: Split(_pixels(arrays, name, facts), arrays[f"{name}_labels"])
             for name in ("train", "validation", "test")
         }
+    known = "mean" in facts  # not in files of version 0.1.0
     return Dataset(
         name=facts["name"],
         title=facts["title"],
         classes=tuple(facts["classes"]),
         flip=facts["flip"],
         partial=facts["partial"],
+        statistics=(tuple(facts["mean"]), tuple(facts["std"])) if known else None,
         **splits,
     )
 
 
 def _store(dataset: Dataset, file: Path) -> dict[str, Any]:
-    facts = dataset.facts() | {"fingerprint": dataset.fingerprint()}
-    arrays: dict[str, Any] = {"facts": np.array(json.dumps(facts))}
+    fingerprint, (mean, std) = dataset.survey()
+    facts = dataset.facts() | {"fingerprint": fingerprint}
+    facts |= {"mean": list(mean), "std": list(std)}
+    arrays: dict[str, Any] = {}
     for name, split in dataset.splits.items():
-        arrays[f"{name}_images"], arrays[f"{name}_labels"] = split.images, split.labels
+        arrays[f"{name}_labels"] = split.labels
+        if isinstance(split.images, StreamedImages):
+            facts["streamed"] = str(split.images.root.resolve())
+            arrays[f"{name}_files"] = np.array(split.images.files)
+        else:
+            arrays[f"{name}_images"] = split.images
+    arrays["facts"] = np.array(json.dumps(facts))
     with atomic_path(file) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **arrays)
     return facts
+
+
+def _pixels(arrays: Mapping[str, Any], name: str, facts: dict[str, Any]) -> Pixels:
+    root = facts.get("streamed")
+    if root is None:
+        images: Images = arrays[f"{name}_images"]
+        return images
+    return StreamedImages(Path(root), arrays[f"{name}_files"].tolist(), facts["image_size"])
 
 
 def _facts(file: Path) -> dict[str, Any] | None:

@@ -39,10 +39,12 @@ DATASETS.add(
     source="Le and Yang 2015, Stanford CS231N",
     root="the zip, or the folder that holds tiny-imagenet-200 or its zip",
     folder="tiny-imagenet-200",
+    streams=True,
 )
 DATASETS.add(
     "folder",
     "any images: a folder or zip of class folders, with or without train/ and test/ above them",
     "robustbench_zosam.data.folder:load",
     root="the folder or zip, as in --data folder:PATH",
+    streams=True,
 )

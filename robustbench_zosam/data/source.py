@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import io
+import math
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from robustbench_zosam.config import DataConfig
-from robustbench_zosam.data.dataset import Images, Labels, Split, limit_classwise
+from robustbench_zosam.data.dataset import Labels, Split, limit_classwise
+from robustbench_zosam.data.pixels import Read, StreamedImages, decode, reader
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.machine import memory_bytes
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 DATA_ROOT = "data"
+_SHARE = 0.25  # of the memory that decoded images may take; every cell has its own copy
 _NOT_DATA = (".", "__MACOSX")  # what systems and archivers leave behind
 
 
@@ -35,12 +36,12 @@ class Source:
 
     root: Path
     files: tuple[PurePosixPath, ...]
-    read: Callable[[PurePosixPath], bytes]
+    read: Read
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Image files of one split with their labels, not yet decoded.
+    """Image files of one split with their labels, not yet read.
 
     Attributes:
         files: paths within the source.
@@ -54,19 +55,31 @@ class Listing:
         """Returns the files of these indices, in this order."""
         return Listing(tuple(self.files[i] for i in indices), self.labels[indices])
 
-    def decode(self, source: Source, size: int, config: DataConfig) -> Split:
-        """Decodes the files that `config.limit` keeps.
 
-        Args:
-            source: where the files are.
-            size: side length of the images.
-            config: `limit` and `split_seed` are used.
+def read_splits(
+    source: Source, listings: Iterable[Listing], size: int, config: DataConfig
+) -> list[Split]:
+    """Reads the files that `config.limit` keeps, or leaves them where they are.
 
-        Returns:
-            Their images.
-        """
-        kept = self.take(limit_classwise(self.labels, config.limit, config.split_seed))
-        return Split(decode(source, kept.files, size), kept.labels)
+    Args:
+        source: where the files are.
+        listings: of each split.
+        size: side length of the images.
+        config: `limit`, `split_seed` and `stream` are used.
+
+    Returns:
+        The splits; their images are all streamed or all in memory.
+    """
+    kept = [x.take(limit_classwise(x.labels, config.limit, config.split_seed)) for x in listings]
+    stream = config.stream
+    if stream is None:
+        pixels = sum(len(x.files) for x in kept) * size**2
+        stream = 3 * pixels > (memory_bytes() or math.inf) * _SHARE
+    if stream:
+        return [
+            Split(StreamedImages(source.root, [*map(str, x.files)], size), x.labels) for x in kept
+        ]
+    return [Split(decode(source.root, source.read, x.files, size), x.labels) for x in kept]
 
 
 def locate(given: str | None, folder: str) -> Path:
@@ -94,18 +107,16 @@ def open_source(root: Path) -> Source:
         InputError: it is missing, no zip, or holds a path that leads out of it.
     """
     if root.is_dir():
-        return Source(root, _sorted(_walk(root)), lambda file: (root / file).read_bytes())
+        return Source(root, _sorted(_walk(root)), reader(root))
     if not root.exists():
         raise InputError(f"the data folder {root} does not exist: give the path of a folder or zip")
-    try:
-        archive = zipfile.ZipFile(root)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{root} is neither a folder nor a readable zip: {error}") from error
-    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    read = reader(root)
+    with zipfile.ZipFile(root) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
     climbing = next(filter(climbs_out, names), None)
     if climbing is not None:
         raise InputError(f"{root} holds the path {climbing!r}, which climbs out: repack it")
-    return Source(root, _sorted(names), lambda file: archive.read(str(file)))
+    return Source(root, _sorted(names), read)
 
 
 def climbs_out(name: str) -> bool:
@@ -132,39 +143,6 @@ def images(files: Iterable[PurePosixPath]) -> tuple[PurePosixPath, ...]:
         files: any files.
     """
     return tuple(file for file in files if file.suffix.lower() in _ENDINGS)
-
-
-def decode(source: Source, files: tuple[PurePosixPath, ...], size: int) -> Images:
-    """Decodes images to squares of one size, on all cores.
-
-    Args:
-        source: where the files are.
-        files: which ones.
-        size: side length; other sizes are cut to a square in the middle and resized bicubically.
-
-    Returns:
-        uint8, shape (n, 3, size, size); grey images have three equal channels.
-
-    Raises:
-        InputError: a file is no readable image.
-    """
-    pixels = np.empty((len(files), 3, size, size), dtype=np.uint8)
-
-    def decode_one(index: int) -> None:
-        file = files[index]
-        try:
-            with Image.open(io.BytesIO(source.read(file))) as image:
-                square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
-        except (UnidentifiedImageError, OSError, zipfile.BadZipFile, ValueError) as error:
-            raise InputError(
-                f"{source.root / file} is not a readable image ({error}): mend or remove it"
-            ) from error
-        pixels[index] = np.moveaxis(np.asarray(square), 2, 0)
-
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
-        for _ in pool.map(decode_one, range(len(files))):
-            pass
-    return pixels
 
 
 def listing_key(root: Path) -> list[list[object]]:

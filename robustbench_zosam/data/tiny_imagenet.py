@@ -11,7 +11,14 @@ import numpy as np
 
 from robustbench_zosam.config import DataConfig
 from robustbench_zosam.data.dataset import Dataset, split_classwise
-from robustbench_zosam.data.source import Listing, Source, images, locate, open_source
+from robustbench_zosam.data.source import (
+    Listing,
+    Source,
+    images,
+    locate,
+    open_source,
+    read_splits,
+)
 from robustbench_zosam.errors import InputError
 
 FOLDER = "tiny-imagenet-200"
@@ -60,7 +67,7 @@ def load(config: DataConfig) -> Dataset:
     the training images.
 
     Args:
-        config: `root` (`data` if None), `image_size` (64 if None), `limit`,
+        config: `root` (`data` if None), `image_size` (64 if None), `limit`, `stream`,
             `validation_fraction` and `split_seed` are used.
 
     Returns:
@@ -87,7 +94,7 @@ def load(config: DataConfig) -> Dataset:
     )
     size = config.image_size or _SIZE
     parts = (whole.take(rest), whole.take(held_out), _listing(test, classes))
-    splits = [part.decode(tree.source, size, config) for part in parts]
+    splits = read_splits(tree.source, parts, size, config)
     return Dataset(
         name="tiny-imagenet",
         title=f"Tiny-ImageNet, {size}×{size} RGB",

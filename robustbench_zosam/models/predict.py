@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robustbench_zosam.data.dataset import Images
+from robustbench_zosam.data.pixels import Pixels
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -15,13 +15,13 @@ def to_unit(images: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def predict_logits(
-    model: nn.Module, images: Images | Tensor, device: torch.device, batch_size: int = 128
+    model: nn.Module, images: Pixels | Tensor, device: torch.device, batch_size: int = 128
 ) -> Tensor:
     """Returns the logits of all images, in evaluation mode.
 
     Args:
         model: a classifier; its mode is restored afterwards.
-        images: uint8, (n, 3, h, w).
+        images: uint8, (n, 3, h, w), in memory or streamed.
         device: where the model is.
         batch_size: images at a time.
 
@@ -30,9 +30,8 @@ def predict_logits(
     """
     training = model.training
     model.eval()
-    whole = images if isinstance(images, Tensor) else torch.from_numpy(images)
-    parts = [
-        model(to_unit(batch.to(device))).float().cpu() for batch in torch.split(whole, batch_size)
-    ]
+    pieces = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
+    tensors = (x if isinstance(x, Tensor) else torch.from_numpy(x) for x in pieces)
+    parts = [model(to_unit(batch.to(device))).float().cpu() for batch in tensors]
     model.train(training)
     return torch.cat(parts)

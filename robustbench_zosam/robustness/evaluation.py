@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from robustbench_zosam.data.dataset import Images, Labels, Split
+from robustbench_zosam.data.dataset import Labels, Split
+from robustbench_zosam.data.pixels import Images, Pixels
 from robustbench_zosam.models.predict import predict_logits
 from robustbench_zosam.robustness.metrics import Metrics, Scored, measure
 from robustbench_zosam.robustness.plan import SuitePlan
@@ -115,7 +116,7 @@ def evaluate(
     )
 
 
-def _conditions(test: Split, suite: Suite) -> Iterator[tuple[str, Iterable[tuple[Images, Labels]]]]:
+def _conditions(test: Split, suite: Suite) -> Iterator[tuple[str, Iterable[tuple[Pixels, Labels]]]]:
     yield "clean/0", [(test.images, test.labels)]
     for corruption in suite.corruptions:
         for severity in suite.severities:
@@ -128,7 +129,7 @@ def _channels_first(images: Images) -> Images:
 
 
 def _score(
-    model: nn.Module, batches: Iterable[tuple[Images, Labels]], device: torch.device
+    model: nn.Module, batches: Iterable[tuple[Pixels, Labels]], device: torch.device
 ) -> Scored:
     logits, labels = [], []
     for images, own in batches:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from corruptions.suites import Recipe, Suite, write_array_suite
 from robustbench_zosam.data.dataset import Split
+from robustbench_zosam.data.pixels import channels_last
 from robustbench_zosam.files import write_text
 from robustbench_zosam.robustness.plan import SuitePlan, input_errors
 
@@ -31,9 +30,9 @@ def generate_suite(
         InputError: the disk is too small, or the folder holds another suite.
     """
     recipe = Recipe(corruptions=plan.corruptions, preset=plan.preset, seed=plan.seed)
-    images = np.ascontiguousarray(np.moveaxis(test.images, 1, 3))
-    with input_errors():
-        write_array_suite(plan.folders[0], images, test.labels, recipe, on_progress)
+    folder = Path(plan.folders[0])
+    with channels_last(test.images, folder.parent) as images, input_errors():
+        write_array_suite(folder, images, test.labels, recipe, on_progress)
 
 
 def verify_suite(

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from corruptions.suites import Recipe, write_array_suite, write_folder_suite
 from robustbench_zosam.config import DataConfig
 from robustbench_zosam.data.dataset import Dataset
+from robustbench_zosam.data.pixels import channels_last
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.files import require_writable
 from robustbench_zosam.robustness.plan import choose_preset, expand, input_errors
@@ -53,17 +52,17 @@ def write_suite(
     dataset = DATASETS[data.name].load()(data)
     recipe = Recipe(corruptions=names, preset=choose_preset(preset, dataset.image_size), seed=seed)
     labels, title, files = dataset.test.labels, dataset.title, list(_files(dataset))
-    images = np.ascontiguousarray(np.moveaxis(dataset.test.images, 1, 3))
+    pixels = dataset.test.images
     del dataset  # the training images are most of the memory
     arrays = layout == "cifar-c" or (layout == "auto" and recipe.preset == "cifar")
-    with input_errors():
+    with channels_last(pixels, out) as images, input_errors():
         if arrays:
             write_array_suite(out, images, labels, recipe, on_progress)
         else:
             write_folder_suite(out, images, files, recipe, on_progress)
     kind = "CIFAR-10-C" if arrays else "ImageNet-C"
     return (
-        f"{len(names)} corruptions of the {len(images)} test images of {title} with preset "
+        f"{len(names)} corruptions of the {len(labels)} test images of {title} with preset "
         f"{recipe.preset} and seed {seed}, in the layout of {kind}"
     )
 

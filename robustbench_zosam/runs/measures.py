@@ -129,7 +129,7 @@ def _slice_facts(result: LineResult | PlaneResult) -> dict[str, Any]:
 
 def _training_images(data: Dataset, count: int, seed: int, device: str) -> tuple[Tensor, Tensor]:
     chosen = data.train.take(limit_classwise(data.train.labels, count, seed))
-    images = to_unit(torch.from_numpy(chosen.images).to(device))
+    images = to_unit(torch.from_numpy(chosen.images[:]).to(device))
     return images, torch.from_numpy(chosen.labels).to(device)
 
 

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from robustbench_zosam.machine import memory_bytes
+
 _PACKAGES = ("zosam-robust", "torch", "torchvision", "numpy", "scipy", "pillow")
 
 
@@ -50,7 +52,7 @@ def hardware(device: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
-        "memory_bytes": _memory(),
+        "memory_bytes": memory_bytes(),
         "devices": [device],
     }
     if device.startswith("cuda"):
@@ -83,10 +85,3 @@ def _cpu_name() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def _memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

@@ -121,7 +121,7 @@ def load_subjects(
         models[name].model.to(device)
     chosen = found.splits[split]
     chosen = chosen.take(limit_classwise(chosen.labels, images, seed))
-    pixels = to_unit(torch.from_numpy(chosen.images).to(device))
+    pixels = to_unit(torch.from_numpy(chosen.images[:]).to(device))
     return Subjects(models, found, pixels, torch.from_numpy(chosen.labels).to(device), split)
 
 

@@ -1,4 +1,4 @@
-"""Mini-batches from images that stay on the device, augmented as a batch.
+"""Mini-batches, augmented as a batch on the device; images stay there unless they are streamed.
 
 Order and augmentation of a step depend only on (seed, step): a run resumes at any step, and every
 method with the same seed sees the same images.
@@ -12,6 +12,7 @@ from torch import Tensor
 from robustbench_zosam.data.dataset import Split
 from robustbench_zosam.models.predict import to_unit
 from robustbench_zosam.seeds import derive_seed
+from robustbench_zosam.training.feed import open_feed
 
 
 def crop_and_flip(images: Tensor, rows: Tensor, columns: Tensor, flip: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ class Batches:
         split: the training images.
         batch_size: images in a mini-batch; the last, smaller one of an epoch is left out.
         seed: of order and augmentation.
-        device: where the images are kept.
+        device: where the mini-batches are made, and images kept that are not streamed.
         augment: random crops with one eighth of padding, and mirroring if `flip`.
         flip: whether a mirrored image keeps its class.
         channels_last: whether mini-batches are in channels-last memory in any case; augmented ones
@@ -63,7 +64,7 @@ class Batches:
         channels_last: bool = False,
     ) -> None:
         self._layout = torch.channels_last if channels_last else torch.preserve_format
-        self._images = torch.from_numpy(split.images).to(device)
+        self._feed = open_feed(split.images, self._chosen, device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self.batch_size = min(batch_size, len(split))
         self._seed, self._augment, self._flip = seed, augment, flip
@@ -72,12 +73,14 @@ class Batches:
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         """Returns the mini-batch of a step: images in [0, 1] (b, 3, h, w) and labels (b,)."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        chosen = self._epoch_order(epoch)[index * self.batch_size :][: self.batch_size]
-        images = self._images[chosen]
+        images = self._feed.at(step)
         if self._augment:
             images = self._augmented(images, step)
-        return to_unit(images.to(memory_format=self._layout)), self._labels[chosen]
+        return to_unit(images.to(memory_format=self._layout)), self._labels[self._chosen(step)]
+
+    def _chosen(self, step: int) -> Tensor:
+        epoch, index = divmod(step, self.steps_per_epoch)
+        return self._epoch_order(epoch)[index * self.batch_size :][: self.batch_size]
 
     def draw(self, per_class: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draws training images class by class, augmented as in training.
@@ -93,7 +96,7 @@ class Batches:
         labels = self._labels.cpu()[order]
         chosen = [order[labels == label][:per_class] for label in sorted(set(labels.tolist()))]
         indices = torch.cat(chosen).to(self._labels.device)
-        images = self._images[indices]
+        images = self._feed.pick(indices)
         if self._augment:
             images = self._shifted(images, generator)
         return to_unit(images), self._labels[indices]

@@ -1,0 +1,182 @@
+"""Pixels of image files: decoded once and kept, or decoded whenever they are asked for."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from robustbench_zosam.errors import InputError
+
+Images = NDArray[np.uint8]
+Read = Callable[[PurePosixPath], bytes]
+_BLOCK = 1000  # images decoded at a time when all are gone through
+
+
+def reader(root: Path) -> Read:
+    """Opens a folder or zip.
+
+    Args:
+        root: it.
+
+    Returns:
+        A function from a path relative to the root to the content of the file.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if root.is_dir():
+        return lambda file: (root / file).read_bytes()
+    try:
+        archive = zipfile.ZipFile(root)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{root} is neither a folder nor a readable zip: {error}") from error
+    return lambda file: archive.read(str(file))
+
+
+def decode(
+    root: Path,
+    read: Read,
+    files: Sequence[PurePosixPath],
+    size: int,
+    threads: int | None = None,
+) -> Images:
+    """Decodes images to squares of one size.
+
+    Args:
+        root: where the files are, for messages.
+        read: returns the content of one of them.
+        files: which ones.
+        size: side length; other sizes are cut to a square in the middle and resized bicubically.
+        threads: how many at a time; None takes all cores.
+
+    Returns:
+        uint8, shape (n, 3, size, size); grey images have three equal channels.
+
+    Raises:
+        InputError: a file is no readable image.
+    """
+    pixels = np.empty((len(files), 3, size, size), dtype=np.uint8)
+
+    def decode_one(index: int) -> None:
+        file = files[index]
+        try:
+            with Image.open(io.BytesIO(read(file))) as image:
+                square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
+        except (UnidentifiedImageError, OSError, KeyError, zipfile.BadZipFile, ValueError) as error:
+            raise InputError(
+                f"{root / file} is not a readable image ({error}): mend or remove it"
+            ) from error
+        pixels[index] = np.moveaxis(np.asarray(square), 2, 0)
+
+    if threads == 1:
+        for index in range(len(files)):
+            decode_one(index)
+        return pixels
+    with ThreadPoolExecutor(threads) as pool:  # Pillow decodes outside the interpreter lock
+        for _ in pool.map(decode_one, range(len(files))):
+            pass
+    return pixels
+
+
+class StreamedImages:
+    """Images that stay in their files; indexed like an array (n, 3, size, size) of uint8.
+
+    Every access decodes, and gives the pixels that decoding all at once would have given.
+
+    Args:
+        root: a folder or zip.
+        files: paths relative to it.
+        size: side length of the images.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, root: Path, files: Sequence[str], size: int) -> None:
+        self.root, self.files, self.size = root, tuple(files), size
+        self._opened: tuple[int, Read] | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the array that it stands for."""
+        return len(self.files), 3, self.size, self.size
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64]) -> Images:
+        return self.read(chosen)
+
+    def read(self, chosen: slice | NDArray[np.int64], threads: int | None = None) -> Images:
+        """Decodes some of the images.
+
+        Args:
+            chosen: a slice, or indices, shape (k,).
+            threads: how many images at a time; None takes all cores.
+
+        Returns:
+            uint8, shape (k, 3, size, size).
+        """
+        indices = range(len(self))[chosen] if isinstance(chosen, slice) else chosen.tolist()
+        files = [PurePosixPath(self.files[index]) for index in indices]
+        return decode(self.root, self._reader(), files, self.size, threads)
+
+    def _reader(self) -> Read:
+        if self._opened is None or self._opened[0] != os.getpid():  # a forked file has one position
+            self._opened = os.getpid(), reader(self.root)
+        return self._opened[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_opened": None}
+
+
+Pixels = Images | StreamedImages
+
+
+def chunks(images: Pixels) -> Iterator[Images]:
+    """Goes through images piece by piece.
+
+    Args:
+        images: in memory or streamed.
+
+    Yields:
+        Contiguous arrays, in order.
+    """
+    for start in range(0, len(images), _BLOCK):
+        yield np.ascontiguousarray(images[start : start + _BLOCK])
+
+
+@contextmanager
+def channels_last(images: Pixels, folder: Path) -> Iterator[Images]:
+    """Gives images with the channels last; streamed ones as a memory map of a temporary file.
+
+    Args:
+        images: (n, 3, h, w).
+        folder: for the temporary file.
+
+    Yields:
+        uint8, shape (n, h, w, 3).
+    """
+    if not isinstance(images, StreamedImages):
+        yield np.ascontiguousarray(np.moveaxis(images, 1, 3))
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".decoded-", dir=folder) as place:
+        shape = (len(images), images.size, images.size, 3)
+        mapped = np.lib.format.open_memmap(Path(place) / "images.npy", "w+", np.uint8, shape)
+        start = 0
+        for piece in chunks(images):
+            mapped[start : start + len(piece)] = np.moveaxis(piece, 1, 3)
+            start += len(piece)
+        yield mapped
