@@ -237,6 +237,7 @@ SPARSIFIERS.add(
     dynamic=True,
     options={
         "initial_sparsity": 0.5,
+        "start_fraction": None,
         "drop_fraction": 0.5,
         "interval": None,
         "stop_fraction": 0.75,

@@ -177,7 +177,7 @@ def test_the_stages_of_mest_follow_the_published_epochs():
         assert due == [*range(5, 120, 5), *freezes]
 
 
-@pytest.mark.parametrize(("steps", "interval"), [(125_000, 3906), (2000, 100), (160, 12), (2, 1)])
+@pytest.mark.parametrize(("steps", "interval"), [(125_000, 3906), (2000, 100), (160, 30), (2, 1)])
 def test_the_default_interval_of_mest_leaves_new_weights_time(steps, interval):
     policy = MestEM()
     policy.prepare(steps)

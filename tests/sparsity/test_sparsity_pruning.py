@@ -8,6 +8,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.sparsity import Moment, create_masker
 from robustbench_zosam.sparsity.policies.gmp import GMP
+from robustbench_zosam.sparsity.policies.granet import GraNet
 from robustbench_zosam.sparsity.policies.magnitude import Magnitude
 from robustbench_zosam.sparsity.policies.schedules import cubic_remainder
 
@@ -91,15 +92,23 @@ def test_pruning_before_training_keeps_the_largest_initial_weights(network):
 
 @pytest.mark.parametrize("initial", [0.5, 0.0])
 def test_granet_prunes_along_the_schedule_and_regrows_as_many(network, closure_of, initial):
-    for masker in run("granet", network, closure_of, interval=3, initial_sparsity=initial):
+    options = {"interval": 3, "initial_sparsity": initial, "start_fraction": 0.1}
+    for masker in run("granet", network, closure_of, **options):
         report = masker.report()
         event = masker.events[-1] if masker.events else None
-        left = 1 if event is None else (1 - event.step / 30) ** 3
+        left = 1 if event is None else (1 - max(event.step - 4, 0) / 26) ** 3
         first, final = (round((1 - s) * report.maskable) for s in (initial, 0.8))
         assert report.active == final + round((first - final) * left)
     assert masker.report().active == final
     assert sum(event.grown for event in masker.events) > 50
     assert [event.step for event in masker.events] == list(range(3, 31, 3))
+
+
+def test_granet_waits_with_pruning_in_short_trainings():
+    for steps, start in ((100, 0.2), (100_000, 0.0)):
+        policy = GraNet()
+        policy.prepare(steps)
+        assert policy.start_fraction == start
 
 
 def test_granet_never_starts_sparser_than_asked_for(network, closure_of):
@@ -129,6 +138,7 @@ def test_diverged_weights_leave_the_masks_alone(network):
         ("magnitude", {"prune_at": 1.0}, "prune_at is 1.0"),
         ("granet", {"stop_fraction": 1.0}, "leaves pruning incomplete"),
         ("granet", {"initial_sparsity": 1.0}, "initial_sparsity is 1.0"),
+        ("granet", {"start_fraction": 0.8}, "start_fraction is 0.8"),
         ("gmp", {"sparsity": 0.9999}, "each needs at least one"),
         ("rigl-itop", {"drop_floor": 0.7}, "drop_floor is 0.7"),
         ("shuffle", {"of": "rigl"}, "choose one of"),

@@ -12,6 +12,8 @@ from robustbench_zosam.models import build_model
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.sparsity import create_masker
 from robustbench_zosam.training import Batches, InterruptedTrainingError, Trainee, train
+from robustbench_zosam.training.average import Average
+from robustbench_zosam.training.trainee import train_step
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, lr=0.05)
 
@@ -78,6 +80,17 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
     assert {k: v for k, v in record["cost"].items() if k not in times} == {
         k: v for k, v in resumed["cost"].items() if k not in times
     }
+
+
+def test_an_average_of_weights_begins_anew_with_each_round(stripes: Dataset):
+    subject = trainee(stripes, "sgd", "lth")
+    average = subject.average = Average(list(subject.model.parameters()), 0.9)
+    assert subject.epochs == 12  # 24 + 2 * 22 steps of 6 to the epoch
+    for step in range(25):
+        train_step(subject, CONFIG, step)
+    assert average.updates == 1
+    for value, parameter in zip(average.values, subject.model.parameters(), strict=True):
+        assert torch.equal(value, parameter)
 
 
 def test_divergence_is_reported_not_written_as_a_number(stripes: Dataset, tmp_path: Path):

@@ -17,6 +17,8 @@ from robustbench_zosam.sparsity.policies.schedules import cubic_remainder
 from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Start
 from robustbench_zosam.sparsity.selection import keep_highest, magnitudes
 
+_LATER = 0.2  # start of pruning in short trainings
+
 
 class GraNet(RigL):
     """Prunes all layers together along the cubic curve, and each time drops and regrows as RigL.
@@ -27,6 +29,9 @@ class GraNet(RigL):
     Args:
         initial_sparsity: sparsity of the random masks training starts with, if that is less than
             the sparsity asked for; 0 starts dense.
+        start_fraction: part of training after which pruning begins, before which weights are only
+            dropped and regrown; None is 0 as published, but 0.2 (as in GMP) where the published
+            interval does not fit: pruning by magnitude must not meet untrained weights.
         drop_fraction: fraction of a layer's active weights dropped and regrown at first.
         **options: as in `RigL`; the published interval is 1000.
     """
@@ -35,16 +40,23 @@ class GraNet(RigL):
     conserves: ClassVar[Literal["layer", "total"] | None] = None
 
     def __init__(
-        self, initial_sparsity: float = 0.5, drop_fraction: float = 0.5, **options: Any
+        self,
+        initial_sparsity: float = 0.5,
+        start_fraction: float | None = None,
+        drop_fraction: float = 0.5,
+        **options: Any,
     ) -> None:
         super().__init__(drop_fraction=drop_fraction, **options)
+        if start_fraction is not None:
+            require_number("start_fraction", start_fraction, least=0, below=self.stop_fraction)
+        self.start_fraction = start_fraction
         self.initial_sparsity = require_number(
             "initial_sparsity", initial_sparsity, least=0, below=1
         )
         self._ends = (0, 0)
 
     def prepare(self, total_steps: int) -> None:
-        """Settles the interval.
+        """Settles interval and start.
 
         Args:
             total_steps: optimizer steps of the whole training.
@@ -58,6 +70,9 @@ class GraNet(RigL):
                 f"stop_fraction {self.stop_fraction:g} of {total_steps} steps leaves pruning "
                 "incomplete: give a smaller one, or train longer"
             )
+        if self.start_fraction is None:
+            published = self.interval == self._published[0]
+            self.start_fraction = 0.0 if published else min(_LATER, self.stop_fraction / 2)
 
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Draws random masks of the initial sparsity.
@@ -97,7 +112,9 @@ class GraNet(RigL):
             One bool tensor per layer.
         """
         first, final = self._ends
-        left = cubic_remainder(moment.step, 0, self._end(moment.total_steps))
+        assert self.start_fraction is not None, "prepare() settles it"
+        start = int(self.start_fraction * moment.total_steps)
+        left = cubic_remainder(moment.step, start, self._end(moment.total_steps))
         scores = magnitudes(layers, [layer.mask for layer in layers])
         kept = keep_highest(scores, final + round((first - final) * left))
         pruned = [MaskedLayer(x.name, x.weight, m) for x, m in zip(layers, kept, strict=True)]

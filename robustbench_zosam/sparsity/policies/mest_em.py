@@ -36,7 +36,8 @@ class MestEM(Random):
         allocation: how the layers share the weights.
         lambda_grad: weight of the gradient in the score; the released scripts leave it at 0.
         interval: steps between updates; None means 1/32 of the training (5 of 160 epochs), but at
-            least 100, or a tenth of the updating phase where that is shorter.
+            least 100, or a quarter of the updating phase where that is shorter: what was grown
+            needs time, or it is dropped again at once.
     """
 
     dynamic: ClassVar[bool] = True
@@ -63,7 +64,7 @@ class MestEM(Random):
             InputError: the interval given is so long that the masks would never change.
         """
         end = int(_STAGES[1] * total_steps)
-        least = settled_interval(None, end, longest=100, events=10)
+        least = settled_interval(None, end, longest=100, events=4)
         longest = max(least, total_steps // 32)
         self.interval = settled_interval(self.interval, end, longest=longest, events=1)
 
