@@ -217,7 +217,7 @@ def test_the_first_epoch_at_a_target_is_found():
 
 def test_recalibrated_statistics_are_means_over_the_batches(stripes: Dataset, tmp_path: Path):
     subject = trainee(stripes, "sgd")
-    config = PLAIN.model_copy(update={"recalibrate": True, "epochs": 1})
+    config = PLAIN.model_copy(update={"recalibrate": True})
     twin = trainee(stripes, "sgd")
     record = train(subject, config, resume_file=tmp_path / "resume")
     train(twin, config.model_copy(update={"recalibrate": False}), resume_file=tmp_path / "resume")
@@ -225,7 +225,7 @@ def test_recalibrated_statistics_are_means_over_the_batches(stripes: Dataset, tm
     inputs: list[torch.Tensor] = []
     first.register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach()))
     twin.model.train()
-    for step in range(6, 12):
+    for step in range(12, 18):
         twin.model(twin.batches[step][0])
     means = torch.stack([x.mean(dim=(0, 2, 3)) for x in inputs]).mean(dim=0)
     found = next(m for m in subject.model.modules() if isinstance(m, nn.BatchNorm2d))
