@@ -14,23 +14,28 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
+HERE = Path(__file__).resolve()
+# This folder's corruptions.py must not stand for the package of that name.
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != HERE.parent]
 
-from robustbench_zosam.config import load_config
-from robustbench_zosam.data import load_prepared
-from robustbench_zosam.models.checkpoints import load_checkpoint
-from robustbench_zosam.models.predict import predict_logits
-from robustbench_zosam.runs import experiment
-from robustbench_zosam.runs.cells import CellSpec
-from robustbench_zosam.runs.planning import Plan, make_plan
-from robustbench_zosam.statistics import t_interval
+import torch  # noqa: E402
 
-PAGE = Path(__file__).parents[1] / "docs/sparsifiers/README.md"
+from robustbench_zosam.config import load_config  # noqa: E402
+from robustbench_zosam.data import load_prepared  # noqa: E402
+from robustbench_zosam.models.checkpoints import load_checkpoint  # noqa: E402
+from robustbench_zosam.models.predict import predict_logits  # noqa: E402
+from robustbench_zosam.runs import experiment  # noqa: E402
+from robustbench_zosam.runs.cells import CellSpec  # noqa: E402
+from robustbench_zosam.runs.planning import Plan, make_plan  # noqa: E402
+from robustbench_zosam.statistics import t_interval  # noqa: E402
+
+PAGE = HERE.parents[1] / "docs/sparsifiers/README.md"
 START, END = "<!-- digits: begin -->\n", "<!-- digits: end -->"
 SPARSITIES = (0.9, 0.95, 0.98)
 UNIFORM = {"allocation": "uniform"}
