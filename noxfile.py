@@ -90,6 +90,20 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def trackers(session: nox.Session) -> None:
+    """The writers for TensorBoard and MLflow, whose packages are large."""
+    install(session, "tests", "trackers")
+    run_pytest(session, "tests/results", "-n", "0", "-W", "default")
+
+
+@nox.session
+def simulations(session: nox.Session) -> None:
+    """Coverage of the intervals and error rates of the verdicts, where the truth is known."""
+    install(session, "tests")
+    session.run("python", "tests/statistics/simulating.py", env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Ratios against what a user would otherwise pick."""
     install(session, "tests")

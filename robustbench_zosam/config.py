@@ -166,6 +166,13 @@ class LandscapeConfig(Section):
         return value
 
 
+class StatisticsConfig(Section):
+    """How methods are compared."""
+
+    margin: Fraction = 0.01
+    """Differences of accuracy below it count as none when equivalence is tested."""
+
+
 class RunConfig(Section):
     """Where and how the cells run; nothing here changes a result."""
 
@@ -202,6 +209,7 @@ class ExperimentConfig(Section):
     suite: SuiteConfig = SuiteConfig()
     flatness: FlatnessConfig = FlatnessConfig()
     landscape: LandscapeConfig = LandscapeConfig()
+    statistics: StatisticsConfig = StatisticsConfig()
     run: RunConfig = RunConfig()
 
     @field_validator(

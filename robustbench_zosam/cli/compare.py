@@ -1,45 +1,140 @@
-"""`zosam-robust compare`: two methods, or two runs, on the same images and seeds."""
+"""`zosam-robust compare`: two methods, or whole runs, on the same images and seeds."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+Comparison = Mapping[str, Any]
+
 
 def compare(
-    first: Annotated[str, typer.Argument(help="METHOD, or RUN:METHOD for another output folder.")],
+    first: Annotated[str, typer.Argument(help="METHOD, RUN:METHOD, or the folder RUN.")],
     second: Annotated[str, typer.Argument(help="What it is compared with, likewise.")],
+    more: Annotated[
+        list[str] | None, typer.Argument(help="More folders, for the page of several runs.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The run of plain METHOD names.")] = Path(
         "zosam-robust"
     ),
+    page: Annotated[Path | None, typer.Option(help="Also write an HTML page to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Compare two methods image by image: difference, interval and Holm-corrected p-value.
+    """Compare two methods, or the methods common to two runs, image by image.
 
-    Methods are named as in the report, for example `zo-sam-rigl-0.9 sgd-rigl-0.9`.
+    Methods are named as in the report, for example `zo-sam-rigl-0.9 sgd-rigl-0.9`. A tie is
+    `equivalent` if a difference of a point is ruled out, and `inconclusive` otherwise.
     """
-    from robustbench_zosam.runs.comparing import compare_stored
-
-    found = compare_stored(first, second, out)
+    folders = [Path(name) for name in (first, second, *(more or ()))]
+    if all(folder.is_dir() for folder in folders):
+        found = _compare_runs(folders, page)
+    else:
+        found = _compare_methods(first, second, more or [], out, page)
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
-        return
+        typer.echo(json.dumps(found if len(found) > 1 else found[0], indent=1))
+    elif len(found) == 1:
+        _show_rows(found[0])
+    else:
+        _show_methods(found)
+    if page is not None:
+        typer.echo(page, err=as_json)
+
+
+def _compare_runs(folders: Sequence[Path], page: Path | None) -> list[dict[str, Any]]:
+    from robustbench_zosam.runs.comparing import compare_runs
+
+    found = [c for folder in folders[1:] for c in compare_runs(folder, folders[0])]
+    if page is not None:
+        from robustbench_zosam.report.side_by_side import build_side_by_side
+
+        build_side_by_side(folders, page, paired=found)
+    return found
+
+
+def _compare_methods(
+    first: str, second: str, more: list[str], out: Path, page: Path | None
+) -> list[dict[str, Any]]:
+    from robustbench_zosam.errors import InputError
+    from robustbench_zosam.runs.comparing import as_run, compare_sides, find_side
+
+    if more:
+        raise InputError(f"{more[0]} is one too many: compare two methods, or any number of runs")
+    mine, theirs = find_side(first, out), find_side(second, out)
+    found = compare_sides(mine, theirs)
+    if page is not None:
+        from robustbench_zosam.files import write_text
+        from robustbench_zosam.report.build import render
+        from robustbench_zosam.report.run import Run
+
+        write_text(page, render(Run(as_run(mine, theirs, found), None)))
+    return [found]
+
+
+def _show_rows(found: Comparison) -> None:
     table = Table(title=f"{found['method']} minus {found['baseline']}, points of accuracy")
     for name in ("corruption", "difference", "95 % interval", "p (Holm)", "verdict"):
         table.add_column(name, justify="left" if name == "corruption" else "right")
     for row in found["rows"]:
-        p = row["p"] if row["p_holm"] is None else row["p_holm"]
-        limits = [row["low"], row["high"]]
-        interval = "–" if None in limits else f"{100 * limits[0]:+.2f} to {100 * limits[1]:+.2f}"
-        table.add_row(
-            row["corruption"], f"{100 * row['difference']:+.2f}", interval, f"{p:.3g}",
-            row["verdict"],
-        )  # fmt: skip
+        table.add_row(row["corruption"], *_numbers(row))
     Console().print(table)
-    first_row = found["rows"][0]
-    typer.echo(f"{first_row['n_images']} images, {first_row['n_seeds']} seeds")
+    for line in _remarks(found):
+        typer.echo(line)
+
+
+def _show_methods(found: Sequence[Comparison]) -> None:
+    table = Table(title="Methods common to the runs, points of accuracy")
+    for name in ("method minus baseline", "images", "difference", "95 % interval", "p", "verdict"):
+        table.add_column(name, justify="left" if name.startswith("method") else "right")
+    for comparison in found:
+        name = f"{comparison['method']} minus {comparison['baseline']}"
+        for row in comparison["rows"]:
+            if row["corruption"] in {"clean", "mean"}:
+                table.add_row(name, row["corruption"], *_numbers(row))
+    Console().print(table)
+
+
+def _numbers(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    from robustbench_zosam.results.words import verdict_words
+
+    p = row["p"] if row["p_holm"] is None else row["p_holm"]
+    limits = (row["low"], row["high"])
+    interval = "–" if None in limits else f"{100 * limits[0]:+.2f} to {100 * limits[1]:+.2f}"
+    return _points(row["difference"]), interval, f"{p:.3g}", verdict_words(row)
+
+
+def _points(share: float) -> str:
+    return f"{round(100 * share, 2) + 0.0:+.2f}"  # never -0.00
+
+
+def _remarks(found: Comparison) -> list[str]:
+    """Returns what the table does not say, line by line."""
+    first = found["rows"][0]
+    lines = [f"{first['n_images']} images, {first['n_seeds']} seeds"]
+    for row in found["rows"][:2]:
+        seeds = ", ".join(_points(value) for value in row["per_seed"])
+        given = row["given_models"]
+        limits = f"{100 * given['low']:+.2f} to {100 * given['high']:+.2f}"
+        lines.append(
+            f"{row['corruption']}: seed by seed {seeds}; for these trained models alone {limits}"
+        )
+    worst = found["worst"]
+    if worst is not None:
+        lines.append(
+            f"worst corruptions ({worst['method']}, {worst['baseline']}): "
+            f"{100 * worst['difference']:+.2f}, for these trained models "
+            f"{100 * worst['low']:+.2f} to {100 * worst['high']:+.2f}"
+        )
+    if found["slope"] is not None:
+        slope = found["slope"]
+        lines.append(f"per severity: {_points(slope['difference'])} points, p = {slope['p']:.2g}")
+    tests = "; ".join(
+        f"seed {t['seed']}: {t['only_method']} to {t['only_baseline']}, p = {t['p']:.2g}"
+        for t in found["exact"]
+    )
+    return [*lines, *([f"clean images that only one got right: {tests}"] if tests else [])]

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     CORRUPTIONS = "corruptions"
     METRICS = "metrics"
     RECIPES = "recipes"
+    EXPORTS = "exports"
 
 
 _REGISTRIES = {
@@ -33,6 +34,7 @@ _REGISTRIES = {
     Kind.SUITES: "robustbench_zosam.robustness.registry:SUITES",
     Kind.METRICS: "robustbench_zosam.robustness.registry:METRICS",
     Kind.RECIPES: "robustbench_zosam.recipes:RECIPES",
+    Kind.EXPORTS: "robustbench_zosam.results.exports:EXPORTS",
 }
 
 

@@ -1,4 +1,4 @@
-"""`zosam-robust report`: the page again, from stored results."""
+"""`zosam-robust report`: the page again, and the results for other programs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,32 @@ from typing import Annotated
 
 import typer
 
-from robustbench_zosam.errors import InputError
-
 
 def report(
     run: Annotated[Path, typer.Argument(help="Output folder of `evaluate`.")] = Path(
         "zosam-robust"
     ),
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--export",
+            metavar="KIND",
+            help="Also write RUN/exports for other programs: see `list exports`; repeatable.",
+        ),
+    ] = None,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Short for `--export figures`: SVG and PDF.")
+    ] = False,
 ) -> None:
     """Rebuild report.html from results.json, without computing or importing torch."""
-    if not (run / "results.json").is_file():
-        raise InputError(f"{run} holds no results.json: run `zosam-robust evaluate --out {run}`")
+    from robustbench_zosam.results.exports import EXPORTS, export
+
+    wanted = dict.fromkeys([*(kinds or ()), *(["figures"] if figures else ())])
+    for kind in wanted:
+        EXPORTS[kind]  # a misspelt kind must not cost the time of the page
     from robustbench_zosam.report import build_report
 
     typer.echo(build_report(run))
+    for kind in wanted:
+        for file in export(run, kind):
+            typer.echo(file)

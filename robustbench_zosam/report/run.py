@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import read_json
 from robustbench_zosam.report.style import (
     BASELINE,
     DASHES,
@@ -21,8 +19,8 @@ from robustbench_zosam.report.style import (
     REFERENCE,
     Shade,
 )
+from robustbench_zosam.results import read_results
 
-SCHEMA = 1
 _SEPARATOR = "\u00a0· "  # between name and setting in a label; a line may end after it
 Floats = NDArray[np.float64]
 
@@ -227,17 +225,8 @@ def load_run(folder: Path) -> Run:
 
     Returns:
         Results and gallery.
-
-    Raises:
-        InputError: there are no results, or they are of a version this release cannot read.
     """
-    results = read_json(folder / "results.json")
-    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
-        found = results.get("schema") if isinstance(results, dict) else None
-        raise InputError(
-            f"{folder / 'results.json'} has schema {found!r}, this release reads {SCHEMA}: run "
-            "`zosam-robust evaluate` again with this release"
-        )
+    results = read_results(folder)
     return Run(results, _load_gallery(folder / "gallery.npz"))
 
 

@@ -1,4 +1,4 @@
-"""A page that sets many runs side by side; it tests nothing across them."""
+"""A page that sets many runs side by side."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from robustbench_zosam.report.figures.panel import Block, Panel, Table
 from robustbench_zosam.report.page import render_page
 from robustbench_zosam.report.run import Run, load_run
 from robustbench_zosam.report.verdict import facts, verdict
+from robustbench_zosam.results.words import verdict_words
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,15 @@ class Entry:
     verdict: tuple[str, ...]
 
 
-def build_side_by_side(folders: Sequence[Path], file: Path) -> Path:
+def build_side_by_side(
+    folders: Sequence[Path], file: Path, *, paired: Sequence[Mapping[str, Any]] = ()
+) -> Path:
     """Writes one page about several runs.
 
     Args:
         folders: their output folders, at least two.
         file: the page.
+        paired: comparisons across runs on the same images and seeds, where there are any.
 
     Returns:
         The page's path.
@@ -63,6 +67,7 @@ def build_side_by_side(folders: Sequence[Path], file: Path) -> Path:
         methods=_methods(entries),
         differences=_differences(entries),
         claims=_claims(entries),
+        paired=_paired(paired),
     )
     write_text(file, page)
     return file
@@ -133,6 +138,25 @@ def _differences(entries: Sequence[Entry]) -> Block | None:
         "a scale of its own. Runs on other images or seeds cannot be tested against each other.",
         tuple(panels),
     )
+
+
+def _paired(comparisons: Sequence[Mapping[str, Any]]) -> Table | None:
+    """Returns the differences between runs that were measured on the same images and seeds."""
+    rows = tuple(
+        (
+            f"{comparison['method']} − {comparison['baseline']}",
+            "mean corruption" if row["corruption"] == "mean" else "clean images",
+            text.points(row["difference"], 2),
+            text.interval(row["low"], row["high"], lambda v: text.points(v, 2)) or "none",
+            text.p_value(row["p"]),
+            verdict_words(row),
+        )
+        for comparison in comparisons
+        for row in comparison["rows"]
+        if row["corruption"] in {"clean", "mean"}
+    )
+    head = ("methods", "images", "difference", "interval", "p", "verdict")
+    return Table("Between runs, in percentage points", head, rows) if rows else None
 
 
 def _claims(entries: Sequence[Entry]) -> Table | None:

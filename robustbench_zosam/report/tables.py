@@ -77,9 +77,11 @@ _PERFORMANCE = (
     Column("mean_corruption_accuracy", "Corrupted", "mean, %", text.percent),
     Column("drop", "Drop", "points", text.percent),
     Column("worst_corruption_accuracy", "Worst", "corruption, %", text.percent),
+    Column("degradation_slope", "Slope", "points per severity", text.points),
     Column("mce", "mCE", "of reference, %", text.percent),
     Column("relative_mce", "Rel. mCE", "of reference, %", text.percent),
     Column("mean_corruption_ece", "ECE", "corrupted, %", text.percent),
+    Column("mean_corruption_rmsce", "RMS cal.", "corrupted, %", text.percent),
     Column("mean_corruption_nll", "NLL", "corrupted, nats", text.number),
     Column("mean_corruption_brier", "Brier", "corrupted", text.number),
 )

@@ -22,7 +22,7 @@ from robustbench_zosam.robustness.references import find_reference, relative_err
 if TYPE_CHECKING:
     from corruptions.suites import Suite
 
-_MEANS = ("accuracy", "nll", "brier", "ece")
+_MEANS = ("accuracy", "nll", "brier", "ece", "rmsce")
 _BLOCK = 1000  # images read at a time
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
+BINS = 15  # of both calibration errors, over confidences in [0, 1]
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -21,6 +23,7 @@ class Metrics:
         brier: mean squared distance to the one-hot label, summed over classes, in [0, 2]; lower is
             better.
         ece: expected calibration error of the top class, 15 equal-width bins; lower is better.
+        rmsce: root mean square of the same gaps, in the same bins; lower is better.
         n: images.
     """
 
@@ -28,6 +31,7 @@ class Metrics:
     nll: float
     brier: float
     ece: float
+    rmsce: float
     n: int
 
 
@@ -58,15 +62,21 @@ def log_softmax(logits: NDArray[np.float32] | Floats) -> Floats:
     return result
 
 
-def calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int = 15) -> float:
-    """Returns the expected calibration error with equal-width bins (a, b], the first closed.
+def calibration_error(
+    confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS, *, rms: bool = False
+) -> float:
+    """Returns the mean gap between confidence and accuracy over equal-width bins.
 
     Args:
         confidence: probability of the predicted class, in [0, 1], (n,).
         correct: whether the prediction is right, (n,).
-        bins: number of bins.
+        bins: number of bins (a, b]; the first holds 0 as well, the last holds 1.
+        rms: root mean square of the gaps instead of their mean, both weighted by the bins' shares
+            of the images.
 
-    Source: Guo, Pleiss, Sun & Weinberger, "On Calibration of Modern Neural Networks", equation 3.
+    Source: Guo, Pleiss, Sun & Weinberger, "On Calibration of Modern Neural Networks", equation 3;
+        Hendrycks, Mazeika & Dietterich, "Deep Anomaly Detection with Outlier Exposure", appendix
+        (RMS).
 
     Example:
         >>> round(calibration_error(np.array([0.95, 1.0]), np.array([True, False]), bins=10), 3)
@@ -74,7 +84,10 @@ def calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int 
     """
     # A confidence of exactly 1 belongs to the last bin, not to one of its own.
     index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(index, minlength=bins)
     gap = np.bincount(index, confidence, bins) - np.bincount(index, correct, bins)
+    if rms:
+        return float(np.sqrt((gap**2 / np.maximum(counts, 1)).sum() / len(confidence)))
     return float(np.abs(gap).sum() / len(confidence))
 
 
@@ -99,6 +112,7 @@ def measure(logits: NDArray[np.float32] | Floats, labels: Labels) -> Scored:
         nll=float(-log_probabilities[rows, labels].mean()),
         brier=float(squared.mean()),
         ece=calibration_error(confidence, correct),
+        rmsce=calibration_error(confidence, correct, rms=True),
         n=len(labels),
     )
     return Scored(metrics, correct, confidence)

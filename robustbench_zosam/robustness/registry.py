@@ -19,6 +19,7 @@ for _name, _summary, _unit, _higher in (
     ("nll", "mean negative log-likelihood of the true class", "nat", False),
     ("brier", "mean squared distance to the one-hot label, 0 to 2", "", False),
     ("ece", "expected calibration error of the top class, 15 equal-width bins", "", False),
+    ("rmsce", "root mean square of the same gaps, in the same bins", "", False),
 ):
     METRICS.add(_name, _summary, _HOME, unit=_unit, higher_is_better=_higher)
 

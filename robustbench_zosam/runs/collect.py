@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from robustbench_zosam.files import read_json, write_json, write_text
+from robustbench_zosam.files import write_json, write_text
 from robustbench_zosam.recipes import recipe_facts
+from robustbench_zosam.results import VERSION, tidy
+from robustbench_zosam.results.limits import with_limits
 from robustbench_zosam.runs import provenance
 from robustbench_zosam.runs.cells import CellSpec, CellStore
 from robustbench_zosam.runs.gallery import write_gallery
 from robustbench_zosam.runs.planning import Plan
-from robustbench_zosam.runs.table import tidy
 from robustbench_zosam.statistics import (
     CellScores,
+    claims_dict,
     compare,
     evaluate_claims,
     plan_comparisons,
+    rankings,
     summarise,
     summary_dict,
 )
 
-SCHEMA = 1
 _TRAINING = ("epochs", "steps", "batch_size", "history", "cost", "diagnostics")
 _OPTIONAL = ("recalibrated", "averaged")  # where the recipe asks for it
 
@@ -45,9 +46,10 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
     finished = [cell for cell in plan.cells if cell.id not in failed]
     cells = [_assemble(plan.store(cell), cell) for cell in finished]
     methods = [_method(plan, method.id) for method in plan.methods]
+    scores = _scores(plan, cells)
     assert plan.suite is not None
     results: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": VERSION,
         "title": plan.config.title or _title(plan),
         "config": plan.config.model_dump(mode="json"),
         "recipe": recipe_facts(plan.config),
@@ -62,9 +64,10 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
             if cell.id in failed
         ],
         "summary": summary_dict(summarise(methods, cells)),
-        "comparisons": _comparisons(plan, methods, cells),
+        "comparisons": _comparisons(methods, scores, plan.config.statistics.margin),
+        "ranking": [asdict(found) for found in rankings(methods, scores)],
     }
-    results["claims"] = [asdict(verdict) for verdict in evaluate_claims(results)]
+    results["claims"] = claims_dict(evaluate_claims(results))
     write_gallery(plan, [cell["id"] for cell in cells])
     write_text(plan.out / "results.csv", tidy(results).to_csv(index=False, lineterminator="\n"))
     write_json(plan.out / "results.json", results)
@@ -111,14 +114,14 @@ def _assemble(store: CellStore, spec: CellSpec) -> dict[str, Any]:
         if value is not None and name != "training"
     }
     result = {
-        "schema": SCHEMA,
+        "schema": VERSION,
         "id": spec.id,
         "method": spec.method.id,
         "seed": spec.seed,
         "status": training["status"],
         "training": None if loaded else _told(training),
         "sparsity": training["sparsity"] | {"exploration": training.get("exploration")},
-        "robustness": measured.get("robustness"),
+        "robustness": with_limits(measured.get("robustness")),
         "flatness": measured.get("flatness"),
         "landscape": measured.get("landscape"),
         "provenance": {
@@ -138,20 +141,23 @@ def _told(training: dict[str, Any]) -> dict[str, Any]:
     return told | {key: training[key] for key in _OPTIONAL if key in training}
 
 
-def _comparisons(
-    plan: Plan, methods: list[dict[str, Any]], cells: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _scores(plan: Plan, cells: list[dict[str, Any]]) -> dict[str, list[CellScores]]:
     scores: dict[str, list[CellScores]] = defaultdict(list)
     for cell in cells:
         if cell["robustness"] is not None:
-            scores[cell["method"]].append(
-                read_scores(CellStore(plan.out / "cells" / cell["id"]), cell)
-            )
+            store = CellStore(plan.out / "cells" / cell["id"])
+            scores[cell["method"]].append(read_scores(store, cell))
+    return scores
+
+
+def _comparisons(
+    methods: list[dict[str, Any]], scores: Mapping[str, list[CellScores]], margin: float
+) -> list[dict[str, Any]]:
     return [
-        compare(p.method, p.baseline, mine, theirs, question=p.question).as_dict()
+        compare(p.method, p.baseline, mine, theirs, question=p.question, margin=margin).as_dict()
         for p in plan_comparisons(methods)
-        if (mine := scores[p.method])
-        and (theirs := scores[p.baseline])
+        if (mine := scores.get(p.method))
+        and (theirs := scores.get(p.baseline))
         and {cell.seed for cell in mine} & {cell.seed for cell in theirs}
     ]
 
@@ -177,13 +183,3 @@ def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
         traces.get("trace_per_image"),
         traces.get("adaptive_trace_per_image"),
     )
-
-
-def stored_results(out: Path) -> dict[str, Any]:
-    """Returns the results of a finished run.
-
-    Args:
-        out: its output folder.
-    """
-    found: dict[str, Any] = read_json(out / "results.json")
-    return found

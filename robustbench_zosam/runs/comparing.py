@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.results import read_results
 from robustbench_zosam.runs.cells import CellStore
-from robustbench_zosam.runs.collect import read_scores, stored_results
-from robustbench_zosam.statistics import CellScores, compare
+from robustbench_zosam.runs.collect import read_scores
+from robustbench_zosam.statistics import MARGIN, CellScores, compare
+
+Results = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One method of one run.
+
+    Attributes:
+        text: as the user named it.
+        run: the output folder.
+        method: its id there.
+        results: of the run.
+    """
+
+    text: str
+    run: Path
+    method: str
+    results: Results
+
+    def scores(self) -> list[CellScores]:
+        """Returns what each finished cell did on each image."""
+        return [
+            read_scores(CellStore(self.run / "cells" / cell["id"]), cell)
+            for cell in self.results["cells"]
+            if cell["method"] == self.method and cell["robustness"] is not None
+        ]
+
+
+def find_side(text: str, out: Path) -> Side:
+    """Returns the method that a text names.
+
+    Args:
+        text: `METHOD`, or `RUN:METHOD`.
+        out: the run of a plain `METHOD`.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        InputError: the run or the method is missing.
+    """
+    run, colon, method = text.rpartition(":")
+    folder = Path(run) if colon else out
+    results = read_results(folder)
+    names = [found["id"] for found in results["methods"]]
+    if method not in names:
+        raise InputError(f"{folder} has no method {method!r}: it has {', '.join(names)}")
+    return Side(text, folder, method, results)
 
 
 def compare_stored(first: str, second: str, out: Path) -> dict[str, Any]:
@@ -21,33 +73,102 @@ def compare_stored(first: str, second: str, out: Path) -> dict[str, Any]:
 
     Returns:
         The comparison, as JSON values.
-
-    Raises:
-        InputError: a run or method is missing, or the test images differ.
     """
-    (mine, name), (theirs, other) = (_find(text, out) for text in (first, second))
-    fingerprints = {stored_results(run)["data"]["fingerprint"] for run in (mine, theirs)}
-    if len(fingerprints) > 1:
-        raise InputError(f"{mine} and {theirs} were measured on different images: compare equals")
+    return compare_sides(find_side(first, out), find_side(second, out))
+
+
+def compare_sides(mine: Side, theirs: Side) -> dict[str, Any]:
+    """Compares two methods image by image.
+
+    Args:
+        mine: the method.
+        theirs: what it is compared with.
+
+    Returns:
+        The comparison, as JSON values, with the texts as names.
+    """
+    _require_same_images(mine.results, theirs.results, (mine.run, theirs.run))
+    margin = mine.results["config"].get("statistics", {}).get("margin", MARGIN)
     return compare(
-        first, second, _scores(mine, name), _scores(theirs, other), question="model"
+        mine.text, theirs.text, mine.scores(), theirs.scores(), question="model", margin=margin
     ).as_dict()
 
 
-def _find(text: str, out: Path) -> tuple[Path, str]:
-    run, colon, method = text.rpartition(":")
-    folder = Path(run) if colon else out
-    if not (folder / "results.json").is_file():
-        raise InputError(f"{folder} holds no results.json: run `zosam-robust evaluate` first")
-    names = [method["id"] for method in stored_results(folder)["methods"]]
-    if method not in names:
-        raise InputError(f"{folder} has no method {method!r}: it has {', '.join(names)}")
-    return folder, method
+def compare_runs(first: Path, second: Path) -> list[dict[str, Any]]:
+    """Compares the methods that two runs have in common, each with itself in the other run.
+
+    Args:
+        first: output folder.
+        second: output folder of what it is compared with.
+
+    Returns:
+        One comparison for each method that has finished in both with a common seed.
+
+    Raises:
+        InputError: the test images differ, or no method is common to both.
+    """
+    mine, theirs = read_results(first), read_results(second)
+    _require_same_images(mine, theirs, (first, second))
+    common = [m["id"] for m in mine["methods"] if m["id"] in {o["id"] for o in theirs["methods"]}]
+    found = []
+    for name in common:
+        sides = (
+            Side(f"{first}:{name}", first, name, mine),
+            Side(f"{second}:{name}", second, name, theirs),
+        )
+        seeds = [{cell.seed for cell in side.scores()} for side in sides]
+        if seeds[0] & seeds[1]:
+            found.append(compare_sides(*sides))
+    if not found:
+        raise InputError(
+            f"{first} and {second} have no method with a common finished seed: name two methods as "
+            "RUN:METHOD"
+        )
+    return found
 
 
-def _scores(run: Path, method: str) -> list[CellScores]:
-    return [
-        read_scores(CellStore(run / "cells" / cell["id"]), cell)
-        for cell in stored_results(run)["cells"]
-        if cell["method"] == method and cell["robustness"] is not None
-    ]
+def as_run(mine: Side, theirs: Side, comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns two methods as the results of one run, for a page about them alone.
+
+    Args:
+        mine: the method.
+        theirs: what it is compared with.
+        comparison: of the two.
+    """
+    sides = (mine, theirs)
+    across = mine.run.resolve() != theirs.run.resolve()
+    methods = [_renamed(side, across=across) for side in sides]
+    return {
+        **mine.results,
+        "title": f"{methods[0]['label']} against {methods[1]['label']}",
+        "methods": methods,
+        "cells": [
+            cell | {"method": side.text}
+            for side in sides
+            for cell in side.results["cells"]
+            if cell["method"] == side.method
+        ],
+        "failures": [
+            failure | {"method": side.text}
+            for side in sides
+            for failure in side.results["failures"]
+            if failure["method"] == side.method
+        ],
+        "summary": {side.text: side.results["summary"][side.method] for side in sides},
+        "comparisons": [comparison],
+        "ranking": [],
+        "claims": [],
+    }
+
+
+def _renamed(side: Side, *, across: bool) -> dict[str, Any]:
+    found = next(m for m in side.results["methods"] if m["id"] == side.method)
+    label = f"{found['label']} ({side.run})" if across else found["label"]
+    return {**found, "id": side.text, "label": label}
+
+
+def _require_same_images(mine: Results, theirs: Results, runs: tuple[Path, Path]) -> None:
+    if mine["data"]["fingerprint"] != theirs["data"]["fingerprint"]:
+        raise InputError(
+            f"{runs[0]} and {runs[1]} were measured on different images: compare equals"
+        )

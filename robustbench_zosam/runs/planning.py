@@ -14,8 +14,10 @@ from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json, require_writable, write_json
 from robustbench_zosam.models.naming import check_model
+from robustbench_zosam.results.versions import VERSION
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
 from robustbench_zosam.robustness.references import find_reference
+from robustbench_zosam.robustness.registry import METRICS
 from robustbench_zosam.robustness.stored import plan_stored
 from robustbench_zosam.runs.cells import (
     CellSpec,
@@ -79,7 +81,15 @@ class Plan:
     @property
     def _collection(self) -> str:
         cells = [[cell.id, cell.identities] for cell in self.cells]
-        return identity(cells=cells, title=self.config.title, tool=__version__, suite=self.suite)
+        config = self.config
+        return identity(
+            cells=cells,
+            title=config.title,
+            tool=__version__,
+            format=VERSION,
+            suite=self.suite,
+            statistics=config.statistics,
+        )
 
 
 def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
@@ -172,7 +182,9 @@ def _cell(
     trained = training_identity(config, method, seed, data.facts["fingerprint"])
     identities = {"training": trained}
     if where["measure"] and suite is not None:
-        identities["robustness"] = identity(trained=trained, suite=suite.identity_parts())
+        identities["robustness"] = identity(
+            trained=trained, suite=suite.identity_parts(), metrics=METRICS.names()
+        )
         if config.flatness.enabled:
             identities["flatness"] = identity(trained=trained, flatness=config.flatness)
         if config.landscape.enabled:

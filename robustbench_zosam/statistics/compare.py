@@ -2,135 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.statistics.bootstrap import JointBootstrap, joint_bootstrap
+from robustbench_zosam.statistics.comparison import Comparison, Exact, Row, Verdict, Worst
+from robustbench_zosam.statistics.equivalence import MARGIN, equivalence
 from robustbench_zosam.statistics.intervals import holm
+from robustbench_zosam.statistics.mcnemar import mcnemar
 from robustbench_zosam.statistics.paired import PairedDifference, paired_difference
+from robustbench_zosam.statistics.planned import Question
+from robustbench_zosam.statistics.scores import (
+    CellScores,
+    Pairs,
+    common_pairs,
+    families,
+    image_scores,
+    slope_weights,
+)
 
-Question = Literal["optimizer", "sparsity", "model"]
-Verdict = Literal["better", "worse", "tie"]
 Floats = NDArray[np.float64]
-
-CONTROLS = ("random-perturbation", "s2-sam", "sam")  # stand beside every ZO-SAM claim
-
-
-@dataclass(frozen=True)
-class CellScores:
-    """What one trained model did on each image.
-
-    Attributes:
-        seed: of the training run.
-        conditions: "clean/0", then "<corruption>/<severity>".
-        correct: whether each image was right, 0 or 1, (n,) for each condition; the clean set may
-            have another n than the suite.
-        trace_per_image: Hessian trace of each image's loss, (m,); None where not measured.
-        adaptive_per_image: the same weighted by squared weights, (m,).
-    """
-
-    seed: int
-    conditions: tuple[str, ...]
-    correct: Sequence[NDArray[Any]] | NDArray[Any]
-    trace_per_image: Floats | None = None
-    adaptive_per_image: Floats | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One tested difference of accuracies.
-
-    Attributes:
-        corruption: "clean", "mean" (over all corruptions and severities), or a corruption.
-        paired: the difference, method minus baseline.
-        p_holm: corrected over the corruptions; None for the two primary tests, clean and mean.
-        verdict: at the level of the interval; "better" is a higher accuracy.
-    """
-
-    corruption: str
-    paired: PairedDifference
-    p_holm: float | None
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A method against a baseline.
-
-    Attributes:
-        method: id of the method.
-        baseline: id of the baseline.
-        question: what differs between the two.
-        rows: clean, mean, then each corruption.
-        flatness: difference of the Hessian traces; None where not measured.
-        adaptive: difference of the adaptive traces; None where not measured.
-    """
-
-    method: str
-    baseline: str
-    question: Question
-    rows: tuple[Row, ...]
-    flatness: PairedDifference | None
-    adaptive: PairedDifference | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the comparison as strict JSON values."""
-        return {
-            "method": self.method,
-            "baseline": self.baseline,
-            "question": self.question,
-            "metric": "accuracy",
-            "family_correction": "holm",
-            "rows": [_row_dict(row) for row in self.rows],
-            "flatness": _flatness_dict(self.flatness, "trace"),
-            "adaptive": _flatness_dict(self.adaptive, "adaptive_trace"),
-        }
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A comparison worth making.
-
-    Attributes:
-        method: id of the method.
-        baseline: id of what it is compared with.
-        question: what differs between the two.
-    """
-
-    method: str
-    baseline: str
-    question: Question
-
-
-def plan_comparisons(methods: Sequence[Mapping[str, Any]]) -> tuple[Planned, ...]:
-    """Chooses the comparisons that answer a question: all else equal, one thing differs.
-
-    Args:
-        methods: in the form of the results: `id`, `kind`, `optimizer`, `sparsifier`, `sparsity`.
-
-    Returns:
-        Each optimizer against SGD at equal sparsity, ZO-SAM also against its controls, sparse SGD
-        against dense SGD; loaded checkpoints against the first of them.
-    """
-    loaded = [m["id"] for m in methods if m["kind"] == "checkpoint"]
-    planned = [Planned(name, loaded[0], "model") for name in loaded[1:]]
-    groups: dict[tuple[str, float], dict[str, str]] = {}
-    for m in methods:
-        if m["kind"] == "trained":
-            groups.setdefault((m["sparsifier"], m["sparsity"]), {})[m["optimizer"]] = m["id"]
-    for group in groups.values():
-        planned += _within(group)
-    sgd = {sparsity: g["sgd"] for (_, sparsity), g in groups.items() if "sgd" in g}
-    planned += [
-        Planned(group["sgd"], sgd[0.0], "sparsity")
-        for (_, sparsity), group in groups.items()
-        if sparsity > 0 and "sgd" in group and 0.0 in sgd
-    ]
-    return tuple(planned)
 
 
 def compare(
@@ -141,6 +35,7 @@ def compare(
     *,
     question: Question = "optimizer",
     level: float = 0.95,
+    margin: float = MARGIN,
 ) -> Comparison:
     """Compares two methods on the seeds that both have finished.
 
@@ -151,94 +46,30 @@ def compare(
         baseline_cells: the baseline's runs.
         question: what differs between the two.
         level: confidence level of the intervals, and of the verdicts.
+        margin: largest difference of accuracies that counts as none, as a share.
 
     Returns:
         Differences method - baseline. Each severity of a corruption weighs the same, and in the
-        mean each corruption. Verdicts on corruptions use Holm's correction over the corruptions.
-
-    Raises:
-        InputError: no common seed, or the runs were measured under different conditions.
+        mean each corruption. Verdicts on corruptions use Holm's correction over the corruptions;
+        equivalence is tested row by row, uncorrected.
     """
-    pairs = _common(cells, baseline_cells, method, baseline)
+    pairs = common_pairs(cells, baseline_cells, method, baseline)
     conditions = pairs[0][0].conditions
-    if any(cell.conditions != conditions for pair in pairs for cell in pair):
-        raise InputError(
-            f"{method} and {baseline} were measured on different conditions: evaluate both on one "
-            "suite"
-        )
-    rows = [
-        _row(name, _accuracy_difference(pairs, chosen, level), level)
-        for name, chosen in _families(conditions)
-    ]
+    tables = {name: _tables(pairs, weights) for name, weights in families(conditions)}
+    limits, worst = _resample(tables, level)
+    rows = [_row(name, *tables[name], limits[name], level, margin) for name in tables]
+    slope = slope_weights(conditions)
     return Comparison(
         method,
         baseline,
         question,
         _corrected(rows, level),
+        None if worst is None else _worst(tables, worst),
+        None if slope is None else paired_difference(*_tables(pairs, slope), level=level),
+        _exact(pairs),
         _trace_difference(pairs, "trace_per_image", level),
         _trace_difference(pairs, "adaptive_per_image", level),
     )
-
-
-Pairs = list[tuple[CellScores, CellScores]]
-
-
-def _within(group: Mapping[str, str]) -> Iterator[Planned]:
-    """Yields the comparisons between the optimizers of one sparsity."""
-    reference = "sgd" if "sgd" in group else next(iter(group))
-    for optimizer, name in group.items():
-        if optimizer != reference:
-            yield Planned(name, group[reference], "optimizer")
-        if optimizer.startswith("zo-sam"):
-            for control in CONTROLS:
-                if control in group and control != reference:
-                    yield Planned(name, group[control], "optimizer")
-
-
-def _common(
-    cells: Sequence[CellScores], others: Sequence[CellScores], method: str, baseline: str
-) -> Pairs:
-    by_seed = {cell.seed: cell for cell in others}
-    pairs = [(cell, by_seed[cell.seed]) for cell in cells if cell.seed in by_seed]
-    if not pairs:
-        raise InputError(f"{method} and {baseline} share no finished seed: run both with one seed")
-    return sorted(pairs, key=lambda pair: pair[0].seed)
-
-
-def _families(conditions: Sequence[str]) -> Iterator[tuple[str, list[int]]]:
-    """Yields the name and the condition indices of each tested family."""
-    names = [condition.split("/")[0] for condition in conditions]
-    corrupted = [i for i, name in enumerate(names) if name != "clean"]
-    if "clean" in names:
-        yield "clean", [names.index("clean")]
-    if corrupted:
-        yield "mean", corrupted
-    for name in dict.fromkeys(names[i] for i in corrupted):
-        yield name, [i for i in corrupted if names[i] == name]
-
-
-def _accuracy_difference(pairs: Pairs, chosen: list[int], level: float) -> PairedDifference:
-    first = [_image_means(a, chosen) for a, _ in pairs]
-    second = [_image_means(b, chosen) for _, b in pairs]
-    return paired_difference(np.stack(first), np.stack(second), level=level)
-
-
-def _image_means(cell: CellScores, chosen: list[int]) -> Floats:
-    means: Floats = np.mean([cell.correct[index] for index in chosen], axis=0, dtype=np.float64)
-    return means
-
-
-def _trace_difference(pairs: Pairs, field: str, level: float) -> PairedDifference | None:
-    measured = [
-        (getattr(a, field), getattr(b, field))
-        for a, b in pairs
-        if getattr(a, field) is not None and getattr(b, field) is not None
-    ]
-    finite = [(a, b) for a, b in measured if np.isfinite(a).all() and np.isfinite(b).all()]
-    if not finite or len({array.shape for pair in finite for array in pair}) > 1:
-        return None
-    first, second = zip(*finite, strict=True)
-    return paired_difference(np.stack(first), np.stack(second), level=level)
 
 
 def verdict(difference: float, p: float, level: float) -> Verdict:
@@ -254,8 +85,74 @@ def verdict(difference: float, p: float, level: float) -> Verdict:
     return "better" if difference > 0 else "worse"
 
 
-def _row(name: str, paired: PairedDifference, level: float) -> Row:
-    return Row(name, paired, None, verdict(paired.difference, paired.p, level))
+Tables = Mapping[str, tuple[Floats, Floats]]
+
+
+def _tables(pairs: Pairs, weights: dict[int, float]) -> tuple[Floats, Floats]:
+    first = np.stack([image_scores(a, weights) for a, _ in pairs])
+    return first, np.stack([image_scores(b, weights) for _, b in pairs])
+
+
+def _resample(
+    tables: Tables, level: float
+) -> tuple[dict[str, tuple[float, float]], JointBootstrap | None]:
+    """Resamples the images of the suite once for all corruptions, and those of the clean set."""
+    limits: dict[str, tuple[float, float]] = {}
+    suite = [name for name in tables if name != "clean"]
+    found = None
+    for names in ([name for name in tables if name == "clean"], suite):
+        if names:
+            a, b = (np.stack([tables[n][side] for n in names], axis=1) for side in (0, 1))
+            found = joint_bootstrap(a, b, level=level)
+            limits |= zip(names, zip(found.low, found.high, strict=True), strict=True)
+    return limits, found if suite else None
+
+
+def _row(
+    name: str,
+    first: Floats,
+    second: Floats,
+    limits: tuple[float, float],
+    level: float,
+    margin: float,
+) -> Row:
+    paired = paired_difference(first, second, level=level)
+    decision = verdict(paired.difference, paired.p, level)
+    return Row(name, paired, None, decision, equivalence(paired, margin), limits)
+
+
+def _worst(tables: Tables, resampled: JointBootstrap) -> Worst:
+    names = [name for name in tables if name not in {"clean", "mean"}]
+    means = [{n: float(tables[n][side].mean()) for n in names} for side in (0, 1)]
+    first, second = (min(found, key=found.__getitem__) for found in means)
+    return Worst(
+        first,
+        second,
+        means[0][first] - means[1][second],
+        resampled.worst_low,
+        resampled.worst_high,
+    )
+
+
+def _exact(pairs: Pairs) -> tuple[Exact, ...]:
+    if "clean/0" not in pairs[0][0].conditions:
+        return ()
+    index = pairs[0][0].conditions.index("clean/0")
+    tests = [(a.seed, mcnemar(a.correct[index], b.correct[index])) for a, b in pairs]
+    return tuple(Exact(seed, test.only_a, test.only_b, test.p) for seed, test in tests)
+
+
+def _trace_difference(pairs: Pairs, field: str, level: float) -> PairedDifference | None:
+    measured = [
+        (getattr(a, field), getattr(b, field))
+        for a, b in pairs
+        if getattr(a, field) is not None and getattr(b, field) is not None
+    ]
+    finite = [(a, b) for a, b in measured if np.isfinite(a).all() and np.isfinite(b).all()]
+    if not finite or len({array.shape for pair in finite for array in pair}) > 1:
+        return None
+    first, second = zip(*finite, strict=True)
+    return paired_difference(np.stack(first), np.stack(second), level=level)
 
 
 def _corrected(rows: list[Row], level: float) -> tuple[Row, ...]:
@@ -266,15 +163,3 @@ def _corrected(rows: list[Row], level: float) -> tuple[Row, ...]:
         for row, p in zip(family, adjusted, strict=True)
     ]
     return (*(row for row in rows if row not in family), *corrected)
-
-
-def _row_dict(row: Row) -> dict[str, Any]:
-    paired = asdict(row.paired)
-    extra = {"p_holm": row.p_holm, "verdict": row.verdict}
-    return {"corruption": row.corruption, **paired, "per_seed": list(row.paired.per_seed), **extra}
-
-
-def _flatness_dict(paired: PairedDifference | None, metric: str) -> dict[str, Any] | None:
-    if paired is None:
-        return None
-    return {**asdict(paired), "per_seed": list(paired.per_seed), "metric": metric}

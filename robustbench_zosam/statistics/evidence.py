@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from robustbench_zosam.statistics.findings import (
+    Effect,
     Evidence,
     Finding,
     Outcome,
@@ -13,15 +14,19 @@ from robustbench_zosam.statistics.findings import (
     decide,
     groups,
 )
+from robustbench_zosam.statistics.settling import settle_mean
+
+POINT = 0.01
 
 
-def accuracy_gain(method: str, baseline: str, row: str) -> Evidence:
+def accuracy_gain(method: str, baseline: str, row: str, *, expected: float = POINT) -> Evidence:
     """Tests whether an optimizer is more accurate than another.
 
     Args:
         method: name of the optimizer.
         baseline: name of the other.
         row: "clean" or "mean".
+        expected: the true gain that should not be missed, as a share.
 
     Returns:
         The test.
@@ -29,10 +34,8 @@ def accuracy_gain(method: str, baseline: str, row: str) -> Evidence:
 
     def test(results: Results, level: float) -> list[Finding]:
         return [
-            _gain(group, found, level)
-            for group, comparison in _comparisons(results, method, baseline)
-            for found in comparison["rows"]
-            if found["corruption"] == row
+            _gain(group, found, level, expected)
+            for group, found in _rows(results, method, baseline, row)
         ]
 
     return test
@@ -53,9 +56,28 @@ def close_in_accuracy(method: str, baseline: str, margin: float) -> Evidence:
     def test(results: Results, level: float) -> list[Finding]:
         return [
             _closeness(group, found, margin)
-            for group, comparison in _comparisons(results, method, baseline)
-            for found in comparison["rows"]
-            if found["corruption"] == "clean"
+            for group, found in _rows(results, method, baseline, "clean")
+        ]
+
+    return test
+
+
+def not_worse_in_accuracy(method: str, baseline: str, margin: float) -> Evidence:
+    """Tests whether the clean accuracy of an optimizer is at most a margin below another's.
+
+    Args:
+        method: name of the optimizer.
+        baseline: name of the other.
+        margin: largest loss that counts as none, as a share.
+
+    Returns:
+        The test.
+    """
+
+    def test(results: Results, level: float) -> list[Finding]:
+        return [
+            _no_loss(group, found, margin)
+            for group, found in _rows(results, method, baseline, "clean")
         ]
 
     return test
@@ -84,16 +106,36 @@ def flatter(method: str, baseline: str, field: str, name: str) -> Evidence:
     return test
 
 
-def _points_text(row: Mapping[str, Any]) -> str:
-    """Returns a difference of accuracies in percentage points, with interval and p-value.
+def cost_of_sparsity(row: str) -> Evidence:
+    """Tests whether sparse SGD is more accurate than dense SGD, as the reference of all gains.
 
     Args:
-        row: of a comparison.
+        row: "clean" or "mean".
+
+    Returns:
+        The test.
     """
-    text = f"{100 * row['difference']:+.2f} points"
-    if row["low"] is not None:
-        text += f" [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]"
-    return f"{text}, p = {row['p']:.2g}"
+
+    def test(results: Results, level: float) -> list[Finding]:
+        names = {id_: name for name, group in groups(results).items() for id_ in group.values()}
+        return [
+            _gain(names[comparison["method"]], found, level, POINT)
+            for comparison in results["comparisons"]
+            if comparison.get("question") == "sparsity"
+            for found in comparison["rows"]
+            if found["corruption"] == row
+        ]
+
+    return test
+
+
+def _rows(
+    results: Results, method: str, baseline: str, row: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for group, comparison in _comparisons(results, method, baseline):
+        for found in comparison["rows"]:
+            if found["corruption"] == row:
+                yield group, found
 
 
 def _comparisons(
@@ -106,20 +148,55 @@ def _comparisons(
                 yield group, comparison
 
 
+def _points(share: float) -> str:
+    return "1 point" if share == POINT else f"{100 * share:.2g} points"
+
+
+def _points_text(row: Mapping[str, Any]) -> str:
+    """Returns a difference of accuracies in percentage points, with interval and p-value."""
+    text = f"{100 * row['difference']:+.2f} points"
+    if row["low"] is not None:
+        text += f" [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]"
+    return f"{text}, p = {row['p']:.2g}"
+
+
+def _effect(row: Mapping[str, Any], unit: str) -> Effect:
+    limits = row["low"], row["high"]
+    return Effect(row["difference"], *limits, unit, row["n_seeds"], row["n_images"])
+
+
 def _scope(row: Mapping[str, Any]) -> str:
     if row["n_seeds"] == 1:
         return "One training seed: the interval knows of no other training run."
     return f"{row['n_seeds']} seeds, {row['n_images']} images."
 
 
-def _gain(group: str, row: Mapping[str, Any], level: float) -> Finding:
+def _accuracy(
+    group: str, row: Mapping[str, Any], outcome: Outcome, reason: str, expected: float
+) -> Finding:
+    return Finding(
+        group,
+        _points_text(row),
+        outcome,
+        f"{reason} {_scope(row)}",
+        _effect(row, "accuracy"),
+        settle_mean(row, outcome, expected, f"a difference of {_points(expected)}"),
+    )
+
+
+def _gain(group: str, row: Mapping[str, Any], level: float, expected: float) -> Finding:
     outcome = decide(row["difference"], row["p"], level)
+    small = (row.get("equivalence") or {}).get("equivalent", False)
     reason = {
         "supported": "The difference is positive and larger than chance.",
         "not supported": "The difference is negative and larger than chance.",
         "inconclusive": "The interval includes zero: no difference can be told from chance.",
     }[outcome]
-    return Finding(group, _points_text(row), outcome, f"{reason} {_scope(row)}")
+    if small:
+        reason += f" It is below {_points(row['equivalence']['margin'])} either way."
+    if row["high"] is not None and row["high"] < expected:
+        reason += f" A gain of {_points(expected)} is ruled out here."
+    return _accuracy(group, row, outcome, reason, expected)
 
 
 def _closeness(group: str, row: Mapping[str, Any], margin: float) -> Finding:
@@ -130,7 +207,17 @@ def _closeness(group: str, row: Mapping[str, Any], margin: float) -> Finding:
         outcome, reason = "supported", "The whole interval lies within one point of zero."
     elif low is not None and (high < -margin or low > margin):
         outcome, reason = "not supported", "The whole interval lies beyond one point."
-    return Finding(group, _points_text(row), outcome, f"{reason} {_scope(row)}")
+    return _accuracy(group, row, outcome, reason, margin)
+
+
+def _no_loss(group: str, row: Mapping[str, Any], margin: float) -> Finding:
+    outcome: Outcome = "inconclusive"
+    reason = f"A loss of {_points(margin)} cannot be ruled out."
+    if row["low"] is not None and row["low"] > -margin:
+        outcome, reason = "supported", f"A loss of {_points(margin)} is ruled out."
+    elif row["high"] is not None and row["high"] < -margin:
+        outcome, reason = "not supported", f"The loss exceeds {_points(margin)}."
+    return _accuracy(group, row, outcome, reason, margin)
 
 
 def _invalid(results: Results, comparison: Mapping[str, Any]) -> int:
@@ -149,7 +236,11 @@ def _flatness(group: str, row: Mapping[str, Any], name: str, level: float, inval
     }[outcome]
     interval = "" if row["low"] is None else f" [{row['low']:+.3g}, {row['high']:+.3g}]"
     measured = f"{name} {row['difference']:+.3g}{interval}, p = {row['p']:.2g}"
+    settles = settle_mean(row, outcome, row["difference"], "a difference of the size seen here")
     if invalid:
         outcome = "inconclusive"
         reason = f"{invalid} of the measurements failed their validity check. {reason}"
-    return Finding(group, measured, outcome, f"{reason} {_scope(row)}")
+        settles = (
+            "An architecture or estimator for which the trace is valid (see docs/flatness.md)."
+        )
+    return Finding(group, measured, outcome, f"{reason} {_scope(row)}", _effect(row, name), settles)

@@ -6,22 +6,17 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from robustbench_zosam.statistics.findings import (
-    Evidence,
-    Finding,
-    Outcome,
-    Results,
-    groups,
-)
-from robustbench_zosam.statistics.intervals import t_interval
+from robustbench_zosam.statistics.findings import Evidence, Finding, Results, groups
+from robustbench_zosam.statistics.ratios import judge_ratio, ratio
 
 
-def steadier(method: str, baseline: str) -> Evidence:
+def steadier(method: str, baseline: str, *, expected: float) -> Evidence:
     """Tests whether the gradients an optimizer uses vary less over mini-batches than another's.
 
     Args:
         method: name of the optimizer.
         baseline: name of the other.
+        expected: the true ratio that should not be missed.
 
     Returns:
         The test; it finds nothing in runs without diagnostics.
@@ -36,7 +31,7 @@ def steadier(method: str, baseline: str) -> Evidence:
                 ratios = [_ratios(mine[seed], theirs[seed]) for seed in common]
                 pairs = [pair for pair in ratios if pair is not None]
                 if pairs:
-                    findings.append(_steadiness(group, pairs, level))
+                    findings.append(_steadiness(group, pairs, level, expected))
         return findings
 
     return test
@@ -75,23 +70,17 @@ def _mean_log(
     return math.fsum(math.log(of(a) / of(b)) for a, b in pairs) / max(len(pairs), 1)
 
 
-def _steadiness(group: str, pairs: list[tuple[float, float | None]], level: float) -> Finding:
-    ratio = t_interval([plain for plain, _ in pairs], level)
-    measured = f"{math.exp(ratio.value):.2f} times SGD's variance"
-    if ratio.low is not None and ratio.high is not None:
-        measured += f" [{math.exp(ratio.low):.2f}, {math.exp(ratio.high):.2f}]"
+def _steadiness(
+    group: str, pairs: list[tuple[float, float | None]], level: float, expected: float
+) -> Finding:
+    found = ratio([plain for plain, _ in pairs], level)
+    measured = found.text("SGD's variance")
     relative = [value for _, value in pairs if value is not None]
     if relative:
         share = math.exp(math.fsum(relative) / len(relative))
         measured += f"; {share:.2f} times relative to the squared mean gradient"
-    outcome: Outcome = "inconclusive"
-    reason = "One seed gives no interval." if ratio.low is None else "The interval includes 1."
-    if ratio.high is not None and ratio.high < 0:
-        outcome, reason = "supported", "The whole interval lies below 1."
-    elif ratio.low is not None and ratio.low > 0:
-        outcome, reason = "not supported", "The whole interval lies above 1."
-    why = (
-        f"{reason} Each method is measured at its own weights; how the paper defines its variance "
-        "is not known."
+    limits = (
+        "Each method is measured at its own weights; how the paper defines its variance is not "
+        "known."
     )
-    return Finding(group, measured, outcome, why)
+    return judge_ratio(group, found, measured, side="below", expected=expected, limits=limits)

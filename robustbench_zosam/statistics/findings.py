@@ -6,8 +6,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from robustbench_zosam.statistics.planned import setting
+
 Results = Mapping[str, Any]
 Outcome = Literal["supported", "not supported", "inconclusive", "not tested"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How large what a claim speaks of is.
+
+    Attributes:
+        value: the estimate.
+        low: lower limit; None where the data gives no interval.
+        high: upper limit.
+        unit: "accuracy" (a difference of shares), "ratio", "trace", "adaptive trace" or "rank
+            correlation".
+        n_seeds: training runs of each method.
+        n_images: images it rests on; None where it rests on none.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    unit: str
+    n_seeds: int
+    n_images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -19,12 +43,16 @@ class Finding:
         measured: the numbers, in words.
         verdict: at the level asked for.
         why: the reason, with its limits.
+        effect: the numbers; None where nothing was estimated.
+        settles: what would settle it.
     """
 
     group: str
     measured: str
     verdict: Outcome
     why: str
+    effect: Effect | None = None
+    settles: str = ""
 
 
 Evidence = Callable[[Results, float], list[Finding]]
@@ -39,9 +67,7 @@ def groups(results: Results) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for m in results["methods"]:
         if m["kind"] == "trained":
-            dense = m["sparsity"] == 0
-            name = "dense" if dense else f"{m['sparsifier']} {100 * m['sparsity']:g} %"
-            found.setdefault(name, {})[m["optimizer"]] = m["id"]
+            found.setdefault(setting(m), {})[m["optimizer"]] = m["id"]
     return found
 
 
@@ -53,6 +79,6 @@ def decide(gain: float, p: float, level: float) -> Outcome:
         p: two-sided p-value of no gain.
         level: confidence level.
     """
-    if p >= 1 - level:
+    if p >= 1 - level or gain == 0:
         return "inconclusive"
     return "supported" if gain > 0 else "not supported"

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from robustbench_zosam.statistics.intervals import Estimate, t_interval, wilson
+from robustbench_zosam.statistics.scores import slope_weights
 
 Cell = Mapping[str, Any]
 
@@ -81,6 +82,13 @@ def _final_loss(cell: Cell) -> Any:
     return history[-1]["loss"] if history else None
 
 
+def _slope(cell: Cell) -> Any:
+    """Returns the change of accuracy per severity, averaged over the corruptions."""
+    rows = (cell.get("robustness") or {}).get("rows", ())
+    weights = slope_weights([f"{row['corruption']}/{row.get('severity', 0)}" for row in rows])
+    return weights and math.fsum(w * rows[i]["accuracy"] for i, w in weights.items())
+
+
 _SHARE = (0.0, 1.0)
 _POSITIVE = (0.0, math.inf)
 
@@ -102,6 +110,10 @@ METRICS: dict[str, MetricFacts] = {
         "Brier score under corruption", "mean_corruption_brier", "score", False
     ),
     "mean_corruption_ece": _robust("ECE under corruption", "mean_corruption_ece", "share", False),
+    "mean_corruption_rmsce": _robust(
+        "RMS calibration error under corruption", "mean_corruption_rmsce", "share", False
+    ),
+    "degradation_slope": MetricFacts("change of accuracy per severity", "accuracy", True, _slope),
     "worst_corruption_accuracy": MetricFacts(
         "accuracy under the worst corruption",
         "accuracy",

@@ -6,11 +6,15 @@ from dataclasses import asdict
 import numpy as np
 
 from robustbench_zosam.report import build_report
+from robustbench_zosam.results import VERSION
+from robustbench_zosam.results.limits import with_limits
 from robustbench_zosam.statistics import (
     CellScores,
+    claims_dict,
     compare,
     evaluate_claims,
     plan_comparisons,
+    rankings,
     summarise,
     summary_dict,
 )
@@ -98,15 +102,15 @@ def robustness(conditions, correct):
             "nll": float(1.5 * (1 - r.mean()) + 0.1),
             "brier": float(1.4 * (1 - r.mean())),
             "ece": float(0.5 * (1 - r.mean())),
+            "rmsce": float(0.6 * (1 - r.mean())),
             "n": len(r),
         }
         for c, r in zip(conditions, correct, strict=True)
     ]
     corrupted = rows[1:] or rows
     names = dict.fromkeys(r["corruption"] for r in corrupted)
-    mean = {
-        k: float(np.mean([r[k] for r in corrupted])) for k in ("accuracy", "nll", "brier", "ece")
-    }
+    keys = ("accuracy", "nll", "brier", "ece", "rmsce")
+    mean = {k: float(np.mean([r[k] for r in corrupted])) for k in keys}
     by_name = {
         c: float(np.mean([r["accuracy"] for r in corrupted if r["corruption"] == c])) for c in names
     }
@@ -172,14 +176,14 @@ def make_cell(kind, facts, seed, corruptions, severities, n, measure_flatness, m
     cost |= {"seconds": rows[-1]["seconds"] * rng.lognormal(0, 0.03), "peak_memory_bytes": None}
     cost["images_per_second"] = 340 * 64 / cost["seconds"]
     cell = {
-        "schema": 1,
+        "schema": VERSION,
         "id": f"{facts['id']}-seed{seed}-1a2b3c4d",
         "method": facts["id"],
         "seed": seed,
         "status": "done",
         "training": {"epochs": 20, "steps": 340, "batch_size": 64, "history": rows, "cost": cost},
         "sparsity": layers(dense),
-        "robustness": robustness(conditions, correct),
+        "robustness": with_limits(robustness(conditions, correct)),
         "flatness": flat,
         "landscape": landscape(rng, kind) if measure_landscape else None,
     }
@@ -208,7 +212,7 @@ def make_results(
             cells.append(cell)
             scores[facts["id"]].append(scored)
     results = {
-        "schema": 1,
+        "schema": VERSION,
         "title": f"digits: {len(methods)} methods × {seeds} seeds",
         "config": {"training": {"epochs": 20, "lr": 0.1}, "seeds": list(range(seeds))},
         "provenance": {
@@ -254,8 +258,9 @@ def make_results(
             ).as_dict()
             for p in plan_comparisons(methods)
         ],
+        "ranking": [asdict(found) for found in rankings(methods, scores)],
     }
-    results["claims"] = [asdict(found) for found in evaluate_claims(results)]
+    results["claims"] = claims_dict(evaluate_claims(results))
     return results
 
 

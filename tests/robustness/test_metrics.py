@@ -36,17 +36,22 @@ def test_calibration_equals_a_loop_over_bins(n: int, bins: int, seed: int):
     rng = np.random.default_rng(seed)
     confidence = rng.choice([0.0, 0.5, 1.0, *rng.random(8)], n)
     correct = rng.random(n) < confidence
-    total = 0.0
+    total = squares = 0.0
     for index in range(bins):
         low, high = index / bins, (index + 1) / bins
         inside = (confidence > low) & (confidence <= high)
         inside |= (confidence == 0) & (index == 0)
         if inside.any():
-            total += abs(confidence[inside].mean() - correct[inside].mean()) * inside.mean()
+            gap = confidence[inside].mean() - correct[inside].mean()
+            total += abs(gap) * inside.mean()
+            squares += gap**2 * inside.mean()
     # A confidence that lies on an edge may round into its neighbour.
     edges = np.isclose(confidence * bins % 1, 0) | np.isclose(confidence * bins % 1, 1)
     if not edges[(confidence > 0) & (confidence < 1)].any():
         assert calibration_error(confidence, correct, bins) == pytest.approx(total, abs=1e-12)
+        rms = calibration_error(confidence, correct, bins, rms=True)
+        assert rms == pytest.approx(np.sqrt(squares), abs=1e-12)
+        assert rms >= total - 1e-12
 
 
 def test_full_confidence_belongs_to_the_last_bin():

@@ -8,6 +8,7 @@ from robustbench_zosam.statistics import (
     CellScores,
     compare,
     holm,
+    mcnemar,
     paired_difference,
     plan_comparisons,
 )
@@ -89,11 +90,75 @@ def test_flatness_is_compared_over_images_where_both_measured_it():
     assert compare("a", "b", cells(0.9, trace=1.0), cells(0.9)).flatness is None
 
 
+def test_a_tie_says_whether_the_difference_is_small():
+    same = compare("a", "a", cells(0.7, n=400), cells(0.7, n=400)).rows[1]
+    assert (same.verdict, same.equivalence.equivalent) == ("tie", True)
+    few = compare("a", "b", cells(0.7, n=20), cells(0.71, n=20)).rows[1]
+    assert (few.verdict, few.equivalence.equivalent) == ("tie", False)
+    wide = compare("a", "b", cells(0.7, n=400), cells(0.71, n=400), margin=0.5).rows[1]
+    assert wide.equivalence.equivalent
+
+
+def test_the_exact_test_is_made_seed_by_seed_on_the_clean_images():
+    a, b = cells(0.9), cells(0.6)
+    found = compare("a", "b", a, b)
+    assert [test.seed for test in found.exact] == [0, 1, 2]
+    oracle = mcnemar(a[1].correct[0], b[1].correct[0])
+    test = found.exact[1]
+    assert (test.only_method, test.only_baseline, test.p) == (
+        oracle.only_a,
+        oracle.only_b,
+        oracle.p,
+    )
+
+
+def test_the_slope_is_that_of_the_least_squares_line():
+    a, b = cells(0.9), cells(0.6)
+    found = compare("a", "b", a, b).slope
+    means = [np.mean([c.correct.mean(axis=1) for c in x], axis=0) for x in (a, b)]
+    slopes = [np.mean([np.polyfit([1, 5], m[[i, i + 1]], 1)[0] for i in (1, 3)]) for m in means]
+    assert found.difference == pytest.approx(slopes[0] - slopes[1])
+
+
+def test_one_severity_has_no_slope():
+    conditions = ("clean/0", "fog/3")
+    one = [CellScores(0, conditions, np.ones((2, 9), dtype=np.uint8))]
+    assert compare("a", "b", one, one).slope is None
+
+
+def test_the_worst_corruptions_are_compared():
+    a, b = cells(0.9), cells(0.6)
+    for cell in a:
+        cell.correct[3:] = 0  # snow
+    for cell in b:
+        cell.correct[1:3] = 0  # fog
+    found = compare("a", "b", a, b).worst
+    assert (found.method, found.baseline, found.difference) == ("snow", "fog", 0.0)
+    assert found.low == found.high == 0.0
+
+
+def test_without_corruptions_only_the_clean_images_are_compared():
+    clean = [CellScores(0, ("clean/0",), np.ones((1, 9), dtype=np.uint8))]
+    found = compare("a", "b", clean, clean)
+    assert [row.corruption for row in found.rows] == ["clean"]
+    assert (found.worst, found.slope) == (None, None)
+
+
+def test_a_clean_set_of_other_images_is_compared_too():
+    rng = np.random.default_rng(0)
+    made = [
+        [CellScores(0, CONDITIONS, [rng.integers(0, 2, 30), *rng.integers(0, 2, (4, 50))])]
+        for _ in range(2)
+    ]
+    found = compare("a", "b", *made)
+    assert [row.paired.n_images for row in found.rows] == [30, 50, 50, 50]
+
+
 def test_the_json_is_strict_and_complete():
     value = compare("a", "b", cells(0.9, trace=1.0), cells(0.6, trace=2.0)).as_dict()
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     wanted = {"corruption", "difference", "low", "high", "level", "p", "p_holm", "df", "per_seed"}
-    wanted |= {"n_seeds", "n_images", "verdict", "components"}
+    wanted |= {"n_seeds", "n_images", "verdict", "components", "equivalence", "given_models"}
     assert wanted <= value["rows"][0].keys()
 
 

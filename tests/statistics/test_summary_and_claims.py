@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from scipy import stats
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.statistics import (
     CLAIMS,
+    claims_dict,
     evaluate_claims,
     rank_correlation,
     summarise,
@@ -36,7 +36,7 @@ def cell(optimizer, seed, accuracy, *, trace=1.0, speed=100.0, status="done"):
         "seed": seed,
         "status": status,
         "training": {
-            "history": [{"loss": 0.1}],
+            "history": [{"epoch": 1, "loss": 0.1, "validation_accuracy": 0.01}],
             "cost": {
                 "forwards": 30,
                 "backwards": 10,
@@ -125,7 +125,27 @@ def test_an_empty_run_tests_no_claim():
     found = evaluate_claims(run())
     assert [claim.id for claim in found] == [claim.id for claim in CLAIMS]
     assert {claim.verdict for claim in found} == {"not tested"}
-    assert all(isinstance(text, str) and text for claim in found for text in asdict(claim).values())
+    for claim in found:
+        words = [getattr(claim, name) for name in ("paper", "statement", "source", "test", "why")]
+        assert all(words)
+        assert claim.settles.startswith("Needs ")
+        assert (claim.effect, claim.settings, claim.controls) == (None, (), ())
+        assert claim.published
+
+
+def test_every_claim_names_its_published_numbers_and_their_source():
+    for claim in CLAIMS:
+        assert claim.published
+        for found in claim.published:
+            assert found.numbers
+            assert found.where
+            assert ("not checked against the paper" in found.text()) == (not found.checked)
+    assert {claim.paper for claim in CLAIMS} >= {
+        "arXiv 2603.13115",
+        "arXiv 2603.21169",
+        "arXiv 2603.10048",
+        "arXiv 2210.05177",
+    }
 
 
 @pytest.mark.parametrize(
@@ -185,6 +205,89 @@ def test_five_methods_in_perfect_order_support_flatter_is_more_robust_and_four_c
     found = verdicts(run(cells=cells[:8]))["flatter-robust"]
     assert found.verdict == "inconclusive"
     assert "cannot establish" in found.why
+
+
+def test_a_gain_that_a_control_matches_is_not_attributed_to_the_queries():
+    gain = comparison("zo-sam", "sgd", 0.02, 0.01, 0.01)
+    control = comparison("zo-sam", "random-perturbation", 0.001, 0.01, 0.8)
+    found = verdicts(run([gain, control]))["zo-sam-robustness"]
+    assert found.verdict == "supported"
+    assert "cannot be attributed to the loss queries" in found.why
+    assert [(c["against"], c["verdict"]) for c in found.controls] == [
+        ("random-perturbation", "tie")
+    ]
+    beaten = comparison("zo-sam", "random-perturbation", 0.02, 0.01, 0.01)
+    assert "attributed" not in verdicts(run([gain, beaten]))["zo-sam-robustness"].why
+
+
+def test_a_published_gain_above_the_interval_is_ruled_out():
+    found = verdicts(run([comparison("zo-sam", "sgd", 0.0, 0.01, 0.9)]))["zo-sam-robustness"]
+    assert found.verdict == "inconclusive"
+    assert "A gain of 3.1 points is ruled out here." in found.why
+    assert (found.effect.value, found.effect.unit) == (0.0, "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("difference", "half", "outcome"),
+    [(0.0, 0.005, "supported"), (0.0, 0.02, "inconclusive"), (-0.03, 0.01, "not supported")],
+)
+def test_keeping_accuracy_needs_a_loss_to_be_ruled_out(difference, half, outcome):
+    results = run([comparison("ssam-f", "sam", difference, half, 0.5)])
+    results["methods"].append(method("ssam-f"))
+    assert verdicts(results)["ssam-f-accuracy"].verdict == outcome
+
+
+def test_passes_are_counted_and_not_inferred():
+    found = verdicts(run(cells=[cell("zo-sam", 0, 0.5), cell("sam", 0, 0.5)]))["zo-sam-backward"]
+    assert found.verdict == "supported"
+    assert found.measured == "1 backward and 3 forward passes per step (SAM: 1 and 3)"
+    two = cell("zo-sam", 0, 0.5)
+    two["training"]["cost"]["backwards"] = 20
+    assert verdicts(run(cells=[two]))["zo-sam-backward"].verdict == "not supported"
+
+
+@pytest.mark.parametrize(
+    ("share", "outcome"), [(0.77, "supported"), (0.5, "not supported"), (0.667, "inconclusive")]
+)
+def test_throughput_is_held_against_three_quarters(share, outcome):
+    cells = [
+        cell(o, s, 0.5, speed=v * (1 + 0.01 * s * len(o)))
+        for o, v in {"sgd": 100.0, "zo-sam": 100 * share}.items()
+        for s in range(3)
+    ]
+    assert verdicts(run(cells=cells))["zo-sam-throughput"].verdict == outcome
+
+
+def trained(optimizer, seed, accuracies):
+    made = cell(optimizer, seed, 0.5)
+    made["training"]["history"] = [
+        {"epoch": i + 1, "loss": 1.0, "validation_accuracy": a} for i, a in enumerate(accuracies)
+    ]
+    return made
+
+
+def test_convergence_is_the_ratio_of_epochs_to_a_common_accuracy():
+    slow, fast = [0.4, 0.8, 0.92, 0.93], [0.8, 0.95, 0.95, 0.95]
+    cells = [trained("sgd", s, [a - 0.001 * s for a in slow]) for s in range(3)]
+    cells += [trained("zo-sam", s, [a - 0.002 * s for a in fast]) for s in range(3)]
+    found = verdicts(run(cells=cells))["zo-sam-convergence"]
+    assert found.verdict == "supported"
+    assert found.measured.startswith("0.59 times the epochs")
+    assert "to 90 % validation accuracy" in found.measured
+    for made in cells:
+        for row in made["training"]["history"]:
+            row["validation_accuracy"] -= 0.03
+    assert "to 85 %" in verdicts(run(cells=cells))["zo-sam-convergence"].measured
+
+
+def test_runs_that_never_learned_have_no_common_accuracy():
+    cells = [trained(o, 0, [0.01, 0.02]) for o in ("sgd", "zo-sam")]
+    assert verdicts(run(cells=cells))["zo-sam-convergence"].verdict == "not tested"
+
+
+def test_claims_are_strict_json():
+    found = claims_dict(evaluate_claims(run([comparison("zo-sam", "sgd", 0.02, 0.01, 0.01)])))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
 def test_settings_that_disagree_are_inconclusive():

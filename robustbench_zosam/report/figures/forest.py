@@ -12,6 +12,7 @@ from robustbench_zosam.report.charts.axis import between, named
 from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.figures.panel import WIDTH, Block, Panel, Table
 from robustbench_zosam.report.run import MethodView, Run, against
+from robustbench_zosam.results.words import verdict_words
 
 _ROW = 17  # CSS pixels
 Rows = Sequence[Mapping[str, Any]]
@@ -159,7 +160,7 @@ def _table(run: Run, comparison: Mapping[str, Any]) -> Table:
             text.interval(row["low"], row["high"], lambda v: text.points(v, 2)) or "none",
             text.p_value(row["p"]),
             text.p_value(row["p_holm"]),
-            row["verdict"],
+            verdict_words(row),
         )
         for row in ordered
     )

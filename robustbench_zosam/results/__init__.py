@@ -1,0 +1,52 @@
+"""What a run has stored: its format, older versions of it, tables and exports."""
+
+from typing import TYPE_CHECKING
+
+from robustbench_zosam._lazy import lazy_exports
+from robustbench_zosam.results.reading import read_results
+from robustbench_zosam.results.versions import VERSION, upgrade
+
+if TYPE_CHECKING:
+    from robustbench_zosam.results.exports import EXPORTS, export
+    from robustbench_zosam.results.frames import (
+        claims_frame,
+        comparisons_frame,
+        methods_frame,
+        tidy,
+    )
+    from robustbench_zosam.results.model import json_schema
+    from robustbench_zosam.results.notebook import Results, load
+
+__all__ = [  # noqa: RUF022 - grouped by purpose
+    # the format
+    "VERSION",
+    "json_schema",
+    "read_results",
+    "upgrade",
+    # in notebooks
+    "Results",
+    "load",
+    # as tables
+    "claims_frame",
+    "comparisons_frame",
+    "methods_frame",
+    "tidy",
+    # for other programs
+    "EXPORTS",
+    "export",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "EXPORTS": "exports",
+        "Results": "notebook",
+        "claims_frame": "frames",
+        "comparisons_frame": "frames",
+        "export": "exports",
+        "json_schema": "model",
+        "load": "notebook",
+        "methods_frame": "frames",
+        "tidy": "frames",
+    },
+)

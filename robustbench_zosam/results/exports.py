@@ -1,0 +1,174 @@
+"""Results for other programs, kind by kind."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import atomic_path, write_json, write_text
+from robustbench_zosam.registry import Registry
+from robustbench_zosam.results.reading import read_results
+
+Results = Mapping[str, Any]
+Writer = Callable[[Results, Path], Sequence[Path]]
+"""Takes results and a folder, and returns what it wrote there."""
+
+EXPORTS: Registry[Writer] = Registry("export")
+_HERE = "robustbench_zosam.results.exports"
+for _name, _summary, _target in (
+    ("csv", "one row per cell, corruption, severity and metric", f"{_HERE}:write_csv"),
+    (
+        "parquet",
+        "the same as Parquet (needs pyarrow: the extra `parquet`)",
+        f"{_HERE}:write_parquet",
+    ),
+    ("markdown", "tables of methods, differences and claims", f"{_HERE}:write_markdown"),
+    ("latex", "the same tables for LaTeX with booktabs", f"{_HERE}:write_latex"),
+    ("robustbench", "model entries with RobustBench's JSON fields", f"{_HERE}:write_robustbench"),
+    (
+        "figures",
+        "figures for a paper, SVG and PDF (seaborn)",
+        "robustbench_zosam.report.publication:write_figures",
+    ),
+    (
+        "tensorboard",
+        "event files with training curves (needs the extra `tensorboard`)",
+        "robustbench_zosam.results.tensorboard:write_tensorboard",
+    ),
+    (
+        "mlflow",
+        "runs in an MLflow store (needs the extra `mlflow`)",
+        "robustbench_zosam.results.mlflow:write_mlflow",
+    ),
+):
+    EXPORTS.add(_name, _summary, _target)
+
+
+def export(run: Path | str, kind: str, folder: Path | None = None) -> tuple[Path, ...]:
+    """Writes the results of a run for another program.
+
+    Args:
+        run: output folder of a finished run.
+        kind: one of `EXPORTS`.
+        folder: where to write; `exports` in the run's folder where none is given.
+
+    Returns:
+        The files and folders written.
+    """
+    writer = EXPORTS.load(kind)
+    results = read_results(run)
+    return tuple(writer(results, folder or Path(run) / "exports"))
+
+
+def write_csv(results: Results, folder: Path) -> list[Path]:
+    """Writes the tidy table as CSV.
+
+    Args:
+        results: what `results.json` holds.
+        folder: where to write.
+
+    Returns:
+        The file.
+    """
+    from robustbench_zosam.results.frames import tidy
+
+    file = folder / "results.csv"
+    write_text(file, tidy(results).to_csv(index=False, lineterminator="\n"))
+    return [file]
+
+
+def write_parquet(results: Results, folder: Path) -> list[Path]:
+    """Writes the tidy table as Parquet.
+
+    Args:
+        results: what `results.json` holds.
+        folder: where to write.
+
+    Returns:
+        The file.
+    """
+    from robustbench_zosam.results.frames import tidy
+
+    optional("pyarrow", "parquet")
+    file = folder / "results.parquet"
+    with atomic_path(file) as temporary:
+        tidy(results).to_parquet(temporary, engine="pyarrow", index=False)
+    return [file]
+
+
+def write_markdown(results: Results, folder: Path) -> list[Path]:
+    """Writes the tables of a paper in Markdown.
+
+    Args:
+        results: what `results.json` holds.
+        folder: where to write.
+
+    Returns:
+        The file.
+    """
+    from robustbench_zosam.results.tables import markdown, tables
+
+    file = folder / "tables.md"
+    write_text(file, "\n".join(markdown(table) for table in tables(results)))
+    return [file]
+
+
+def write_latex(results: Results, folder: Path) -> list[Path]:
+    """Writes the tables of a paper in LaTeX.
+
+    Args:
+        results: what `results.json` holds.
+        folder: where to write.
+
+    Returns:
+        The file.
+    """
+    from robustbench_zosam.results.tables import latex, tables
+
+    file = folder / "tables.tex"
+    write_text(file, "\n".join(latex(table) for table in tables(results)))
+    return [file]
+
+
+def write_robustbench(results: Results, folder: Path) -> list[Path]:
+    """Writes one model entry per finished cell, with RobustBench's JSON fields.
+
+    Args:
+        results: what `results.json` holds.
+        folder: where to write.
+
+    Returns:
+        The files.
+    """
+    from robustbench_zosam.results.robustbench import entries
+
+    found = entries(results)
+    files = [folder / "robustbench" / f"{name}.json" for name in found]
+    for file, entry in zip(files, found.values(), strict=True):
+        write_json(file, entry)
+    return files
+
+
+def optional(module: str, extra: str) -> Any:
+    """Returns a module of an optional package.
+
+    Args:
+        module: its name.
+        extra: of this project, that brings the package.
+
+    Returns:
+        The module.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"this export needs {module.partition('.')[0]}, which is not installed: pip install "
+            f"'zosam-robust[{extra}]'"
+        ) from error

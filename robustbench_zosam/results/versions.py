@@ -1,0 +1,86 @@
+"""Versions of `results.json`, and how what older releases wrote is read today."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from robustbench_zosam.errors import InputError
+
+VERSION = 2
+"""Version of `results.json` that this release writes.
+
+1: the first. 2: Wilson limits of every accuracy, RMS calibration error, degradation per severity,
+equivalence, intervals for the trained models, exact tests, worst corruptions, tie groups, and
+claims with effects, controls, published numbers and what would settle them.
+"""
+
+Tree = dict[str, Any]
+
+
+def upgrade(results: Any, where: str = "results.json") -> Tree:
+    """Returns results in the form of this release, computing what their numbers allow.
+
+    Args:
+        results: the content of a `results.json` of any version up to this one.
+        where: named in messages.
+
+    Returns:
+        New values; what cannot be had without the predictions is None or empty.
+
+    Raises:
+        InputError: there is no version, or it is newer than this release.
+    """
+    found = results.get("schema") if isinstance(results, Mapping) else None
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise InputError(
+            f"{where} is no result of this program (schema {found!r}): name the results.json of "
+            "`zosam-robust evaluate`"
+        )
+    if found > VERSION:
+        raise InputError(
+            f"{where} has schema {found}, this release reads up to {VERSION}: update zosam-robust"
+        )
+    tree: Tree = dict(results)
+    for version in range(found, VERSION):
+        tree = _READERS[version](tree)
+    return tree
+
+
+def _from_1(results: Tree) -> Tree:
+    from robustbench_zosam.results.limits import with_limits
+    from robustbench_zosam.statistics import claims_dict, evaluate_claims, summarise, summary_dict
+
+    tree = results | {
+        "schema": 2,
+        "cells": [
+            cell | {"schema": 2, "robustness": with_limits(cell["robustness"])}
+            for cell in results["cells"]
+        ],
+        "comparisons": [_comparison_from_1(found) for found in results["comparisons"]],
+        "ranking": [],
+    }
+    if tree["summary"]:
+        tree["summary"] = summary_dict(summarise(tree["methods"], tree["cells"]))
+    if tree["claims"]:
+        tree["claims"] = claims_dict(evaluate_claims(tree))
+    return tree
+
+
+def _comparison_from_1(comparison: Tree) -> Tree:
+    rows = [
+        row | {"equivalence": _equivalence(row), "given_models": None} for row in comparison["rows"]
+    ]
+    return comparison | {"rows": rows, "worst": None, "slope": None, "exact": []}
+
+
+def _equivalence(row: Tree) -> Tree:
+    from dataclasses import asdict, fields
+
+    from robustbench_zosam.statistics import PairedDifference, equivalence
+
+    known: Any = {field.name: row.get(field.name) for field in fields(PairedDifference)}
+    return asdict(equivalence(PairedDifference(**known)))
+
+
+_READERS: Mapping[int, Callable[[Tree], Tree]] = {1: _from_1}

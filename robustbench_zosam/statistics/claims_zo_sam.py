@@ -1,0 +1,220 @@
+"""What the paper of ZO-SAM claims, and what stands beside each claim."""
+
+from __future__ import annotations
+
+from robustbench_zosam.statistics.claim import Claim, Control, Published
+from robustbench_zosam.statistics.evidence import (
+    accuracy_gain,
+    close_in_accuracy,
+    cost_of_sparsity,
+    flatter,
+)
+from robustbench_zosam.statistics.evidence_cost import converges_faster, one_backward, throughput
+from robustbench_zosam.statistics.evidence_gradients import steadier
+
+ZO_SAM = "arXiv 2603.13115"
+_QUERYLESS = ("random-perturbation", "s2-sam")
+
+
+def _controls(row: str) -> tuple[Control, ...]:
+    """Returns the controls of a gain in accuracy of ZO-SAM."""
+    purposes = {
+        "random-perturbation": "whether the loss queries matter, or any perturbation of this size",
+        "s2-sam": "whether the queries are worth more than reusing the last gradient, at no cost",
+        "sam": "how it compares with a perturbation along the exact gradient",
+    }
+    found = [
+        Control(name, purpose, accuracy_gain("zo-sam", name, row), name in _QUERYLESS)
+        for name, purpose in purposes.items()
+    ]
+    dense = Control("sparse SGD against dense", "what sparsity alone costs", cost_of_sparsity(row))
+    return (*found, dense)
+
+
+def _flat_controls(field: str, name: str) -> tuple[Control, ...]:
+    return tuple(
+        Control(
+            other,
+            "whether the same flatness comes without loss queries",
+            flatter("zo-sam", other, field, name),
+            other in _QUERYLESS,
+        )
+        for other in ("random-perturbation", "s2-sam", "sam")
+    )
+
+
+_PAIR = "sgd and zo-sam at one sparsity"
+_TABLE_1 = (
+    "CIFAR-10, ResNet-32: gains of 0.38 to 2.31 points; RigL at 90, 95 and 98 %: 93.07 to 93.66, "
+    "91.83 to 92.21, 89.00 to 90.61 %"
+)
+_TABLE_3 = (
+    "epochs to 90 % test accuracy on CIFAR-10 at 90 and 95 % sparsity: SGD 104 and 131, ZO-SAM 70 "
+    "and 88"
+)
+
+ZO_SAM_CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "zo-sam-robustness",
+        ZO_SAM,
+        "ZO-SAM makes sparse networks more accurate under common corruptions than SGD does.",
+        (
+            Published(
+                "CIFAR-10-C, SNIP 90 %, ResNet-32: 59.60 % with SGD, 62.70 % with ZO-SAM",
+                f"{ZO_SAM}, Table 5",
+            ),
+        ),
+        "Paired difference of the mean corruption accuracy to SGD at equal sparsity.",
+        accuracy_gain("zo-sam", "sgd", "mean", expected=0.031),
+        _PAIR,
+        _controls("mean"),
+    ),
+    Claim(
+        "zo-sam-clean",
+        ZO_SAM,
+        "ZO-SAM makes highly sparse networks more accurate on clean images than SGD does.",
+        (Published(_TABLE_1, f"{ZO_SAM}, Table 1"),),
+        "Paired difference of the clean accuracy to SGD at equal sparsity.",
+        accuracy_gain("zo-sam", "sgd", "clean", expected=0.0038),
+        _PAIR,
+        _controls("clean"),
+    ),
+    Claim(
+        "zo-sam-information",
+        ZO_SAM,
+        "What helps is the zero-order information, not the random perturbation alone.",
+        (Published("no such control is known to be published", "Implied by the method"),),
+        "Paired difference of the mean corruption accuracy to a control that perturbs with the "
+        "same radius but never asks for the loss.",
+        accuracy_gain("zo-sam", "random-perturbation", "mean"),
+        "random-perturbation and zo-sam at one sparsity",
+    ),
+    Claim(
+        "zo-sam-flatter",
+        ZO_SAM,
+        "ZO-SAM ends in flatter minima than SGD.",
+        (
+            Published(
+                "loss surfaces; no Hessian trace is known to be published", f"{ZO_SAM}, Figure 4"
+            ),
+        ),
+        "Paired difference of the Hessian trace over images to SGD at equal sparsity.",
+        flatter("zo-sam", "sgd", "flatness", "trace"),
+        _PAIR,
+        _flat_controls("flatness", "trace"),
+    ),
+    Claim(
+        "zo-sam-flatter-adaptive",
+        ZO_SAM,
+        "The same holds for a flatness that rescaling the weights cannot change.",
+        (
+            Published(
+                "not claimed; the plain trace changes when weights are rescaled",
+                "This project",
+                checked=True,
+            ),
+        ),
+        "Paired difference of the adaptive Hessian trace over images to SGD at equal sparsity.",
+        flatter("zo-sam", "sgd", "adaptive", "adaptive trace"),
+        _PAIR,
+        _flat_controls("adaptive", "adaptive trace"),
+    ),
+    Claim(
+        "zo-sam-variance",
+        ZO_SAM,
+        "ZO-SAM trains with gradients of lower variance than SGD does.",
+        (
+            Published(
+                "about one third of SGD's at 90 % sparsity, in a definition that is not known",
+                f"{ZO_SAM}, Figure 1a",
+            ),
+        ),
+        "Ratio of the variances over mini-batches of the gradients each optimizer uses, at its own "
+        "weights, over the epochs measured and seed by seed (runs with training.diagnostics=true).",
+        steadier("zo-sam", "sgd", expected=1 / 3),
+        f"{_PAIR}, with training.diagnostics=true",
+        (
+            Control(
+                "random-perturbation",
+                "whether any perturbation of this size does the same",
+                steadier("zo-sam", "random-perturbation", expected=0.5),
+                attributes=True,
+            ),
+        ),
+    ),
+    Claim(
+        "zo-sam-convergence",
+        ZO_SAM,
+        "ZO-SAM needs fewer epochs to an accuracy than SGD does.",
+        (Published(_TABLE_3, f"{ZO_SAM}, Table 3"),),
+        "Ratio of the epochs to 90 % validation accuracy (or the highest multiple of 5 % that "
+        "every run reached), seed by seed.",
+        converges_faster("zo-sam", "sgd", expected=70 / 104),
+        _PAIR,
+        (
+            Control(
+                "random-perturbation",
+                "whether any perturbation of this size does the same",
+                converges_faster("zo-sam", "random-perturbation", expected=70 / 104),
+                attributes=True,
+            ),
+        ),
+    ),
+    Claim(
+        "zo-sam-backward",
+        ZO_SAM,
+        "ZO-SAM takes one backward pass per step, where SAM takes two.",
+        (Published("a single backpropagation per step", f"{ZO_SAM}, abstract", checked=True),),
+        "The passes are counted during training.",
+        one_backward("zo-sam", "sam"),
+        "zo-sam",
+    ),
+    Claim(
+        "zo-sam-throughput",
+        ZO_SAM,
+        "ZO-SAM keeps about three quarters of SGD's throughput.",
+        (
+            Published(
+                "4349.53 of 5673.95 images per second on ResNet-32 (76.67 %), 76.6 % on WRN-28-10",
+                f"{ZO_SAM}, Table 4",
+            ),
+        ),
+        "Ratio of the training throughputs, seed by seed; kept means above two thirds. Two more "
+        "forward passes cost about 40 % of a step where a backward pass costs two forward ones.",
+        throughput("zo-sam", "sgd", above=2 / 3, expected=0.7667, of="SGD's throughput"),
+        _PAIR,
+        (
+            Control(
+                "random-perturbation",
+                "what the perturbation costs without its loss queries",
+                throughput(
+                    "zo-sam", "random-perturbation", expected=0.6, of="the control's throughput"
+                ),
+            ),
+        ),
+    ),
+    Claim(
+        "zo-sam-cost",
+        ZO_SAM,
+        "ZO-SAM trains faster than SAM.",
+        (
+            Published(
+                "76.67 % of SGD's throughput, SAM 47.67 %, so 1.61 times SAM's; LookSAM every 10 "
+                "steps 75.3 %",
+                f"{ZO_SAM}, Table 4",
+            ),
+        ),
+        "Ratio of the training throughputs (images per second), seed by seed.",
+        throughput("zo-sam", "sam", expected=1.61, of="SAM's throughput"),
+        "sam and zo-sam at one sparsity",
+    ),
+    Claim(
+        "zo-sam-near-sam",
+        ZO_SAM,
+        "ZO-SAM comes close to SAM in clean accuracy.",
+        (Published("93.50 % against 93.77 %, MEST 90 %", f"{ZO_SAM}, Table 4"),),
+        "The interval of the paired difference to SAM must lie within one point of zero.",
+        close_in_accuracy("zo-sam", "sam", margin=0.01),
+        "sam and zo-sam at one sparsity",
+    ),
+)

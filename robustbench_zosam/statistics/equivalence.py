@@ -1,0 +1,57 @@
+"""Whether a difference is small, which is another question than whether there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scipy import stats
+
+from robustbench_zosam.checks import require_number
+from robustbench_zosam.statistics.paired import PairedDifference
+
+MARGIN = 0.01  # one point of accuracy
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Outcome of two one-sided tests.
+
+    Attributes:
+        margin: largest difference that counts as none, in the unit of the scores.
+        p: of a true difference at least as large as the margin.
+        equivalent: whether such a difference is ruled out: the interval of the comparison lies
+            inside the margin.
+    """
+
+    margin: float
+    p: float
+    equivalent: bool
+
+
+def equivalence(paired: PairedDifference, margin: float = MARGIN) -> Equivalence:
+    """Tests whether two methods differ by less than a margin.
+
+    A tie alone says only that no difference was found, which few seeds make likely. Where the two
+    never differ on any image there is no spread to test with; then a true difference of the margin
+    would have shown itself on one of n images with probability 1 - (1 - margin)^n.
+
+    Args:
+        paired: difference of scores in [0, 1].
+        margin: in the unit of the scores.
+
+    Returns:
+        The larger of the two one-sided p-values, each judged at half of 1 - `paired.level`, so
+        that the interval shown is the one that must lie inside the margin.
+
+    Source: Schuirmann, "A Comparison of the Two One-Sided Tests Procedure and the Power Approach",
+        1987.
+    """
+    require_number("margin", margin, above=0, below=1)
+    distance = margin - abs(paired.difference)
+    if paired.se is None or paired.df is None:
+        p = 1.0
+    elif paired.se == 0:
+        p = (1 - margin) ** paired.n_images if distance > 0 else 1.0
+    else:
+        p = float(stats.t.sf(distance / paired.se, paired.df))
+    return Equivalence(margin, p, p < (1 - paired.level) / 2)

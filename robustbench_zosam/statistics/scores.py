@@ -1,0 +1,133 @@
+"""What single models did on each image, and the scores that comparisons are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustbench_zosam.errors import InputError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CellScores:
+    """What one trained model did on each image.
+
+    Attributes:
+        seed: of the training run.
+        conditions: "clean/0", then "<corruption>/<severity>".
+        correct: whether each image was right, 0 or 1, (n,) for each condition; the clean set may
+            have another n than the suite.
+        trace_per_image: Hessian trace of each image's loss, (m,); None where not measured.
+        adaptive_per_image: the same weighted by squared weights, (m,).
+    """
+
+    seed: int
+    conditions: tuple[str, ...]
+    correct: Sequence[NDArray[Any]] | NDArray[Any]
+    trace_per_image: Floats | None = None
+    adaptive_per_image: Floats | None = None
+
+
+Pairs = list[tuple[CellScores, CellScores]]
+Weights = dict[int, float]
+
+
+def common_pairs(
+    cells: Sequence[CellScores], others: Sequence[CellScores], method: str, baseline: str
+) -> Pairs:
+    """Returns the runs of two methods that share a seed, in the order of the seeds.
+
+    Args:
+        cells: the method's runs.
+        others: the baseline's runs.
+        method: id of the method.
+        baseline: id of the baseline.
+
+    Returns:
+        Pairs (method, baseline).
+
+    Raises:
+        InputError: no common seed, or the runs were measured under different conditions.
+    """
+    by_seed = {cell.seed: cell for cell in others}
+    pairs = [(cell, by_seed[cell.seed]) for cell in cells if cell.seed in by_seed]
+    if not pairs:
+        raise InputError(f"{method} and {baseline} share no finished seed: run both with one seed")
+    if len({cell.conditions for pair in pairs for cell in pair}) > 1:
+        raise InputError(
+            f"{method} and {baseline} were measured on different conditions: evaluate both on one "
+            "suite"
+        )
+    return sorted(pairs, key=lambda pair: pair[0].seed)
+
+
+def families(conditions: Sequence[str]) -> Iterator[tuple[str, Weights]]:
+    """Yields the name of each tested family of conditions, and the weights of its mean.
+
+    Args:
+        conditions: "clean/0", then "<corruption>/<severity>".
+
+    Yields:
+        "clean", "mean" (over all corruptions and severities), then each corruption.
+    """
+    names = [condition.split("/")[0] for condition in conditions]
+    corrupted = [i for i, name in enumerate(names) if name != "clean"]
+    if "clean" in names:
+        yield "clean", {names.index("clean"): 1.0}
+    if corrupted:
+        yield "mean", _mean(corrupted)
+    for name in dict.fromkeys(names[i] for i in corrupted):
+        yield name, _mean([i for i in corrupted if names[i] == name])
+
+
+def slope_weights(conditions: Sequence[str]) -> Weights | None:
+    """Returns the weights that make the degradation per severity out of the conditions.
+
+    The slope is that of the least-squares line of accuracy against severity, corruption by
+    corruption, averaged over the corruptions with at least two severities: a linear function of
+    the outcomes, so that it can be paired like a mean.
+
+    Args:
+        conditions: "clean/0", then "<corruption>/<severity>".
+
+    Returns:
+        Condition to weight; None where no corruption has two severities.
+    """
+    severities: dict[str, dict[int, int]] = {}
+    for index, condition in enumerate(conditions):
+        name, _, severity = condition.partition("/")
+        if name != "clean":
+            severities.setdefault(name, {})[index] = int(severity)
+    slopes = [_slope(found) for found in severities.values() if len(set(found.values())) > 1]
+    return {i: w / len(slopes) for slope in slopes for i, w in slope.items()} or None
+
+
+def image_scores(cell: CellScores, weights: Weights) -> Floats:
+    """Returns a weighted sum of the outcomes of each image, (n,).
+
+    Args:
+        cell: one model's outcomes.
+        weights: condition to weight; all these conditions have the same n.
+    """
+    total: Floats = sum(
+        (weight * np.asarray(cell.correct[i], dtype=np.float64) for i, weight in weights.items()),
+        start=np.zeros(len(cell.correct[next(iter(weights))])),
+    )
+    return total
+
+
+def _mean(chosen: list[int]) -> Weights:
+    return dict.fromkeys(chosen, 1 / len(chosen))
+
+
+def _slope(severities: dict[int, int]) -> Weights:
+    values = np.array(list(severities.values()), dtype=np.float64)
+    centred = values - values.mean()
+    weights: list[float] = (centred / (centred**2).sum()).tolist()
+    return dict(zip(severities, weights, strict=True))

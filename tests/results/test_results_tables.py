@@ -1,0 +1,137 @@
+import copy
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robustbench_zosam.results import (
+    claims_frame,
+    comparisons_frame,
+    load,
+    methods_frame,
+    tidy,
+    upgrade,
+)
+from robustbench_zosam.results.tables import latex, markdown, tables
+from robustbench_zosam.results.words import verdict_words
+
+HOSTILE = "a|b & <script>alert(1)</script> 100 % $x_1^2$ #{~}\\ *new*\nline"
+
+
+def test_the_tidy_table_has_a_row_for_each_measurement(small):
+    frame = tidy(small)
+    cell = small["cells"][0]
+    mine = frame[frame.cell == cell["id"]]
+    wanted = cell["robustness"]["rows"][4]
+    row = mine[
+        (mine.corruption == wanted["corruption"])
+        & (mine.severity == wanted["severity"])
+        & (mine.metric == "accuracy")
+    ]
+    assert row[["value", "low", "high", "n"]].to_numpy().tolist() == [
+        [wanted[key] for key in ("accuracy", "low", "high", "n")]
+    ]
+    assert set(mine.metric) >= {"accuracy", "nll", "brier", "ece", "rmsce", "trace", "seconds"}
+    assert not frame.duplicated(["cell", "corruption", "severity", "metric"]).any()
+
+
+def test_frames_hold_what_the_results_hold(small):
+    methods = methods_frame(small).set_index(["method", "metric"])
+    value = small["summary"]["sam-rigl-0.9"]["clean_accuracy"]["value"]
+    assert methods.loc[("sam-rigl-0.9", "clean_accuracy"), "value"] == value
+    comparisons = comparisons_frame(small)
+    assert len(comparisons) == sum(len(c["rows"]) for c in small["comparisons"])
+    assert comparisons.equivalent.dtype == bool
+    claims = claims_frame(small)
+    assert set(claims.id) == {claim["id"] for claim in small["claims"]}
+    tested = claims[claims.id == "zo-sam-robustness"].iloc[0]
+    assert tested.value == small["claims"][0]["effect"]["value"]
+    assert tested.setting == "rigl 90 %"
+
+
+def test_frames_of_a_run_without_cells_are_empty(small):
+    empty = small | {"cells": [], "comparisons": [], "claims": [], "summary": {}, "ranking": []}
+    frames = [make(empty) for make in (tidy, methods_frame, comparisons_frame, claims_frame)]
+    assert all(len(frame) == 0 and len(frame.columns) for frame in frames)
+    assert tables(empty) == ()
+
+
+def test_a_tie_is_equivalent_or_inconclusive_and_never_a_win():
+    tie = {"verdict": "tie", "equivalence": {"equivalent": True}}
+    assert verdict_words(tie) == "equivalent"
+    assert verdict_words(tie | {"equivalence": {"equivalent": False}}) == "inconclusive"
+    assert verdict_words(tie | {"verdict": "worse"}) == "worse"
+
+
+def poisoned(small):
+    results = copy.deepcopy(small)
+    for method in results["methods"]:
+        method["label"] = HOSTILE
+    return results
+
+
+def test_markdown_keeps_its_columns_whatever_the_names(small):
+    for table in tables(poisoned(small)):
+        lines = [line for line in markdown(table).splitlines() if line.startswith("|")]
+        counts = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+        assert counts == {len(table.head) + 1}
+        assert len(lines) == len(table.rows) + 2
+        assert "<script>" not in markdown(table)
+
+
+def test_latex_escapes_what_it_would_obey(small):
+    for table in tables(poisoned(small)):
+        text = latex(table)
+        body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0].strip().splitlines()
+        assert len(body) == len(table.rows)
+        for line in body:
+            assert line.endswith(r"\\")
+            assert len(re.findall(r"(?<!\\)&", line)) == len(table.head) - 1
+            assert not re.search(r"(?<!\\)[%#]", line)
+    assert r"\textbackslash{}" in latex(tables(poisoned(small))[0])
+
+
+def test_methods_carry_the_rank_of_their_tie_group(small):
+    table = tables(small)[0]
+    assert table.head[1] == "rank"
+    groups = small["ranking"][0]["groups"]
+    first = dict(zip([m["id"] for m in small["methods"]], table.rows, strict=True))[groups[0][0]]
+    assert first[1] == ("1" if len(groups[0]) == 1 else f"1–{len(groups[0])}")
+
+
+def test_old_results_have_no_ranks(version1):
+    assert "rank" not in tables(upgrade(version1))[0].head
+
+
+def test_a_notebook_shows_tables_and_gives_frames(run, small):
+    found = load(run)
+    html = found._repr_html_()
+    assert html.count("<table>") == html.count("</table>") == 3
+    assert small["title"] in repr(found)
+    pd.testing.assert_frame_equal(found.frame(), tidy(small))
+    assert len(found.methods())
+    assert len(found.comparisons())
+    assert len(found.claims())
+
+
+def test_a_notebook_shows_names_only_as_names(small):
+    from robustbench_zosam.results import Results
+
+    html = Results(poisoned(small) | {"title": HOSTILE})._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+@pytest.mark.parametrize("value", [0.0, 0.05, 12.345, 1234.5, 2e7, -0.3, 1e-9])
+def test_numbers_lose_no_more_than_a_percent(value):
+    from robustbench_zosam.results.tables import _number
+
+    assert float(_number(value).replace("−", "-")) == pytest.approx(value, rel=0.01)
+
+
+def test_the_tidy_table_survives_csv(small, tmp_path):
+    frame = tidy(small)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    again = pd.read_csv(tmp_path / "a.csv")
+    np.testing.assert_array_equal(again.value, frame.value.astype(float))

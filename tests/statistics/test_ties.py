@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.statistics import CellScores, rank
+
+CONDITIONS = ("clean/0", "fog/1", "fog/2")
+
+
+def runs(abilities, rng, seeds=5, images=300, conditions=CONDITIONS):
+    """Returns outcomes of methods whose seeds and images vary alike."""
+    difficulty = rng.normal(size=images)
+    found = {}
+    for name, ability in abilities.items():
+        found[name] = []
+        for seed in range(seeds):
+            latent = ability + 0.05 * rng.normal() - difficulty
+            noise = rng.normal(size=(len(conditions), images))
+            found[name].append(CellScores(seed, conditions, (latent + noise > 0).astype(np.uint8)))
+    return found
+
+
+def test_clear_differences_make_groups_in_order():
+    found = rank(runs({"low": 0.0, "high": 2.0, "middle": 1.0}, np.random.default_rng(0)))
+    assert found.groups == (("high",), ("middle",), ("low",))
+    assert found.metric == "mean"
+    assert found.pairs == 3
+    assert found.means == tuple(sorted(found.means, reverse=True))
+
+
+def test_equal_methods_are_one_group_however_many():
+    # 150 rankings of six equal methods; the chance of any split is at most 5 % in each (Holm over
+    # all 15 pairs): more than 17 splits have a probability of about 0.1 %.
+    rng = np.random.default_rng(1)
+    names = dict.fromkeys("abcdef", 0.8)
+    splits = sum(len(rank(runs(names, rng, seeds=3, images=60)).groups) > 1 for _ in range(150))
+    assert splits <= 17
+
+
+def test_a_group_is_anchored_at_its_best():
+    found = rank(runs({"a": 1.5, "b": 1.5, "c": 0.2, "d": 0.2}, np.random.default_rng(0)))
+    assert [set(group) for group in found.groups] == [{"a", "b"}, {"c", "d"}]
+    assert all(
+        group[0] == max(group, key=dict(zip(group, means, strict=True)).get)
+        for group, means in zip(found.groups, found.means, strict=True)
+    )
+
+
+def test_without_corruptions_the_clean_accuracy_is_ranked():
+    scores = runs({"a": 0.0, "b": 2.0}, np.random.default_rng(0), conditions=("clean/0",))
+    assert rank(scores).metric == "clean"
+
+
+def test_a_single_method_is_its_own_group():
+    found = rank(runs({"a": 0.0}, np.random.default_rng(0)))
+    assert (found.groups, found.pairs) == ((("a",),), 0)
+
+
+def test_nothing_and_unpaired_runs_are_refused():
+    with pytest.raises(InputError, match="no finished"):
+        rank({})
+    scores = runs({"a": 0.0, "b": 0.0}, np.random.default_rng(0), seeds=1)
+    scores["b"] = [CellScores(9, CONDITIONS, scores["b"][0].correct)]
+    with pytest.raises(InputError, match="share no"):
+        rank(scores)
