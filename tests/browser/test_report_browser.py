@@ -34,6 +34,16 @@ def test_the_page_fits_its_window(browser, report, width):
 
 
 @pytest.mark.parametrize("width", [360, 1400])
+def test_tables_have_the_width_of_the_page(browser, report, width):
+    browser.open(report, width=width)
+    browser.run("for (const each of document.querySelectorAll('details')) each.open = true")
+    narrow = """[...document.querySelectorAll('.box')]
+      .filter(box => box.clientWidth < 0.9 * document.querySelector('main').clientWidth)
+      .map(box => box.getAttribute('aria-label'))"""
+    assert browser.run(narrow) == []
+
+
+@pytest.mark.parametrize("width", [360, 1400])
 def test_no_text_of_a_figure_is_cut_off_or_hidden(browser, report, width):
     browser.open(report, width=width)
     assert browser.run("document.querySelectorAll('.panel svg text').length") > 100
