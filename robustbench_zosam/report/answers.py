@@ -11,6 +11,7 @@ from robustbench_zosam.report import text
 from robustbench_zosam.report.figures.forest import main_comparisons, tally
 from robustbench_zosam.report.run import MethodView, Run
 from robustbench_zosam.report.verdict import corruption_count, focus, main_row, names
+from robustbench_zosam.results.words import verdict_words
 
 Comparison = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -56,15 +57,26 @@ def answers(run: Run) -> tuple[Answer, ...]:
 
 def _winner(run: Run, main: Comparison, row: Row) -> Answer:
     method, baseline, setting = names(run, main)
+    equal = "equal" if verdict_words(row) == "equivalent" else "tied"
     short = {"better": method, "worse": baseline}.get(
-        row["verdict"], f"Nobody: {method} and {baseline} are tied"
+        row["verdict"], f"Nobody: {method} and {baseline} are {equal}"
     )
     others = "; ".join(_others(run, main))
     sparse = run.by_id[main["method"]].facts["sparsity"]
     removed = " (how, and how many, weights are removed)" if sparse else ""
-    where = f"Both at {setting}{removed}. " if setting else ""
+    where = f"Both at {setting}{removed}." if setting else ""
     beside = f"Others against {baseline}, in points: {others}." if others else ""
-    return Answer("Who won?", short, (where + beside).strip())
+    return Answer("Who won?", short, " ".join(filter(None, (where, beside, _front(run)))))
+
+
+def _front(run: Run) -> str:
+    """Returns which of all methods stand in front, as far as chance lets one say."""
+    for ranking in run.results.get("ranking") or ():
+        front = [run.by_id[name].label for name in ranking["groups"][0] if name in run.by_id]
+        if not ranking["setting"] and front:
+            tied = f", tied with {text.listed(front[1:])}" if len(front) > 1 else ""
+            return f"In front of all methods: {front[0]}{tied}."
+    return ""
 
 
 def _others(run: Run, main: Comparison) -> Iterator[str]:
@@ -75,7 +87,7 @@ def _others(run: Run, main: Comparison) -> Iterator[str]:
             span = text.interval(row["low"], row["high"], text.points)
             name = run.by_id[comparison["method"]].name
             numbers = f"{text.points(row['difference'])} {span}".rstrip()
-            yield f"{name} {numbers} ({row['verdict']})"
+            yield f"{name} {numbers} ({verdict_words(row)})"
 
 
 def _size(run: Run, main: Comparison, row: Row) -> Answer:
@@ -104,11 +116,12 @@ def _size(run: Run, main: Comparison, row: Row) -> Answer:
 def _certainty(main: Comparison, row: Row) -> Answer:
     p = text.p_value(row["p"])
     shown = f"p {p}" if p.startswith("<") else f"p = {p}"
-    equal = row.get("equivalence") or {}
+    margin = f"{100 * row['equivalence']['margin']:g}"
+    words = verdict_words(row)
     if row["verdict"] != "tie":
         short = f"Beyond chance, {shown}"
-    elif equal.get("equivalent"):
-        short = f"Equal to within {text.number(100 * equal['margin'])} points"
+    elif words == "equivalent":
+        short = f"Yes: equal to within {margin} {'point' if margin == '1' else 'points'}"
     else:
         short = f"No: chance may explain it, {shown}"
     better, worse, tie = tally(main)
