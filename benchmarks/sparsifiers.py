@@ -26,8 +26,8 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != HERE.pare
 
 import torch  # noqa: E402
 
-from robustbench_zosam.config import load_config  # noqa: E402
 from robustbench_zosam.data import load_prepared  # noqa: E402
+from robustbench_zosam.loading import load_config  # noqa: E402
 from robustbench_zosam.models.checkpoints import load_checkpoint  # noqa: E402
 from robustbench_zosam.models.predict import predict_logits  # noqa: E402
 from robustbench_zosam.runs import experiment  # noqa: E402
@@ -135,7 +135,12 @@ def line(row: Row, out: Path, epochs: int, seeds: int) -> str:
         texts += [worded([one["accuracy"] for one in found]), thinnest(found)]
     texts += ["", ""] * (3 - len(texts) // 2)
     print(f"{row.label}: {texts} after {time.perf_counter() - started:.0f} s", flush=True)
-    return f"| {row.label} | {length:,} | {' | '.join(texts)} |".replace("|  |", "| |")
+    return table_row(row.label, f"{length:,}", *texts)
+
+
+def table_row(*cells: str) -> str:
+    """A line of Markdown."""
+    return re.sub(r" +", " ", f"| {' | '.join(cells)} |")
 
 
 def worded(accuracies: list[float]) -> str:
@@ -162,9 +167,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into the docs")
     given, _ = parser.parse_known_args()  # nox hands every benchmark the same options
     rows = [row for row in ROWS if not given.only or row.label in given.only]
-    head = [" | ".join(["", "steps", *(f"{100 * s:g} % | thinnest" for s in SPARSITIES)])]
-    head += ["---|---" + "|---|---" * 3]
-    lines = [f"|{text}|" for text in head]
+    columns = [text for s in SPARSITIES for text in (f"{100 * s:g} %", "thinnest")]
+    lines = [table_row("", "steps", *columns), "|---" * (2 + len(columns)) + "|"]
     lines += [line(row, given.out, given.epochs, given.seeds) for row in rows]
     table = "\n".join(lines) + "\n"
     print(f"\n{given.epochs} epochs, {given.seeds} seeds\n\n{table}")
