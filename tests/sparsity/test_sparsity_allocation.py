@@ -101,6 +101,16 @@ def test_random_masks_of_the_benchmark_network_have_the_golden_densities(density
         assert any(abs(layer.active - d * layer.size) < 1 + 1e-6 for d in by_shape[layer.shape])
 
 
+@pytest.mark.parametrize(("sparsity", "of_all"), [(0.9, 0.8940), (0.95, 0.9437), (0.98, 0.9735)])
+def test_the_published_mest_leaves_more_than_it_says(sparsity, of_all):
+    dense = ["conv1", "*.shortcut", "fc"]  # only the 3x3 convolutions of the blocks are pruned
+    model = MODELS.load("resnet32")(10, width=2)
+    masker = create_masker("mest-em", model, sparsity=sparsity, total_steps=100, dense_layers=dense)
+    assert len(masker.masks) == 30
+    zeros = masker.report().maskable - masker.report().active
+    assert zeros / 1_855_584 == pytest.approx(of_all, abs=5e-5)
+
+
 @pytest.mark.parametrize(("net", "density", "full", "samples"), GOLDEN)
 def test_erk_follows_the_published_rule(net, density, full, samples):
     sizes = [math.prod(shape) for shape in net().values()]
