@@ -20,6 +20,7 @@ from robustbench_zosam.runs.planning import Plan
 from robustbench_zosam.training.trainee import Trainee, train_step
 
 _WARM_UP, _TIMED = 2, 5  # steps
+_ROUNDING = 0.25  # passes: parts of mini-batches are whole examples
 _LIMIT = 20.0  # seconds spent on steps of more passes than most
 
 
@@ -57,7 +58,9 @@ def _training_seconds(plan: Plan, cell: CellSpec) -> float:
     timed: list[tuple[float, float]] = []
     deadline = time.perf_counter() + _LIMIT
     while len(timed) < _WARM_UP + _TIMED or (
-        expected is not None and timed[-1][0] > expected and time.perf_counter() < deadline
+        expected is not None
+        and timed[-1][0] > expected + _ROUNDING
+        and time.perf_counter() < deadline
     ):  # a method may begin with steps of more passes than most
         timed.append(_time_step(trainee, recipe(cell), len(timed)))
     return seconds_per_step(timed, _WARM_UP, expected) * trainee.masker.training_steps
