@@ -121,7 +121,7 @@ class Paired(Part):
     level: float
     se: Number
     df: Number
-    """Satterthwaite degrees of freedom."""
+    """Satterthwaite's degrees of freedom: how few observations the standard error rests on."""
     p: float
     """Two-sided, of no difference."""
     per_seed: list[float]
@@ -130,6 +130,8 @@ class Paired(Part):
     components: dict[str, Number]
     """Variance components: seed, image, residual."""
     detail: str
+    squares: dict[str, float] | None = None
+    """Mean squares of the differences: seed, image, residual; absent in runs of version 1."""
 
 
 class Limits(Part):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from scipy import stats
 
 from robustbench_zosam.checks import require_number
+from robustbench_zosam.statistics.crossed import Pivot
 from robustbench_zosam.statistics.paired import PairedDifference
 
 MARGIN = 0.01  # one point of accuracy
@@ -53,5 +54,13 @@ def equivalence(paired: PairedDifference, margin: float = MARGIN) -> Equivalence
     elif paired.se == 0:
         p = (1 - margin) ** paired.n_images if distance > 0 else 1.0
     else:
-        p = float(stats.t.sf(distance / paired.se, paired.df))
+        p = _tail(paired, distance)
     return Equivalence(margin, p, p < (1 - paired.level) / 2)
+
+
+def _tail(paired: PairedDifference, distance: float) -> float:
+    """Returns the probability of an error above a distance, which may be negative."""
+    if paired.squares is None:  # results of version 1 have Student's t
+        return float(stats.t.sf(distance / paired.se, paired.df))
+    found = Pivot(paired.squares, paired.n_seeds, paired.n_images).tail(abs(distance))
+    return found if distance > 0 else 1 - found

@@ -9,7 +9,7 @@ from scipy import stats
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.statistics import paired_difference
-from robustbench_zosam.statistics.paired import mean_squares
+from robustbench_zosam.statistics.crossed import MeanSquares, Pivot, mean_squares
 
 TABLES = hnp.arrays(
     np.float64, st.tuples(st.integers(2, 5), st.integers(2, 9)), elements=st.floats(-1, 1, width=16)
@@ -120,16 +120,51 @@ MIXES = [(0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (0.2, 0.0, 1.0), (0.2, 1.0, 1.0), (0.
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 @pytest.mark.parametrize("mix", MIXES)
 def test_the_interval_covers_the_truth(seeds, mix):
-    # 1000 tables each. True coverage is at least 0.93 (the docstring's claim); a count below
-    # 0.93 - 4 standard errors (0.898) has a probability of 4e-5 for each of the 15 cases.
+    # 1000 tables each. If the true coverage is 0.95, a count below 0.95 - 4 standard errors (0.922)
+    # has a probability of 7e-5 for each of the 15 cases.
     rng = np.random.default_rng(seeds)
     images, trials, hits = 100, 1000, 0
     zero = np.zeros((seeds, images))
     for _ in range(trials):
         table = mix[0] * rng.normal(size=(seeds, 1)) + mix[1] * rng.normal(size=(1, images))
         found = paired_difference(table + mix[2] * rng.normal(size=(seeds, images)), zero)
-        hits += found.low <= 0 <= found.high
-    assert hits / trials > 0.93 - 4 * math.sqrt(0.93 * 0.07 / trials)
+        hits += found.p > 0.05
+    assert hits / trials > 0.95 - 4 * math.sqrt(0.95 * 0.05 / trials)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("ratio", [0.02, 0.5])
+@pytest.mark.parametrize("image", [0.0, 0.3])
+def test_false_alarms_keep_their_rate_far_into_the_tail(seeds, ratio, image):
+    """Corrections for many tests live there; 2000 draws of the mean squares, not of tables."""
+    rng, images, trials = np.random.default_rng(1), 300, 2000
+    expected = {"seed": images * ratio + 1, "image": seeds * image + 1, "residual": 1.0}
+    freedom = {"seed": seeds - 1, "image": images - 1, "residual": (seeds - 1) * (images - 1)}
+    cells = seeds * images
+    sd = math.sqrt((expected["seed"] + expected["image"] - 1) / cells)
+    p = np.empty(trials)
+    for trial in range(trials):
+        drawn = {k: expected[k] * rng.chisquare(freedom[k]) / freedom[k] for k in expected}
+        pivot = Pivot(MeanSquares(**drawn), seeds, images)
+        p[trial] = 2 * pivot.tail(abs(rng.normal(0, sd)))
+    for rate in (0.05, 0.01):
+        # Each limit is exceeded with a probability of about 3e-5 if the rate is nominal.
+        assert (p < rate).mean() < rate + 4 * math.sqrt(rate * (1 - rate) / trials)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 20])
+def test_where_only_training_runs_matter_it_is_students_t(seeds):
+    pivot = Pivot(MeanSquares(1.0, 0.0, 0.0), seeds, 500)
+    se = math.sqrt(1 / (seeds * 500))
+    for t in (0.0, 0.5, 2.0, 8.0):
+        assert pivot.tail(t * se) == pytest.approx(stats.t.sf(t, seeds - 1), rel=1e-3, abs=1e-20)
+    assert pivot.quantile(0.025) / se == pytest.approx(stats.t.isf(0.025, seeds - 1), rel=1e-6)
+
+
+def test_where_only_images_matter_it_is_nearly_normal():
+    pivot = Pivot(MeanSquares(0.0, 1.0, 0.0), 3, 5000)
+    se = math.sqrt(1 / 15000)
+    assert pivot.quantile(0.025) / se == pytest.approx(stats.norm.isf(0.025))
 
 
 def test_treating_images_alone_as_the_sample_would_not_cover():
