@@ -145,8 +145,9 @@ def test_figures_leave_as_svg_without_the_page(browser, page):
     for i in range(count):
         root = ET.fromstring(browser.run(f"saved[{i}].text()"))
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
-        strokes = {e.attrib.get("stroke") for e in root.iter()}
-        assert len(strokes) > 2
+        images = [e.attrib["href"] for e in root.iter("{http://www.w3.org/2000/svg}image")]
+        assert all(image.startswith("data:image/png") for image in images)
+        assert images or len({e.attrib.get("stroke") for e in root.iter()}) > 2
         assert not any("var(" in value for e in root.iter() for value in e.attrib.values())
 
 

@@ -14,7 +14,7 @@ const TITLE = 22;
 export function startFigures() {
   for (const figure of document.querySelectorAll("main figure")) {
     const panels = () => (figure.matches(".panel") ? [figure] : [...figure.querySelectorAll(".panel")]);
-    if (!panels().some((panel) => panel.querySelector("svg:not(.swatch)"))) continue;
+    if (!panels().some(picture)) continue;
     const section = figure.closest("section");
     const title = (figure.matches(".panel") ? figure : section).querySelector("h2, h3").textContent;
     const drawn = () => composed(figure, panels(), title);
@@ -31,15 +31,23 @@ function element(tag, attributes = {}) {
   return made;
 }
 
-const picture = (panel) => panel.querySelector("svg:not(.swatch)");
+const picture = (panel) => panel.querySelector("svg:not(.swatch), img");
+
+/** Returns the natural size of a drawing, and of an image that on the page. */
+function sizeOf(drawn) {
+  if (drawn.viewBox) return drawn.viewBox.baseVal;
+  return { width: drawn.clientWidth || drawn.naturalWidth, height: drawn.clientHeight || drawn.naturalHeight };
+}
+
+const seen = (element) => element.getClientRects().length > 0;
 
 function composed(figure, all, title) {
-  const panels = all.filter((panel) => panel.getClientRects().length);
-  const sizes = panels.map((panel) => picture(panel).viewBox.baseVal);
+  const panels = all.some(seen) ? all.filter(seen) : all;
+  const sizes = panels.map((panel) => sizeOf(picture(panel)));
   const wide = Math.max(...sizes.map((size) => size.width)) + GAP;
   const tall = Math.max(...sizes.map((size) => size.height)) + GAP + TITLE;
   const columns = Math.min(panels.length, Math.max(1, Math.floor(1000 / wide)));
-  const entries = [...figure.querySelectorAll(".legend li")].filter((item) => item.getClientRects().length);
+  const entries = [...figure.querySelectorAll(".legend li")].filter(seen);
   const legend = entries.length * 18 + GAP;
   const style = getComputedStyle(document.documentElement);
   const width = columns * wide + GAP;
@@ -64,6 +72,8 @@ function composed(figure, all, title) {
     const size = Math.max(5, Math.min(13, (wide - GAP) / (0.62 * words.length || 1)));
     root.append(line(words, x, y + 12, { "font-weight": 600, "font-size": size }));
     root.append(placed(picture(panel), x, y + TITLE));
+    const note = panel.querySelector(".note")?.textContent ?? "";
+    root.append(line(note, x, y + tall - 8, { "font-size": Math.min(11, (wide - GAP) / (0.6 * note.length || 1)) }));
   });
   entries.forEach((item, i) => {
     const y = height - legend + i * 18;
@@ -74,7 +84,10 @@ function composed(figure, all, title) {
 
 /** Returns a copy at a place, with the looks that the page's style gives. */
 function placed(source, x, y) {
-  const { width, height } = source.viewBox.baseVal;
+  const { width, height } = sizeOf(source);
+  if (source.tagName === "IMG") {
+    return element("image", { href: source.src, x, y, width, height, style: "image-rendering:pixelated" });
+  }
   const copied = source.cloneNode(true);
   const originals = [source, ...source.querySelectorAll("*")];
   [copied, ...copied.querySelectorAll("*")].forEach((node, i) => {
