@@ -70,12 +70,12 @@ def _winner(run: Run, main: Comparison, row: Row) -> Answer:
 
 
 def _front(run: Run) -> str:
-    """Returns which of all methods stand in front, as far as chance lets one say."""
+    """Returns which method has the highest accuracy, and which cannot be told from it."""
     for ranking in run.results.get("ranking") or ():
         front = [run.by_id[name].label for name in ranking["groups"][0] if name in run.by_id]
         if not ranking["setting"] and front:
-            tied = f", tied with {text.listed(front[1:])}" if len(front) > 1 else ""
-            return f"In front of all methods: {front[0]}{tied}."
+            tied = f"; {text.listed(front[1:])} cannot be told from it" if len(front) > 1 else ""
+            return f"Highest of all methods: {front[0]}{tied}."
     return ""
 
 
