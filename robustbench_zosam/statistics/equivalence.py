@@ -61,6 +61,7 @@ def equivalence(paired: PairedDifference, margin: float = MARGIN) -> Equivalence
 def _tail(paired: PairedDifference, distance: float) -> float:
     """Returns the probability of an error above a distance, which may be negative."""
     if paired.squares is None:  # results of version 1 have Student's t
+        assert paired.se is not None
         return float(stats.t.sf(distance / paired.se, paired.df))
     found = Pivot(paired.squares, paired.n_seeds, paired.n_images).tail(abs(distance))
     return found if distance > 0 else 1 - found
