@@ -63,9 +63,9 @@ def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> 
     apart = {pair for pair, p in zip(pairs, adjusted, strict=True) if p < 1 - level}
     groups: list[tuple[str, ...]] = []
     while order:
-        group = [name for name in order if (order[0], name) not in apart]
-        groups.append(tuple(group))
-        order = [name for name in order if name not in group]
+        size = 1 + max(i for i, name in enumerate(order) if (order[0], name) not in apart)
+        groups.append(tuple(order[:size]))
+        order = order[size:]
     values = tuple(tuple(means[name] for name in group) for group in groups)
     return Ranking(metric, tuple(groups), values, len(pairs))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.statistics import CellScores, rank
+from robustbench_zosam.statistics import CellScores, compare, rank
 
 CONDITIONS = ("clean/0", "fog/1", "fog/2")
 
@@ -63,3 +63,16 @@ def test_nothing_and_unpaired_runs_are_refused():
     scores["b"] = [CellScores(9, CONDITIONS, scores["b"][0].correct)]
     with pytest.raises(InputError, match="share no"):
         rank(scores)
+
+
+def test_groups_are_in_the_order_of_the_means_whoever_differs():
+    """A steady method in the middle differs from the best; an unsteady one below does not."""
+    right = {"best": [320] * 6, "steady": [300] * 6, "unsteady": [390, 150] * 3}
+    scores = {
+        name: [CellScores(s, ("clean/0",), [np.arange(400) < k]) for s, k in enumerate(counts)]
+        for name, counts in right.items()
+    }
+    pair = compare("steady", "best", scores["steady"], scores["best"]).rows[0]
+    assert pair.verdict == "worse"
+    assert rank(scores).groups == (("best", "steady", "unsteady"),)
+    assert rank({k: scores[k] for k in ("steady", "best")}).groups == (("best",), ("steady",))
