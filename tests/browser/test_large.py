@@ -25,9 +25,10 @@ def test_a_large_page_works(browser, large):
 A4 = 718  # CSS pixels between Chromium's margins
 
 
-@pytest.mark.parametrize("script", [True, False])
-def test_nothing_is_cut_off_on_paper(browser, report, script):
-    browser.open(report, width=A4, media="print", script=script)
+@pytest.mark.parametrize(("name", "script"), [("report", 1), ("report", 0), ("large", 1)])
+def test_nothing_is_cut_off_on_paper(browser, request, name, script):
+    page = request.getfixturevalue(name)
+    browser.open(page, width=A4, media="print", script=bool(script))
     beyond = """[...document.querySelectorAll('table, svg.chart, img, pre, p, h2, canvas')]
       .filter(e => e.getClientRects().length && e.getBoundingClientRect().right > innerWidth + 1)
       .map(e => e.tagName + (e.caption?.textContent ?? '') + e.getBoundingClientRect().right)"""
