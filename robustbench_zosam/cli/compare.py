@@ -32,16 +32,17 @@ def compare(
     `equivalent` if a difference of a point is ruled out, and `inconclusive` otherwise.
     """
     folders = [Path(name) for name in (first, second, *(more or ()))]
-    if all(folder.is_dir() for folder in folders):
+    runs = all(folder.is_dir() for folder in folders)
+    if runs:
         found = _compare_runs(folders, page)
     else:
         found = _compare_methods(first, second, more or [], out, page)
     if as_json:
-        typer.echo(json.dumps(found if len(found) > 1 else found[0], indent=1))
-    elif len(found) == 1:
-        _show_rows(found[0])
-    else:
+        typer.echo(json.dumps(found if runs else found[0], indent=1))
+    elif runs:
         _show_methods(found)
+    else:
+        _show_rows(found[0])
     if page is not None:
         typer.echo(page, err=as_json)
 
@@ -88,15 +89,23 @@ def _show_rows(found: Comparison) -> None:
 
 
 def _show_methods(found: Sequence[Comparison]) -> None:
-    table = Table(title="Methods common to the runs, points of accuracy")
-    for name in ("method minus baseline", "images", "difference", "95 % interval", "p", "verdict"):
-        table.add_column(name, justify="left" if name.startswith("method") else "right")
-    for comparison in found:
-        name = f"{comparison['method']} minus {comparison['baseline']}"
-        for row in comparison["rows"]:
-            if row["corruption"] in {"clean", "mean"}:
-                table.add_row(name, row["corruption"], *_numbers(row))
-    Console().print(table)
+    """Shows a table for each two runs, with a method in each row."""
+    pairs = dict.fromkeys((_run(c["method"]), _run(c["baseline"])) for c in found)
+    for run, other in pairs:
+        table = Table(title=f"{run} minus {other}, points of accuracy")
+        for name in ("method", "images", "difference", "95 % interval", "p", "verdict"):
+            table.add_column(name, justify="left" if name == "method" else "right")
+        for comparison in found:
+            if (_run(comparison["method"]), _run(comparison["baseline"])) == (run, other):
+                name = comparison["method"].rpartition(":")[2]
+                for row in comparison["rows"]:
+                    if row["corruption"] in {"clean", "mean"}:
+                        table.add_row(name, row["corruption"], *_numbers(row))
+        Console().print(table)
+
+
+def _run(text: str) -> str:
+    return text.rpartition(":")[0]
 
 
 def _numbers(row: Mapping[str, Any]) -> tuple[str, str, str, str]:

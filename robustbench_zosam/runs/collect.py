@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json, write_text
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results import VERSION, tidy
@@ -168,14 +170,26 @@ def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
     Args:
         store: the cell's folder.
         cell: its result.
+
+    Returns:
+        Its outcomes, and traces where they were measured.
+
+    Raises:
+        InputError: the files beside the results are missing, damaged or of an early release.
     """
-    with np.load(store.predictions_file) as arrays:
-        conditions = tuple(map(str, arrays["conditions"]))
-        correct = (arrays["clean_correct"], *arrays["correct"])
-    traces: dict[str, Any] = {}
-    if cell["flatness"] is not None:
-        with np.load(store.flatness_file) as arrays:
-            traces = {name: arrays[name] for name in arrays.files}
+    try:
+        with np.load(store.predictions_file) as arrays:
+            conditions = tuple(map(str, arrays["conditions"]))
+            correct = (arrays["clean_correct"], *arrays["correct"])
+        traces: dict[str, Any] = {}
+        if cell["flatness"] is not None:
+            with np.load(store.flatness_file) as arrays:
+                traces = {name: arrays[name] for name in arrays.files}
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
+        raise InputError(
+            f"{store.folder} lacks the outcomes of single images, which a comparison needs "
+            f"({error}): run `zosam-robust evaluate` there again"
+        ) from error
     return CellScores(
         cell["seed"],
         conditions,

@@ -32,13 +32,23 @@ class Side:
     method: str
     results: Results
 
-    def scores(self) -> list[CellScores]:
-        """Returns what each finished cell did on each image."""
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """Returns the cells whose robustness was measured."""
         return [
-            read_scores(CellStore(self.run / "cells" / cell["id"]), cell)
+            cell
             for cell in self.results["cells"]
             if cell["method"] == self.method and cell["robustness"] is not None
         ]
+
+    @property
+    def seeds(self) -> set[int]:
+        """Returns the seeds of these cells."""
+        return {cell["seed"] for cell in self.cells}
+
+    def scores(self) -> list[CellScores]:
+        """Returns what each of these cells did on each image."""
+        return [read_scores(CellStore(self.run / "cells" / c["id"]), c) for c in self.cells]
 
 
 def find_side(text: str, out: Path) -> Side:
@@ -116,8 +126,7 @@ def compare_runs(first: Path, second: Path) -> list[dict[str, Any]]:
             Side(f"{first}:{name}", first, name, mine),
             Side(f"{second}:{name}", second, name, theirs),
         )
-        seeds = [{cell.seed for cell in side.scores()} for side in sides]
-        if seeds[0] & seeds[1]:
+        if sides[0].seeds & sides[1].seeds:
             found.append(compare_sides(*sides))
     if not found:
         raise InputError(

@@ -104,6 +104,14 @@ def test_other_images_are_refused(pair: tuple[Path, Path], runs: ModuleType, tmp
         compare_stored("sgdd", METHODS[1], pair[0])
 
 
+def test_results_without_their_predictions_are_refused(pair: tuple[Path, Path]):
+    file = next(pair[0].glob("cells/sgd*/predictions.npz"))
+    for content in (None, b"no archive"):
+        file.unlink() if content is None else file.write_bytes(content)
+        with pytest.raises(InputError, match="lacks the outcomes of single images"):
+            compare_stored(*METHODS, out=pair[0])
+
+
 def test_three_methods_are_one_too_many(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
