@@ -67,7 +67,7 @@ def build_side_by_side(
         methods=_methods(entries),
         differences=_differences(entries),
         claims=_claims(entries),
-        paired=_paired(paired),
+        paired=_paired(paired, dict(zip(map(str, folders), names, strict=True))),
     )
     write_text(file, page)
     return file
@@ -140,11 +140,18 @@ def _differences(entries: Sequence[Entry]) -> Block | None:
     )
 
 
-def _paired(comparisons: Sequence[Mapping[str, Any]]) -> Table | None:
+def _paired(comparisons: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Table | None:
     """Returns the differences between runs that were measured on the same images and seeds."""
+
+    def label(comparison: Mapping[str, Any]) -> str:
+        (run, _, method), (other, _, _) = (
+            comparison[side].rpartition(":") for side in ("method", "baseline")
+        )
+        return f"{method}: {names.get(run, run)} − {names.get(other, other)}"
+
     rows = tuple(
         (
-            f"{comparison['method']} − {comparison['baseline']}",
+            label(comparison),
             "mean corruption" if row["corruption"] == "mean" else "clean images",
             text.points(row["difference"], 2),
             text.interval(row["low"], row["high"], lambda v: text.points(v, 2)) or "none",

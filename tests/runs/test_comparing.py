@@ -85,6 +85,7 @@ def test_whole_runs_are_compared_method_by_method(
     assert capsys.readouterr().out.count("inconclusive") == 4
     html = page.read_text(encoding="utf-8")
     assert 'id="between"' in html
+    assert "sgd-rigl-0.9: two − one" in html
     found = compare_runs(pair[1], pair[0])
     assert [c["method"] for c in found] == [f"{pair[1]}:{name}" for name in METHODS[::-1]]
     assert found[0]["rows"][0]["n_seeds"] == 2
