@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Floats = NDArray[np.float64]
 
@@ -89,7 +89,7 @@ class Pivot:
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(self._sd > 0, distance / self._sd, math.inf if distance > 0 else 0.0)
-        return float(self._weight @ stats.norm.sf(z))
+        return float(self._weight @ special.ndtr(-z))
 
     def quantile(self, probability: float) -> float:
         """Returns the distance that an error exceeds with a probability below one half.

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import corruptions
+from robustbench_zosam.cli import main
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.results import EXPORTS, export, tidy
 from robustbench_zosam.results.robustbench import entries
@@ -141,3 +142,24 @@ def test_figures_show_what_there_is(runs, tmp_path):
     names = {file.stem for file in export(folder, "figures")}
     assert "training" in names
     assert not names & {"differences", "severity", "flatness"}
+
+
+def command_line(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["zosam-robust", "report", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_the_report_verb_writes_exports_beside_the_page(run, monkeypatch, capsys):
+    assert command_line(monkeypatch, str(run), "--export", "csv", "--export", "markdown") == 0
+    printed = capsys.readouterr().out.split()
+    assert printed == [
+        str(run / name) for name in ("report.html", "exports/results.csv", "exports/tables.md")
+    ]
+
+
+def test_a_misspelt_export_costs_nothing(run, monkeypatch, capsys):
+    assert command_line(monkeypatch, str(run), "--export", "figurs") == 2
+    assert "did you mean figures" in capsys.readouterr().err
+    assert not (run / "report.html").exists()

@@ -147,7 +147,7 @@ def single(trials: int, seed: int) -> Counter[str]:
     return hits
 
 
-TRIALS = 2000
+TRIALS = 1000
 SCENARIOS = {
     "2 seeds": Truth(2),
     "3 seeds": Truth(3),
