@@ -94,23 +94,16 @@ def predictions(kind, seed, corruptions, severities, n, dense):
 
 
 def robustness(conditions, correct):
+    scale = {"nll": 1.6, "brier": 1.4, "ece": 0.5, "rmsce": 0.6}
     rows = [
-        {
-            "corruption": c.split("/")[0],
-            "severity": int(c.split("/")[1]),
-            "accuracy": float(r.mean()),
-            "nll": float(1.5 * (1 - r.mean()) + 0.1),
-            "brier": float(1.4 * (1 - r.mean())),
-            "ece": float(0.5 * (1 - r.mean())),
-            "rmsce": float(0.6 * (1 - r.mean())),
-            "n": len(r),
-        }
+        {"corruption": c.split("/")[0], "severity": int(c.split("/")[1]), "n": len(r)}
+        | {"accuracy": float(r.mean())}
+        | {key: float(factor * (1 - r.mean())) for key, factor in scale.items()}
         for c, r in zip(conditions, correct, strict=True)
     ]
     corrupted = rows[1:] or rows
     names = dict.fromkeys(r["corruption"] for r in corrupted)
-    keys = ("accuracy", "nll", "brier", "ece", "rmsce")
-    mean = {k: float(np.mean([r[k] for r in corrupted])) for k in keys}
+    mean = {k: float(np.mean([r[k] for r in corrupted])) for k in ("accuracy", *scale)}
     by_name = {
         c: float(np.mean([r["accuracy"] for r in corrupted if r["corruption"] == c])) for c in names
     }
@@ -221,12 +214,7 @@ def make_results(
             "versions": {"python": "3.11.7", "torch": "2.15.0"},
             "commit": "0123456789abcdef",
             "dirty": False,
-            "hardware": {
-                "cpu": "A processor",
-                "cores": 2,
-                "memory_bytes": 8 * 2**30,
-                "devices": ["cpu"],
-            },
+            "hardware": {"cpu": "A", "cores": 2, "memory_bytes": 8 * 2**30, "devices": ["cpu"]},
             "workers": 2,
             "seconds": 171.2,
         },
@@ -272,17 +260,10 @@ def write_run(folder, results):
     shapes[:, 6:26, 10:22] = 180
     rows = ["clean", *results["suite"]["corruptions"]]
     count = len(results["suite"]["severities"])
-    noise = (
-        rng.normal(0, 1, (4, len(rows), count, 32, 32, 1))
-        * 15
-        * np.arange(1, count + 1)[:, None, None, None]
-    )
-    images = np.clip(
-        shapes[:, None, None] + noise * (np.arange(len(rows)) > 0)[None, :, None, None, None, None],
-        0,
-        255,
-    )
-    shown = images.astype(np.uint8)
+    strength = 15 * np.arange(1, count + 1)[:, None, None, None]
+    noise = strength * rng.normal(0, 1, (4, len(rows), count, 32, 32, 1))
+    noise[:, 0] = 0  # clean
+    shown = np.clip(shapes[:, None, None] + noise, 0, 255).astype(np.uint8)
     worst = {
         "worst_images": shown[0, 1:3, 0],
         "worst_labels": np.array([3, 8])[: len(rows) - 1],
