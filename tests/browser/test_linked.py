@@ -15,6 +15,7 @@ DATA = "JSON.parse(document.getElementById('data').textContent)"
 NUMBER = f"{DATA}.methods.findIndex(m => m.id === '{METHOD}')"
 WATCH = """window.saved = [];
   URL.createObjectURL = blob => { window.saved.push(blob); return '#'; }; true"""
+REST = "new Promise(done => setTimeout(done, 120))"
 STILL = """(() => { const style = document.createElement('style');
   style.textContent = '* { transition: none !important }'; document.head.append(style); })()"""
 
@@ -29,7 +30,7 @@ def test_choosing_a_method_lights_it_up_everywhere_and_again_lets_go(browser, pa
     assert not any(browser.run(DIMMED))
     button = f"document.querySelector('.legend [data-m=\"{number}\"] .pick')"
     browser.run(f"{button}.click()")
-    browser.run("document.activeElement.blur()")
+    browser.run(f"document.activeElement.blur(); {REST}")
     assert [i for i, dim in enumerate(browser.run(DIMMED)) if not dim] == [number]
     assert f"method={METHOD}" in hash_of(browser)
     pressed = f"""[...document.querySelectorAll('[data-m="{number}"] .pick')]
@@ -45,7 +46,7 @@ def test_a_corruption_is_chosen_by_its_name_in_the_heat_map(browser, page):
     browser.run("document.querySelector('.heat tr[data-c=\"4\"] .pick').focus()")
     browser.press("Enter", text="\r", code=13)
     assert hash_of(browser).startswith("#corruption=")
-    browser.run("document.activeElement.blur()")
+    browser.run(f"document.activeElement.blur(); {REST}")
     shown = """[...document.querySelectorAll('#severity .panel')]
       .filter(panel => getComputedStyle(panel.querySelector('svg')).opacity === '1')
       .map(panel => panel.dataset.c)"""
@@ -57,7 +58,7 @@ def test_a_corruption_is_chosen_by_its_name_in_the_heat_map(browser, page):
 def test_focus_by_keyboard_lights_up_too(browser, page):
     browser.run(STILL)
     number = browser.run(NUMBER)
-    browser.run(f"document.querySelector('.methods [data-m=\"{number}\"] .pick').focus()")
+    browser.run(f"document.querySelector('.methods [data-m=\"{number}\"] .pick').focus(); {REST}")
     assert [i for i, dim in enumerate(browser.run(DIMMED)) if not dim] == [number]
 
 
@@ -93,6 +94,7 @@ def test_an_anchor_keeps_the_choices(browser, report):
     browser.open(report, fragment=f"#method={METHOD}")
     browser.run("location.hash = '#claims'; new Promise(done => setTimeout(done, 50))")
     assert browser.run("document.querySelector('.controls select').value") != ""
+    assert hash_of(browser) in {f"#at=claims&method={METHOD}", f"#method={METHOD}&at=claims"}
 
 
 def test_methods_can_be_left_out(browser, page):

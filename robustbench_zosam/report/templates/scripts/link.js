@@ -7,14 +7,15 @@ const sheet = new CSSStyleSheet();
 const hovered = { method: null, corruption: null };
 const LABELS = ".legend [data-m], .methods th .method, .heat tr[data-c] > th";
 let names;
+let waiting;
 
 /** Lets pointer, focus, clicks and the bar above choose a method and a corruption. */
 export function startLinks(changed) {
   names = embedded();
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
   for (const label of document.querySelectorAll(LABELS)) chooser(label);
-  document.addEventListener("pointerover", (event) => hover(event.target));
-  document.addEventListener("focusin", (event) => hover(event.target));
+  document.addEventListener("pointerover", (event) => hover(event.target, 80));
+  document.addEventListener("focusin", (event) => hover(event.target, 0));
   document.addEventListener("click", (event) => choose(event, changed));
   const bar = document.querySelector(".controls");
   if (bar) startBar(bar, changed);
@@ -44,11 +45,13 @@ function owner(target) {
   return { method, corruption: number("c") };
 }
 
-function hover(target) {
+/** Lights up what the pointer rests on; what it only crosses does not flicker. */
+function hover(target, milliseconds) {
   const found = owner(target);
   if (found.method === hovered.method && found.corruption === hovered.corruption) return;
   Object.assign(hovered, found);
-  light();
+  clearTimeout(waiting);
+  waiting = setTimeout(light, milliseconds);
 }
 
 function choose(event, changed) {

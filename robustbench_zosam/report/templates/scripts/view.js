@@ -29,6 +29,10 @@ export function set(key, value) {
   if (get(key) === value) return;
   if (value === "") chosen.delete(key);
   else chosen.set(key, value);
+  write();
+}
+
+function write() {
   const parts = [...chosen].map(([k, v]) => `${encodeURIComponent(k)}=${encodeURIComponent(v)}`);
   const bare = location.href.split("#")[0];
   history.replaceState(null, "", parts.length ? `${bare}#${parts.join("&")}` : bare);
@@ -61,6 +65,7 @@ window.addEventListener("hashchange", () => {
   readAddress();
   if (anchor) {
     for (const [key, value] of kept) if (key !== "at") chosen.set(key, value);
+    write();
   }
   restore();
   goToSection();
