@@ -72,8 +72,8 @@ def _contents(run: Run) -> dict[str, Any]:
         "severity": severity_curves(run),
         "blocks": _present([
             flatness_against_robustness(run),
-            slices(run),
             planes(run),
+            slices(run),
             training_curves(run),
             sample_gallery(run),
             worst_failures(run),

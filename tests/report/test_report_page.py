@@ -107,8 +107,8 @@ def test_everything_can_be_read_aloud(page):
 def test_sections_come_in_reading_order(page):
     found = [attrs["id"] for attrs in page.all("section")]
     assert found == [
-        "verdict", "methods", "differences", "corruptions", "severity", "flatness", "slices",
-        "planes", "training", "samples", "worst", "claims", "layers", "provenance",
+        "verdict", "methods", "differences", "corruptions", "severity", "flatness", "planes",
+        "slices", "training", "samples", "worst", "claims", "layers", "provenance",
     ]  # fmt: skip
 
 
