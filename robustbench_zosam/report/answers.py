@@ -108,7 +108,7 @@ def _size(run: Run, main: Comparison, row: Row) -> Answer:
     ]
     return Answer(
         "By how much?",
-        f"{text.points(row['difference'])} points",
+        f"{method} {text.points(row['difference'])} points",
         f"Percentage points of accuracy {of}: {text.listed(values)}{span}.",
     )
 
@@ -118,8 +118,9 @@ def _certainty(main: Comparison, row: Row) -> Answer:
     shown = f"p {p}" if p.startswith("<") else f"p = {p}"
     margin = f"{100 * row['equivalence']['margin']:g}"
     words = verdict_words(row)
+    alone = row["n_seeds"] == 1
     if row["verdict"] != "tie":
-        short = f"Beyond chance, {shown}"
+        short = f"{'For these trained models alone' if alone else 'Beyond chance'}, {shown}"
     elif words == "equivalent":
         short = f"Yes: equal to within {margin} {'point' if margin == '1' else 'points'}"
     else:
@@ -135,7 +136,8 @@ def _certainty(main: Comparison, row: Row) -> Answer:
         "Is it certain?",
         short,
         f"Tested on the same {text.count(row['n_images'], 'image')} with "
-        f"{text.count(row['n_seeds'], 'training seed')}.{each}",
+        f"{text.count(row['n_seeds'], 'training seed')}"
+        f"{', so that another training may turn it' if alone else ''}.{each}",
     )
 
 

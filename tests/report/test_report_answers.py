@@ -56,6 +56,11 @@ def test_flatness_explains_only_what_it_fits(results, verdict, difference, p, re
     assert found["Why?"] == reason
 
 
+def test_one_seed_is_certain_of_its_own_models_only(make):
+    single = make(kinds=4, seeds=1, corruptions=2, n=40, slices=False)
+    assert told(single, "better")["Is it certain?"].startswith("For these trained models alone")
+
+
 def test_one_method_has_no_answers(make):
     alone = make(kinds=1, seeds=1, corruptions=1, n=20, dense=False, slices=False)
     assert answers(Run(alone, None)) == ()

@@ -19,8 +19,9 @@ export function draw(scene) {
   const corner = frame(pen, project, colours);
   const mesh = quads(heights(plane, found.limits, scene.log), project);
   for (const { r, c, corners } of mesh.quads) {
-    const mean = (plane.losses[r][c] + plane.losses[r + 1][c + 1]) / 2;
-    pen.fillStyle = scene.scale[Math.round(share(mean, found.limits) * (scene.scale.length - 1))];
+    const ends = [plane.losses[r][c], plane.losses[r][c + 1], plane.losses[r + 1][c + 1], plane.losses[r + 1][c]];
+    const mean = ends.reduce((sum, loss) => sum + share(loss, found.limits), 0) / ends.length;
+    pen.fillStyle = scene.scale[Math.round(mean * (scene.scale.length - 1))];
     pen.strokeStyle = colours.getPropertyValue("--rule");
     pen.lineWidth = 0.5;
     outline(pen, corners);
