@@ -164,6 +164,20 @@ def large(tmp_path_factory, runs):
     return runs.build(tmp_path_factory.mktemp("large"), runs.multiply(results, 40))
 
 
+@pytest.fixture(scope="session")
+def several(tmp_path_factory, runs):
+    """A page of two runs."""
+    from robustbench_zosam.report import build_side_by_side
+
+    root = tmp_path_factory.mktemp("several")
+    sizes = {"first": 2, "a second run with a rather long name": 3}
+    folders = [
+        runs.write_run(root / name, runs.make_results(kinds=kinds, corruptions=2, n=40))
+        for name, kinds in sizes.items()
+    ]
+    return build_side_by_side(folders, root / "runs.html")
+
+
 @pytest.fixture
 def page(browser, report):
     """The page of six methods, opened anew."""

@@ -30,6 +30,12 @@ def test_no_serious_violation(browser, report, axe, dark, width):
     assert browser.run(CHECK) == []
 
 
+def test_no_serious_violation_in_the_page_of_several_runs(browser, several, axe):
+    browser.open(several, width=390)
+    browser.run(axe)
+    assert browser.run(CHECK) == []
+
+
 def test_no_serious_violation_with_a_focus(browser, report, axe):
     browser.open(report, fragment="#method=zo-sam-rigl-0.9&corruption=snow&sort-methods-0=2.up")
     browser.run(axe)

@@ -103,3 +103,16 @@ def test_hostile_names_stay_names(browser, report):
     browser.open(report)
     assert browser.run("document.querySelectorAll('img[onerror], section script').length") == 0
     assert "onerror=alert(1)" in browser.run("document.querySelector('#methods').textContent")
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_several_runs_fit_sort_and_complain_of_nothing(browser, several, width):
+    browser.open(several, width=width)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    head = "document.querySelector('#methods table').tHead.rows[0].cells[2]"
+    browser.run(f"{head}.querySelector('button').click()")
+    assert browser.run(f"{head}.getAttribute('aria-sort')") == "ascending"
+    values = browser.run("""[...document.querySelector('#methods table').tBodies[0].rows]
+      .map(row => Number.parseFloat(row.cells[2].textContent))""")
+    assert values == sorted(values)
+    assert browser.problems() == []
