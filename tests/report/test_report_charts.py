@@ -13,6 +13,7 @@ from robustbench_zosam.report.charts.axis import between, fitting, logarithmic, 
 from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.charts.colours import colour, ink, scale
 from robustbench_zosam.report.charts.contour import contour
+from robustbench_zosam.report.charts.lines import Curve, curve_table
 from robustbench_zosam.report.run import MethodView
 from robustbench_zosam.report.style import METHODS
 
@@ -104,3 +105,16 @@ def test_a_chart_places_its_marks_and_can_be_read_back():
     assert points[2] == (right, top)
     middle = ((left + right) / 2, bottom + 0.25 * (top - bottom))
     assert points[1] == pytest.approx(middle, abs=0.01)
+
+
+def test_the_numbers_of_curves_stand_at_their_places():
+    one, other = (MethodView(n, n, {}, METHODS[0], "o", (0, ()), i) for i, n in enumerate("ab"))
+    curves = [
+        Curve(one, np.array([-0.5, 0.0]), np.array([[1.0, 2.0], [3.0, 2.0]])),
+        Curve(other, np.array([0.0, 0.5]), np.array([[0.25, 4.0]])),
+    ]
+    table = curve_table("caption", "x", curves, 2)
+    assert table.head == ("x", "a", "b")
+    assert table.rows == (("−0.5", "2.00", "–"), ("0", "2.00", "0.250"), ("0.5", "–", "4.00"))
+    assert table.first == 1
+    assert curve_table("caption", "x", curves[:1], 2).first is None

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.figures.panel import HEIGHT, WIDTH
+from robustbench_zosam.report.figures.panel import HEIGHT, WIDTH, Table
 from robustbench_zosam.report.run import Floats, MethodView
 
 _BANDED, _MARKED = 6, 12  # more methods would hide each other's bands and markers
@@ -75,3 +76,26 @@ def banded(curves: Sequence[Curve]) -> bool:
         curves: of a chart.
     """
     return len(curves) <= _BANDED and any(len(curve.values) > 1 for curve in curves)
+
+
+def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> Table:
+    """Returns the means of curves as numbers.
+
+    Args:
+        caption: what they are.
+        x: quantity and unit of the first column.
+        curves: at least one.
+        methods: of the run; if each has a curve, the columns are tied to them.
+    """
+    found = [
+        dict(zip(np.round(c.x, 6).tolist(), c.values.mean(axis=0).tolist(), strict=True))
+        for c in curves
+    ]
+    places = sorted({place for values in found for place in values})
+    rows = tuple(
+        (f"{place:g}".replace("-", text.MINUS), *(text.number(v.get(place)) for v in found))
+        for place in places
+    )
+    whole = [curve.method.index for curve in curves] == list(range(methods))
+    head = (x, *(curve.method.label for curve in curves))
+    return Table(caption, head, rows, first=1 if whole else None)

@@ -6,8 +6,8 @@ import numpy as np
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between, linear
-from robustbench_zosam.report.charts.lines import Curve, line_chart
-from robustbench_zosam.report.figures.panel import Block, Panel
+from robustbench_zosam.report.charts.lines import Curve, curve_table, line_chart
+from robustbench_zosam.report.figures.panel import Block, Panel, Table
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
 CLIP = 10.0  # nats; far above chance, where a loss says nothing more
@@ -25,9 +25,9 @@ def slices(run: Run) -> Block | None:
     methods = [m for m in run.methods if _lines(run, m, "losses") is not None]
     if not methods:
         return None
-    panels = [_line_panel(run, methods, "losses", "Training loss", "loss (nats)", 1.0)]
+    drawn = [_line_panel(run, methods, "losses", "Training loss", "loss (nats)", 1.0)]
     if all(_lines(run, m, "accuracies") is not None for m in methods):
-        panels.append(
+        drawn.append(
             _line_panel(run, methods, "accuracies", "Training accuracy", "accuracy (%)", 100.0)
         )
     return Block(
@@ -37,8 +37,9 @@ def slices(run: Run) -> Block | None:
         "which lie at 0.",
         f"{how_measured(run, methods)} Lines are means over directions and seeds, shaded from the "
         f"lowest to the highest slice. Losses above {CLIP:g} are drawn at {CLIP:g}.",
-        tuple(panels),
+        tuple(panel for panel, _ in drawn),
         tuple(methods),
+        tuple(table for _, table in drawn),
     )
 
 
@@ -67,7 +68,7 @@ def how_measured(run: Run, methods: list[MethodView]) -> str:
 
 def _line_panel(
     run: Run, methods: list[MethodView], key: str, title: str, label: str, scale: float
-) -> Panel:
+) -> tuple[Panel, Table]:
     curves = []
     for method in methods:
         values = _lines(run, method, key)
@@ -83,7 +84,8 @@ def _line_panel(
     ]
     alt = f"{title} along random directions. Half-width: {'; '.join(widths)}."
     every = max(max((len(curve.x) for curve in curves), default=0) // 7, 1)
-    return Panel(title, line_chart(curves, _span(run, methods), y, alt, every=every))
+    table = curve_table(f"{title}, {label}", "distance (norms)", curves, len(run.methods))
+    return Panel(title, line_chart(curves, _span(run, methods), y, alt, every=every)), table
 
 
 def _span(run: Run, methods: list[MethodView]) -> Axis:

@@ -6,7 +6,7 @@ import numpy as np
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between, fitting, linear
-from robustbench_zosam.report.charts.lines import Curve, line_chart
+from robustbench_zosam.report.charts.lines import Curve, curve_table, line_chart
 from robustbench_zosam.report.figures.panel import Block, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
@@ -29,8 +29,15 @@ def training_curves(run: Run) -> Block | None:
     trained = [m for m in run.methods if curves(run, m, "step") is not None]
     if not trained:
         return None
-    found = (_panel(run, trained, value, axis) for value in _VALUES for axis in _AXES)
-    panels = [panel for panel in found if panel is not None]
+    panels, tables = [], []
+    for value in _VALUES:
+        for axis in _AXES:
+            drawn = _curves(run, trained, value, axis)
+            if drawn:
+                panels.append(_panel(drawn, value, axis))
+                if axis[0] == "step":
+                    caption = f"{value[1]}, {value[2]}"
+                    tables.append(curve_table(caption, axis[1], drawn, len(run.methods)))
     diagnosed = [m for m in trained if variances(run, m) is not None]
     if diagnosed:
         panels.append(_variance_panel(run, diagnosed))
@@ -45,6 +52,7 @@ def training_curves(run: Run) -> Block | None:
         "alone, on the machine described below.",
         tuple(panels),
         tuple(trained),
+        tuple(tables),
     )
 
 
@@ -99,22 +107,27 @@ def _variance_panel(run: Run, methods: list[MethodView]) -> Panel:
     return Panel(title, line_chart(drawn, _x_axis("training step", drawn), y, alt))
 
 
-def _panel(
+def _curves(
     run: Run,
     methods: list[MethodView],
     value: tuple[str, str, str, float],
     axis: tuple[str, str, str],
-) -> Panel | None:
-    key, title, label, scale = value
+) -> list[Curve]:
+    key, _, _, scale = value
     drawn = []
     for method in methods:
         x, y = curves(run, method, axis[0]), curves(run, method, key)
         if x is not None and y is not None:
-            finite_ = np.isfinite(x).all(axis=0) & np.isfinite(y).all(axis=0)
-            if finite_.any():
-                drawn.append(Curve(method, x[:, finite_].mean(axis=0), scale * y[:, finite_]))
-    if not drawn:
-        return None
+            known = np.isfinite(x).all(axis=0) & np.isfinite(y).all(axis=0)
+            if known.any():
+                drawn.append(Curve(method, x[:, known].mean(axis=0), scale * y[:, known]))
+    return drawn
+
+
+def _panel(
+    drawn: list[Curve], value: tuple[str, str, str, float], axis: tuple[str, str, str]
+) -> Panel:
+    key, title, label, _ = value
     heights = _flat(drawn)
     vertical = fitting(label, heights) if key == "validation_loss" else linear(label, heights)
     alt = f"{title} against {axis[2]}. At the end: {_ends(drawn)}."
