@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from robustbench_zosam.statistics.claim import Claim, Control, Published
 from robustbench_zosam.statistics.evidence import (
     accuracy_gain,
     close_in_accuracy,
     cost_of_sparsity,
+    flatness_of_sparsity,
     flatter,
 )
 from robustbench_zosam.statistics.evidence_cost import converges_faster, one_backward, throughput
 from robustbench_zosam.statistics.evidence_gradients import steadier
+from robustbench_zosam.statistics.findings import Evidence
 
 ZO_SAM = "arXiv 2603.13115"
-_QUERYLESS = ("random-perturbation", "s2-sam")
+_PURPOSES = {
+    "random-perturbation": "whether the loss queries matter, or any perturbation of this size",
+    "s2-sam": "whether the queries are worth more than reusing the last gradient, at no cost",
+    "sam": "how it compares with a perturbation along the exact gradient",
+}
 
 
-def _controls(row: str) -> tuple[Control, ...]:
-    """Returns the controls of a gain in accuracy of ZO-SAM."""
-    purposes = {
-        "random-perturbation": "whether the loss queries matter, or any perturbation of this size",
-        "s2-sam": "whether the queries are worth more than reusing the last gradient, at no cost",
-        "sam": "how it compares with a perturbation along the exact gradient",
-    }
-    found = [
-        Control(name, purpose, accuracy_gain("zo-sam", name, row), name in _QUERYLESS)
-        for name, purpose in purposes.items()
-    ]
-    dense = Control("sparse SGD against dense", "what sparsity alone costs", cost_of_sparsity(row))
-    return (*found, dense)
-
-
-def _flat_controls(field: str, name: str) -> tuple[Control, ...]:
+def _beside(evidence: Callable[[str], Evidence]) -> tuple[Control, ...]:
+    """Returns the comparisons of ZO-SAM with each control, by what tests one of them."""
     return tuple(
-        Control(
-            other,
-            "whether the same flatness comes without loss queries",
-            flatter("zo-sam", other, field, name),
-            other in _QUERYLESS,
-        )
-        for other in ("random-perturbation", "s2-sam", "sam")
+        Control(name, purpose, evidence(name), attributes=name != "sam")
+        for name, purpose in _PURPOSES.items()
     )
+
+
+def _gain_controls(row: str) -> tuple[Control, ...]:
+    dense = Control("sparse SGD against dense", "what sparsity alone costs", cost_of_sparsity(row))
+    return (*_beside(lambda name: accuracy_gain("zo-sam", name, row)), dense)
+
+
+def _flat_controls(field: str, measure: str) -> tuple[Control, ...]:
+    beside = _beside(lambda name: flatter("zo-sam", name, field, measure))
+    sparsity = flatness_of_sparsity(field, measure)
+    return (*beside, Control("sparse SGD against dense", "what sparsity alone does", sparsity))
 
 
 _PAIR = "sgd and zo-sam at one sparsity"
@@ -67,7 +67,7 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         "Paired difference of the mean corruption accuracy to SGD at equal sparsity.",
         accuracy_gain("zo-sam", "sgd", "mean", expected=0.031),
         _PAIR,
-        _controls("mean"),
+        _gain_controls("mean"),
     ),
     Claim(
         "zo-sam-clean",
@@ -77,7 +77,7 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         "Paired difference of the clean accuracy to SGD at equal sparsity.",
         accuracy_gain("zo-sam", "sgd", "clean", expected=0.0038),
         _PAIR,
-        _controls("clean"),
+        _gain_controls("clean"),
     ),
     Claim(
         "zo-sam-information",
@@ -133,14 +133,7 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         "weights, over the epochs measured and seed by seed (runs with training.diagnostics=true).",
         steadier("zo-sam", "sgd", expected=1 / 3),
         f"{_PAIR}, with training.diagnostics=true",
-        (
-            Control(
-                "random-perturbation",
-                "whether any perturbation of this size does the same",
-                steadier("zo-sam", "random-perturbation", expected=0.5),
-                attributes=True,
-            ),
-        ),
+        _beside(lambda name: steadier("zo-sam", name, expected=0.5)),
     ),
     Claim(
         "zo-sam-convergence",
@@ -151,14 +144,7 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         "every run reached), seed by seed.",
         converges_faster("zo-sam", "sgd", expected=70 / 104),
         _PAIR,
-        (
-            Control(
-                "random-perturbation",
-                "whether any perturbation of this size does the same",
-                converges_faster("zo-sam", "random-perturbation", expected=70 / 104),
-                attributes=True,
-            ),
-        ),
+        _beside(lambda name: converges_faster("zo-sam", name, expected=70 / 104)),
     ),
     Claim(
         "zo-sam-backward",
@@ -183,14 +169,17 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         "forward passes cost about 40 % of a step where a backward pass costs two forward ones.",
         throughput("zo-sam", "sgd", above=2 / 3, expected=0.7667, of="SGD's throughput"),
         _PAIR,
-        (
+        tuple(
             Control(
-                "random-perturbation",
-                "what the perturbation costs without its loss queries",
-                throughput(
-                    "zo-sam", "random-perturbation", expected=0.6, of="the control's throughput"
-                ),
-            ),
+                name,
+                purpose,
+                throughput("zo-sam", name, expected=ratio, of=f"the throughput of {name}"),
+            )
+            for name, purpose, ratio in (
+                ("random-perturbation", "what the loss queries cost", 0.6),
+                ("s2-sam", "what the cheapest relative costs", 0.6),
+                ("sam", "what they save of a second backward pass", 1.61),
+            )
         ),
     ),
     Claim(

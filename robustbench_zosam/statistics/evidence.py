@@ -117,16 +117,42 @@ def cost_of_sparsity(row: str) -> Evidence:
     """
 
     def test(results: Results, level: float) -> list[Finding]:
-        names = {id_: name for name, group in groups(results).items() for id_ in group.values()}
         return [
-            _gain(names[comparison["method"]], found, level, POINT)
-            for comparison in results["comparisons"]
-            if comparison.get("question") == "sparsity"
+            _gain(group, found, level, POINT)
+            for group, comparison in _sparsity(results)
             for found in comparison["rows"]
             if found["corruption"] == row
         ]
 
     return test
+
+
+def flatness_of_sparsity(field: str, name: str) -> Evidence:
+    """Tests whether sparse SGD ends with a smaller Hessian trace than dense SGD.
+
+    Args:
+        field: of the comparison: "flatness" or "adaptive".
+        name: of the measure, in words.
+
+    Returns:
+        The test.
+    """
+
+    def test(results: Results, level: float) -> list[Finding]:
+        return [
+            _flatness(group, comparison[field], name, level, _invalid(results, comparison))
+            for group, comparison in _sparsity(results)
+            if comparison[field] is not None
+        ]
+
+    return test
+
+
+def _sparsity(results: Results) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    names = {id_: name for name, group in groups(results).items() for id_ in group.values()}
+    for comparison in results["comparisons"]:
+        if comparison.get("question") == "sparsity":
+            yield names[comparison["method"]], comparison
 
 
 def _rows(

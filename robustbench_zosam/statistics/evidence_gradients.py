@@ -9,6 +9,8 @@ from typing import Any
 from robustbench_zosam.statistics.findings import Evidence, Finding, Results, groups
 from robustbench_zosam.statistics.ratios import judge_ratio, ratio
 
+_NAMES = {"sgd": "SGD", "sam": "SAM"}
+
 
 def steadier(method: str, baseline: str, *, expected: float) -> Evidence:
     """Tests whether the gradients an optimizer uses vary less over mini-batches than another's.
@@ -31,7 +33,7 @@ def steadier(method: str, baseline: str, *, expected: float) -> Evidence:
                 ratios = [_ratios(mine[seed], theirs[seed]) for seed in common]
                 pairs = [pair for pair in ratios if pair is not None]
                 if pairs:
-                    findings.append(_steadiness(group, pairs, level, expected))
+                    findings.append(_steadiness(group, pairs, level, expected, baseline))
         return findings
 
     return test
@@ -71,10 +73,14 @@ def _mean_log(
 
 
 def _steadiness(
-    group: str, pairs: list[tuple[float, float | None]], level: float, expected: float
+    group: str,
+    pairs: list[tuple[float, float | None]],
+    level: float,
+    expected: float,
+    baseline: str,
 ) -> Finding:
     found = ratio([plain for plain, _ in pairs], level)
-    measured = found.text("SGD's variance")
+    measured = found.text(f"{_NAMES.get(baseline, baseline)}'s variance")
     relative = [value for _, value in pairs if value is not None]
     if relative:
         share = math.exp(math.fsum(relative) / len(relative))
