@@ -70,6 +70,33 @@ def test_models_and_scale_can_be_chosen(surface):
     assert surface.run(PIXELS) != before
 
 
+OTHER = "document.querySelectorAll('canvas')[1]"
+
+
+def test_a_second_surface_turns_with_the_first_and_is_restored(surface, report):
+    assert surface.run(f"{OTHER}.hidden")
+    surface.run("""const beside = document.querySelector('#surface-beside'); beside.value = '2';
+      beside.dispatchEvent(new Event('change'))""")
+    assert not surface.run(f"{OTHER}.hidden")
+    assert "beside it" in surface.run(READ)
+    before = surface.run(f"{OTHER}.toDataURL()")
+    surface.run("document.querySelector('canvas').focus()")
+    surface.press("ArrowLeft")
+    after = surface.run(f"{OTHER}.toDataURL()")
+    assert after != before
+    surface.open(report, fragment=surface.run("location.hash"))
+    assert surface.run(f"{OTHER}.toDataURL()") == after
+
+
+@pytest.mark.parametrize(
+    "view", ["1_1_1_1_-5_3", "9_-9_1e9_7_99_99", "NaN_1_1_1_0_0", "1_1_1_1_0.5_x"]
+)
+def test_impossible_views_do_no_harm(browser, report, view):
+    browser.open(report, fragment=f"#surface={view}")
+    assert browser.problems() == []
+    assert browser.run(READ).startswith("At (")
+
+
 def test_the_contours_follow_the_model_and_the_point(surface):
     twin = "document.querySelector('.twin svg').getAttribute('aria-label')"
     before = surface.run(twin)

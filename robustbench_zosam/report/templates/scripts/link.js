@@ -65,7 +65,15 @@ function choose(event, changed) {
   changed();
 }
 
-const toggle = (key, value) => set(key, get(key) === value ? "" : value);
+function toggle(key, value) {
+  pin(key, get(key) === value ? "" : value);
+}
+
+/** Keeps a choice; the surface follows a method unless a model is chosen for it later. */
+function pin(key, value) {
+  set(key, value);
+  if (key === "method" && value !== "") set("plane", "");
+}
 
 /** Returns the numbers of what is chosen, null where nothing is. */
 function pinned() {
@@ -119,7 +127,7 @@ function startBar(bar, changed) {
   const filter = bar.querySelector("input");
   const link = (select, key, values) =>
     select.addEventListener("change", () => {
-      set(key, select.value === "" ? "" : values[Number(select.value)]);
+      pin(key, select.value === "" ? "" : values[Number(select.value)]);
       light();
       changed();
     });

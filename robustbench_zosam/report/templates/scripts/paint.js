@@ -4,11 +4,21 @@ import { TALL, camera, heights, quads, share } from "./mesh.js";
 import { shown } from "./page.js";
 import { plotBox } from "./readout.js";
 
-/** Draws the surface, and marks the point that is read out in it and in the contours. */
+/** Draws the surface, and the one beside it, and marks the point that is read out. */
 export function draw(scene) {
-  const { canvas, plane, found, probe } = scene;
+  if (!scene.probe) return;
+  const points = surface(scene, scene.canvas, scene.plane);
+  if (!points) return;
+  scene.points = points;
+  if (scene.second) surface(scene, scene.other, scene.second);
+  tell(scene);
+}
+
+/** Draws a plane and returns where its grid points are seen, null while the canvas has no size. */
+function surface(scene, canvas, plane) {
+  const { found } = scene;
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  if (!width || !height || !probe) return;
+  if (!width || !height) return null;
   const ratio = Math.min(devicePixelRatio || 1, 2);
   canvas.width = width * ratio;
   canvas.height = height * ratio;
@@ -28,10 +38,9 @@ export function draw(scene) {
     pen.fill();
     pen.stroke();
   }
-  scene.points = mesh.points;
   label(pen, project, colours, scene, corner);
-  mark(scene, pen, colours);
-  tell(scene);
+  mark(pen, colours, mesh.points[scene.probe.row]?.[scene.probe.column]);
+  return mesh.points;
 }
 
 function outline(pen, corners) {
@@ -74,27 +83,26 @@ function label(pen, project, colours, scene, [x, y]) {
   pen.fillText(`loss (nats)${scene.log ? ", logarithmic" : ""}`, 10, 18);
 }
 
-function mark(scene, pen, colours) {
-  const { row, column } = scene.probe;
-  const point = scene.points[row][column];
-  if (point) {
-    pen.beginPath();
-    pen.arc(point.x, point.y, 4.5, 0, 2 * Math.PI);
-    pen.fillStyle = colours.getPropertyValue("--bad");
-    pen.fill();
-    pen.strokeStyle = "#fff";
-    pen.lineWidth = 1.5;
-    pen.stroke();
-  }
+function mark(pen, colours, point) {
+  if (!point) return;
+  pen.beginPath();
+  pen.arc(point.x, point.y, 4.5, 0, 2 * Math.PI);
+  pen.fillStyle = colours.getPropertyValue("--bad");
+  pen.fill();
+  pen.strokeStyle = "#fff";
+  pen.lineWidth = 1.5;
+  pen.stroke();
 }
+
+const nats = (loss) => (loss === null ? "not finite" : `${shown(loss)} nats`);
 
 /** Says what the loss is at the point that is read out, and shows it among the contours. */
 function tell(scene) {
   const { row, column } = scene.probe;
   const { positions, losses } = scene.plane;
-  const loss = losses[row][column];
+  const beside = scene.second?.losses[row]?.[column];
   scene.readout.textContent = `At (${shown(positions[column])}, ${shown(positions[row])}): ` +
-    `${loss === null ? "not finite" : `${shown(loss)} nats`}. `;
+    `${nats(losses[row][column])}${beside === undefined ? "" : `, beside it ${nats(beside)}`}. `;
   const chart = scene.twin.querySelector("svg");
   const [left, right, bottom, top] = plotBox(chart);
   const n = positions.length;

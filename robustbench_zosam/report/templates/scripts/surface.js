@@ -7,6 +7,7 @@ import { inverse, plotBox, within } from "./readout.js";
 import { get, onRestore, set } from "./view.js";
 
 const HOME = { yaw: 0.65, pitch: 0.9, zoom: 1, log: true };
+const ZOOM = [0.5, 4];
 const HELP = "Drag or use the arrow keys to turn, + and − to zoom, L for the scale, Home to go back; " +
   "Shift and arrow keys move the point that is read out.";
 
@@ -19,7 +20,8 @@ export function startSurface() {
   onRestore(() => {
     const [yaw, pitch, zoom, log, row, column] = get("surface").split("_").map(Number);
     const valid = get("surface") !== "" && [yaw, pitch, zoom].every(Number.isFinite);
-    Object.assign(scene, valid ? { yaw, pitch, zoom, log: log === 1 } : HOME);
+    Object.assign(scene, valid ? { yaw, pitch, zoom: held(zoom, ...ZOOM), log: log === 1 } : HOME);
+    turn(scene, 0, 0); // within its limits
     if (Number.isInteger(row) && Number.isInteger(column)) scene.probe = { row, column };
     follow(scene);
   });
@@ -29,13 +31,18 @@ export function startSurface() {
 function build(figure, found) {
   const { methods, scale } = embedded();
   const select = make("select", { id: "surface-method" });
-  found.planes.forEach((plane, i) => select.append(new Option(methods[plane.method].label, i)));
+  const beside = make("select", { id: "surface-beside" }, new Option("none", -1));
+  found.planes.forEach((plane, i) => {
+    for (const each of [select, beside]) each.append(new Option(methods[plane.method].label, i));
+  });
   const log = make("input", { type: "checkbox", checked: true, id: "surface-log" });
   const canvas = make("canvas", { tabIndex: 0, role: "application", "aria-describedby": "surface-help" });
+  const other = make("canvas", { role: "img", hidden: true });
   const twin = make("div", { className: "twin" });
   const readout = make("output", { className: "read", "aria-live": "polite" });
   const scene = {
-    ...HOME, found, methods, scale, plane: found.planes[0], select, logBox: log, canvas, twin, readout, probe: null,
+    ...HOME, found, methods, scale, plane: found.planes[0], second: null, select, beside, logBox: log,
+    canvas, other, twin, readout, probe: null,
   };
   const home = button("Reset view", () => {
     Object.assign(scene, HOME);
@@ -43,21 +50,25 @@ function build(figure, found) {
   });
   figure.querySelector(".panels").before(make("div", { className: "surface" },
     make("div", { className: "tools" },
-      make("label", {}, "Model ", select), make("label", {}, log, " logarithmic"), home),
-    make("div", { className: "views" }, canvas, twin),
+      make("label", {}, "Model ", select), make("label", {}, "Beside it ", beside), make("label", {}, log, " logarithmic"), home),
+    make("div", { className: "views" }, canvas, other, twin),
     make("p", { className: "note" }, readout, make("span", { id: "surface-help" }, HELP))));
-  select.addEventListener("change", () => {
-    const method = methods[scene.found.planes[Number(select.value)].method].id;
-    set("plane", method);
-    follow(scene);
-  });
+  for (const [key, chosen] of [["plane", select], ["beside", beside]]) {
+    chosen.addEventListener("change", () => {
+      const plane = found.planes[Number(chosen.value)];
+      set(key, plane ? methods[plane.method].id : "");
+      follow(scene);
+    });
+  }
   log.addEventListener("change", () => {
     scene.log = log.checked;
     changed(scene);
   });
   canvas.addEventListener("keydown", (event) => press(scene, event));
-  drag(scene);
-  new ResizeObserver(() => draw(scene)).observe(canvas);
+  for (const each of [canvas, other]) drag(scene, each);
+  readContours(scene);
+  const resized = new ResizeObserver(() => draw(scene));
+  for (const each of [canvas, other]) resized.observe(each);
   return scene;
 }
 
@@ -68,7 +79,13 @@ function follow(scene) {
   const wanted = asked >= 0 ? asked : (chosenMethod() ?? scene.plane.method);
   const index = Math.max(scene.found.planes.findIndex((plane) => plane.method === wanted), 0);
   scene.plane = scene.found.planes[index];
+  const pair = scene.found.planes.findIndex((plane) => methods[plane.method].id === get("beside"));
+  scene.second = scene.found.planes[pair] ?? null;
   scene.select.value = String(index);
+  scene.beside.value = String(pair);
+  scene.other.hidden = !scene.second;
+  scene.other.parentElement.classList.toggle("two", Boolean(scene.second));
+  if (scene.second) scene.other.setAttribute("aria-label", `Loss surface of ${methods[scene.second.method].label}`);
   scene.logBox.checked = scene.log;
   const label = methods[scene.plane.method].label;
   scene.canvas.setAttribute("aria-label", `Loss surface of ${label}`);
@@ -77,7 +94,7 @@ function follow(scene) {
   scene.twin.replaceChildren(copied);
   const n = scene.plane.losses.length;
   const middle = Math.floor(n / 2);
-  const inside = scene.probe && scene.probe.row < n && scene.probe.column < n;
+  const inside = scene.probe && [scene.probe.row, scene.probe.column].every((i) => i >= 0 && i < n);
   if (!inside) scene.probe = { row: middle, column: middle };
   draw(scene);
 }
@@ -91,17 +108,19 @@ function changed(scene) {
   draw(scene);
 }
 
+const held = (value, low, high) => Math.min(Math.max(value, low), high);
+
 function turn(scene, yaw, pitch) {
   scene.yaw = (scene.yaw + yaw) % (2 * Math.PI);
-  scene.pitch = Math.min(Math.max(scene.pitch + pitch, 0.05), 1.5);
+  scene.pitch = held(scene.pitch + pitch, 0.05, 1.5);
 }
 
 function press(scene, event) {
   const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
   if (way && event.shiftKey) move(scene, scene.probe.row + way[1], scene.probe.column + way[0]);
   else if (way) turn(scene, 0.1 * way[0], 0.08 * way[1]);
-  else if (event.key === "+" || event.key === "=") scene.zoom = Math.min(scene.zoom * 1.15, 4);
-  else if (event.key === "-") scene.zoom = Math.max(scene.zoom / 1.15, 0.5);
+  else if (event.key === "+" || event.key === "=") scene.zoom = held(scene.zoom * 1.15, ...ZOOM);
+  else if (event.key === "-") scene.zoom = held(scene.zoom / 1.15, ...ZOOM);
   else if (event.key === "l" || event.key === "L") scene.log = !scene.log;
   else if (event.key === "Home") Object.assign(scene, HOME);
   else return;
@@ -111,32 +130,35 @@ function press(scene, event) {
 
 function move(scene, row, column) {
   const last = scene.plane.losses.length - 1;
-  const held = (value) => Math.min(Math.max(value, 0), last);
-  scene.probe = { row: held(row), column: held(column) };
+  scene.probe = { row: held(row, 0, last), column: held(column, 0, last) };
 }
 
-function drag(scene) {
-  const { canvas, twin } = scene;
-  let held = null;
+function drag(scene, canvas) {
+  let from = null;
   canvas.addEventListener("pointerdown", (event) => {
-    held = { x: event.clientX, y: event.clientY };
+    from = { x: event.clientX, y: event.clientY };
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (held) {
-      turn(scene, (event.clientX - held.x) / 120, (event.clientY - held.y) / 120);
-      held = { x: event.clientX, y: event.clientY };
+    if (from) {
+      turn(scene, (event.clientX - from.x) / 120, (event.clientY - from.y) / 120);
+      from = { x: event.clientX, y: event.clientY };
       draw(scene);
-    } else {
+    } else if (canvas === scene.canvas) {
       nearest(scene, event);
     }
   });
   const release = () => {
-    if (held) changed(scene);
-    held = null;
+    if (from) changed(scene);
+    from = null;
   };
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
+}
+
+/** Moves the read-out along with the pointer over the contours. */
+function readContours(scene) {
+  const { twin } = scene;
   twin.addEventListener("pointermove", (event) => {
     const chart = twin.querySelector("svg");
     const [left, right, bottom, top] = plotBox(chart);
