@@ -240,7 +240,7 @@ def _check_against_autograd(
     ours = tape.squares(logits, [cotangent])
     leaves = network.leaves()
     selected = [leaves[name] for name in active.masks]
-    gradients = torch.autograd.grad(logits, selected, cotangent, materialize_grads=True)
+    gradients = torch.autograd.grad((logits * cotangent).sum(), selected, materialize_grads=True)
     theirs = {
         name: (gradient.double().square() * mask).sum()
         for (name, mask), gradient in zip(active.masks.items(), gradients, strict=True)

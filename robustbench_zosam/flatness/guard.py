@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -13,6 +13,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from robustbench_zosam.errors import InputError
 
+_UNDIFFERENTIABLE = re.compile(
+    r"derivative for (?:aten::)?(?P<name>\w+) is not implemented|once_differentiable"
+)
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
@@ -127,13 +130,29 @@ def _same_module_state(model: nn.Module) -> Iterator[None]:
                     buffer.copy_(value)
 
 
+class NoSecondDerivativeError(InputError):
+    """The model contains an operation that torch cannot differentiate twice."""
+
+
 @contextmanager
-def forward_mode() -> Iterator[None]:
-    """Silences what torch warns of when it compiles its forward-mode rules, at their first use.
+def second_derivatives() -> Iterator[None]:
+    """Names the operation where torch has no second derivative.
 
     Yields:
         Nothing.
+
+    Raises:
+        NoSecondDerivativeError: instead of torch's own error.
+        RuntimeError: any other of torch.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`torch\.jit", FutureWarning)
+    try:
         yield
+    except RuntimeError as error:
+        found = _UNDIFFERENTIABLE.search(str(error))
+        if found is None:
+            raise
+        operation = (found["name"] or "a once_differentiable function").removesuffix("_backward")
+        raise NoSecondDerivativeError(
+            f"torch cannot differentiate {operation} twice, which the model uses; "
+            "replace it by an operation that has a second derivative"
+        ) from error

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.flatness.active import ActiveSet, Masks, Params, resolve
-from robustbench_zosam.flatness.guard import measuring, unwrap
+from robustbench_zosam.flatness.guard import measuring, second_derivatives, unwrap
 from robustbench_zosam.flatness.network import (
     Data,
     Network,
@@ -101,7 +101,7 @@ def measured(
         The subject.
 
     Raises:
-        InputError: an argument is wrong, or the logits carry no gradient.
+        InputError: an argument is wrong, the logits carry no gradient, or torch lacks a derivative.
         DivergedError: the logits are not finite.
     """
     if chunk < 1:
@@ -110,7 +110,7 @@ def measured(
         raise InputError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
     data, model = Data(images, labels), unwrap(model)
     active = resolve(model, masks, params, include_pruned=include_pruned)
-    with measuring(model):
+    with measuring(model), second_derivatives():
         network = Network.of(model, dtype)
         predictions = predict(network, data, chunk)
         if not network(data.images[:2]).requires_grad:

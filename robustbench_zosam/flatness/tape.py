@@ -152,7 +152,10 @@ class Tape:
         order = sorted(self.outputs)
         outputs = [self.outputs[index] for index in order]
         passes = [
-            torch.autograd.grad(logits, outputs, u, retain_graph=True, materialize_grads=True)
+            # a scalar: given a cotangent, torch imports a computer algebra system, for seconds
+            torch.autograd.grad(
+                (logits * u).sum(), outputs, retain_graph=True, materialize_grads=True
+            )
             for u in cotangents
         ]
         named: dict[str, Tensor] = {}

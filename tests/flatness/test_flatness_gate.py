@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd.function import once_differentiable
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness import gate, hessian_trace
+from robustbench_zosam.flatness import gate, hessian_trace, top_eigenvalues
+from robustbench_zosam.flatness.piecewise import FixedSlopes
 
 
 class SharedConv(nn.Module):
@@ -122,31 +125,81 @@ def test_layer_norm_is_refused(tools, images):
     assert not gate(tools.settle(net), images).passed
 
 
-def test_an_operation_without_forward_mode_is_refused_with_a_reason(tools, images):
-    class NoForwardMode(torch.autograd.Function):
-        @staticmethod
-        def forward(x):
-            return x.clone()
+class Once(torch.autograd.Function):
+    """The identity, which can be differentiated once."""
 
-        @staticmethod
-        def setup_context(ctx, inputs, output):
-            pass
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
 
-        @staticmethod
-        def backward(ctx, gradient):
-            return gradient
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        return gradient
 
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.head = nn.Linear(300, 4)
 
-        def forward(self, x):
-            return NoForwardMode.apply(self.head(x.flatten(1)))
+def undifferentiable(name):
+    """A network with an operation that torch cannot differentiate twice."""
+    head = nn.Sequential(nn.Flatten(), nn.Linear(300, 6), nn.Hardsigmoid(), nn.Linear(6, 4))
+    if name == "once":
+        head[2].forward = Once.apply
+    return head
 
-    verdict = gate(tools.settle(Net()), images)
+
+@pytest.mark.parametrize("name", ["hardsigmoid", "once"])
+def test_an_operation_without_second_derivative_is_named(tools, images, labels, name):
+    net = tools.settle(undifferentiable(name))
+    verdict = gate(net, images)
     assert not verdict.passed
-    assert "forward-mode" in verdict.reason
+    assert f"torch cannot differentiate {'a once' if name == 'once' else name}" in verdict.reason
+    with pytest.raises(InputError, match="replace it by an operation"):
+        hessian_trace(net, images, labels, probes=2)
+    with pytest.raises(InputError, match="replace it by an operation"):
+        top_eigenvalues(net, images, labels)
+
+
+class Mixture(nn.Module):
+    """Everything the gate treats specially, called in all the ways there are."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.same = nn.Conv2d(4, 4, 3, padding="same", groups=2, bias=False)
+        self.norm, self.free = nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False)
+        self.head = nn.Linear(4, 4)
+
+    def forward(self, x):
+        x = torch.relu_(self.norm(self.stem(x)))
+        x = F.leaky_relu(self.free(x), 0.2, inplace=True) + x.relu()
+        y = self.same(F.hardtanh(x, -0.3, 0.6))
+        F.relu_(y)  # what it returns is not used
+        return self.head(F.max_pool2d(F.relu6(y + x), 2, padding=1).mean((2, 3)))
+
+
+def test_fixed_slopes_have_the_same_values_and_gradients(tools, images):
+    net = tools.settle(Mixture()).double()
+    parameters = list(net.parameters())
+    found = []
+    for mode in (contextlib.nullcontext(), FixedSlopes()):
+        with mode:
+            logits = net(images.double())
+        found.append((logits, torch.autograd.grad(logits.sin().sum(), parameters)))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-14)
+
+
+def test_fixed_slopes_leave_the_second_derivatives_of_the_loss(tools, images, labels):
+    net = tools.settle(Mixture()).double()
+    parameters = list(net.parameters())
+    generator = torch.Generator().manual_seed(0)
+    along = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
+    found = []
+    for mode in (contextlib.nullcontext(), FixedSlopes()):
+        with mode:
+            loss = F.cross_entropy(net(images.double()), labels)
+        gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+        found.append(torch.autograd.grad(gradients, parameters, along))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-12)
+    assert gate(net, images).passed
 
 
 @pytest.mark.parametrize(
