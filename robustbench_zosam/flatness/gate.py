@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import (
-    NoSecondDerivativeError,
-    measuring,
-    second_derivatives,
-    unwrap,
-)
+from robustbench_zosam.flatness.guard import measuring, unwrap
 from robustbench_zosam.flatness.network import Network
 from robustbench_zosam.flatness.noise import gaussian
 from robustbench_zosam.flatness.piecewise import FixedSlopes
+from robustbench_zosam.flatness.twice import (
+    NoSecondDerivativeError,
+    gradient,
+    second_derivatives,
+)
 
 _IMAGES = 8
 _TOLERANCE = 1e-8
@@ -111,16 +111,15 @@ def _ratios(
         logits = network(images)
     u = gaussian(tuple(logits.shape), seed, "gate", "logits").to(logits)
     with second_derivatives():
-        mixture = (logits * u).sum()
-        gradients = torch.autograd.grad(mixture, tensors, create_graph=True, materialize_grads=True)
-        for name, tensor, gradient in zip(names, tensors, gradients, strict=True):
+        slopes = gradient((logits * u).sum(), tensors)
+        for name, tensor, slope in zip(names, tensors, slopes, strict=True):
             direction = gaussian(tuple(tensor.shape), seed, "gate", name).to(tensor)
-            first = (gradient * direction).sum()
+            first = (slope * direction).sum()
             second = torch.zeros_like(first)
-            if gradient.requires_grad:
+            if first.requires_grad:
                 (product,) = torch.autograd.grad(
                     first, [tensor], retain_graph=True, materialize_grads=True
                 )
                 second = (product * direction).sum()
-            ratio = second.abs() / first.abs().clamp(min=1)
-            yield name, float(ratio.detach().nan_to_num(nan=math.inf, posinf=math.inf))
+            ratio = (second.abs() / first.abs().clamp(min=1)).detach()
+            yield name, float(ratio.nan_to_num(nan=math.inf, posinf=math.inf))

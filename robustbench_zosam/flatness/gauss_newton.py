@@ -11,6 +11,7 @@ from torch import Tensor
 from robustbench_zosam.flatness.active import ActiveSet
 from robustbench_zosam.flatness.network import Data, Network
 from robustbench_zosam.flatness.operators import ChunkHessian, HessianOperator, SumOverChunks
+from robustbench_zosam.flatness.twice import gradient
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ class ChunkGaussNewton:
         selected = {name: leaves[name] for name in active.masks}
         logits = network(part.images)
         seed = torch.zeros_like(logits, requires_grad=True)
-        pulled = torch.autograd.grad(
-            logits, list(selected.values()), seed, create_graph=True, materialize_grads=True
-        )
+        pulled = gradient(logits, list(selected.values()), seed)
         return cls(selected, logits, seed, dict(zip(selected, pulled, strict=True)), active, n)
 
     @property

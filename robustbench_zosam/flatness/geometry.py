@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
 from robustbench_zosam.flatness.losses import Neighbourhood, Transform
+from robustbench_zosam.flatness.twice import gradient
 
 
 def fisher_rao(around: Neighbourhood) -> Tensor:
@@ -29,9 +30,7 @@ def fisher_rao(around: Neighbourhood) -> Tensor:
     for part in around.chunks():
         logits = around.transform(network(part.images))
         seed = torch.zeros_like(logits, requires_grad=True)
-        pulled = torch.autograd.grad(
-            logits, list(selected.values()), seed, create_graph=True, materialize_grads=True
-        )
+        pulled = gradient(logits, list(selected.values()), seed)
         live = [(g, direction[name]) for g, name in zip(pulled, selected, strict=True)]
         live = [pair for pair in live if pair[0].requires_grad]
         slope = torch.zeros_like(logits)

@@ -11,11 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import DivergedError, InputError
 
-_UNDIFFERENTIABLE = re.compile(
-    r"derivative for (?:aten::)?(?P<name>\w+) is not implemented|once_differentiable"
-)
+_FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, MemoryError)
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
@@ -130,29 +128,55 @@ def _same_module_state(model: nn.Module) -> Iterator[None]:
                     buffer.copy_(value)
 
 
-class NoSecondDerivativeError(InputError):
-    """The model contains an operation that torch cannot differentiate twice."""
-
-
 @contextmanager
-def second_derivatives() -> Iterator[None]:
-    """Names the operation where torch has no second derivative.
+def accepting(images: Tensor) -> Iterator[None]:
+    """Says in one sentence that a model fails on the images, instead of a trace through its code.
+
+    Args:
+        images: what it is given.
 
     Yields:
         Nothing.
 
     Raises:
-        NoSecondDerivativeError: instead of torch's own error.
-        RuntimeError: any other of torch.
+        InputError: the model failed.
     """
     try:
         yield
-    except RuntimeError as error:
-        found = _UNDIFFERENTIABLE.search(str(error))
-        if found is None:
+    except _FAILURES as error:
+        if isinstance(error, InputError | DivergedError) or _lacks_memory(error):
             raise
-        operation = (found["name"] or "a once_differentiable function").removesuffix("_backward")
-        raise NoSecondDerivativeError(
-            f"torch cannot differentiate {operation} twice, which the model uses; "
-            "replace it by an operation that has a second derivative"
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"the model fails on images of shape {tuple(images.shape[1:])} "
+            f"({type(error).__name__}: {first}); give images it was made for"
         ) from error
+
+
+@contextmanager
+def fitting(chunk: int) -> Iterator[None]:
+    """Says in one sentence that memory does not suffice.
+
+    Args:
+        chunk: images held at once.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: an allocation failed.
+    """
+    try:
+        yield
+    except _FAILURES as error:
+        if not _lacks_memory(error):
+            raise
+        raise InputError(
+            f"memory does not suffice for {chunk} images at once: set a smaller chunk, or fewer "
+            "steps, samples or probes"
+        ) from error
+
+
+def _lacks_memory(error: Exception) -> bool:
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or bool(re.search("can't allocate memory|not enough memory", str(error)))

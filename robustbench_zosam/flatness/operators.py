@@ -13,6 +13,7 @@ from torch import Tensor
 
 from robustbench_zosam.flatness.active import ActiveSet
 from robustbench_zosam.flatness.network import Data, Network
+from robustbench_zosam.flatness.twice import gradient
 
 
 class LinearOperator(Protocol):
@@ -165,7 +166,5 @@ class HessianOperator(SumOverChunks):
             logits = self.network(part.images)
             labels = part.labels.to(logits.device)
             loss = F.cross_entropy(logits, labels, reduction="sum") / len(self.data)
-            gradient = torch.autograd.grad(
-                loss, list(selected.values()), create_graph=True, materialize_grads=True
-            )
-            yield ChunkHessian(selected, dict(zip(selected, gradient, strict=True)), self.active)
+            slopes = gradient(loss, list(selected.values()))
+            yield ChunkHessian(selected, dict(zip(selected, slopes, strict=True)), self.active)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.flatness.active import ActiveSet, Masks, Params, resolve
-from robustbench_zosam.flatness.guard import measuring, second_derivatives, unwrap
+from robustbench_zosam.flatness.guard import accepting, fitting, measuring, unwrap
 from robustbench_zosam.flatness.network import (
     Data,
     Network,
@@ -20,6 +20,7 @@ from robustbench_zosam.flatness.network import (
     predict,
     uses_batch_statistics,
 )
+from robustbench_zosam.flatness.twice import second_derivatives
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def measured(
         The subject.
 
     Raises:
-        InputError: an argument is wrong, the logits carry no gradient, or torch lacks a derivative.
+        InputError: an argument is wrong, the model fails, or what is asked for is not possible.
         DivergedError: the logits are not finite.
     """
     if chunk < 1:
@@ -110,9 +111,10 @@ def measured(
         raise InputError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
     data, model = Data(images, labels), unwrap(model)
     active = resolve(model, masks, params, include_pruned=include_pruned)
-    with measuring(model), second_derivatives():
+    with measuring(model), second_derivatives(), fitting(chunk):
         network = Network.of(model, dtype)
-        predictions = predict(network, data, chunk)
+        with accepting(data.images):
+            predictions = predict(network, data, chunk)
         if not network(data.images[:2]).requires_grad:
             raise InputError(
                 "the model's logits carry no gradient to its parameters; "

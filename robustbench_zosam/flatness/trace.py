@@ -54,7 +54,7 @@ def hessian_trace(
         chunk: images per pass.
         class_threshold: the exact method leaves out a class for the images that give it less
             probability; 0 visits all.
-        probes: random probes of the two estimators.
+        probes: random probes of the two estimators, one after another: many take time, not memory.
         output_samples: random output directions per image in the exact method above 20 classes.
         seed: seed of all draws.
         dtype: type to compute in; that of the model when None.

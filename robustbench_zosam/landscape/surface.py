@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import device_of, measuring, unwrap
+from robustbench_zosam.flatness.guard import accepting, device_of, fitting, measuring, unwrap
 from robustbench_zosam.flatness.network import Data, uses_batch_statistics
 
 _STATISTICS = 256  # images of a chunk that batch statistics are taken from
@@ -138,10 +138,10 @@ def surface(
         The surface.
 
     Raises:
-        InputError: a batch norm has no running statistics.
+        InputError: a batch norm has no running statistics, or the model fails.
     """
     model = unwrap(model)
-    with measuring(model):
+    with measuring(model), fitting(chunk):
         if uses_batch_statistics(model):
             raise InputError(
                 "a batch norm of the model has no running statistics, so that a slice would depend "
@@ -159,7 +159,10 @@ def surface(
         )
         try:
             with torch.inference_mode():
-                yield Surface(model, list(whole.chunks(chunk)), list(names), tensors, base, inputs)
+                parts = list(whole.chunks(chunk))
+                with accepting(whole.images):
+                    F.cross_entropy(model(parts[0].images), parts[0].labels)
+                yield Surface(model, parts, list(names), tensors, base, inputs)
         finally:
             for parameter, value in zip(tensors, base, strict=True):
                 parameter.data = value

@@ -16,7 +16,7 @@ from robustbench_zosam.flatness import CAVEATS
 from robustbench_zosam.landscape.export import write_csv
 from robustbench_zosam.runs.curvature import measure_curvature, save_arrays
 from robustbench_zosam.runs.provenance import versions
-from robustbench_zosam.runs.subjects import Subjects
+from robustbench_zosam.runs.subjects import Subjects, about
 from robustbench_zosam.statistics import bootstrap_difference
 
 Arrays = dict[str, np.ndarray]
@@ -46,14 +46,15 @@ def measure_flatness_of(
         def report(done: int, total: int, index: int = index) -> None:
             on_progress(index * total + done, count * total)
 
-        found[name], arrays[name] = measure_curvature(
-            checkpoint.model,
-            subjects.images,
-            subjects.labels,
-            subjects.masks(name),
-            settings,
-            report,
-        )
+        with about(name):
+            found[name], arrays[name] = measure_curvature(
+                checkpoint.model,
+                subjects.images,
+                subjects.labels,
+                subjects.masks(name),
+                settings,
+                report,
+            )
         found[name].pop("caveats", None)  # once for all, below
     return {
         "data": subjects.data.name,

@@ -33,7 +33,7 @@ from robustbench_zosam.landscape.export import Slice
 from robustbench_zosam.landscape.states import weights_of
 from robustbench_zosam.runs.flatness import image_hash
 from robustbench_zosam.runs.provenance import versions
-from robustbench_zosam.runs.subjects import Subjects
+from robustbench_zosam.runs.subjects import Subjects, about
 
 KINDS = ("random", "eigen", "between", "plane", "pca")
 _EIGEN_STEPS = 20
@@ -99,7 +99,8 @@ class Drawing:
 
     def _random(self) -> None:
         for name in self.subjects.models:
-            self._one(name, span=self.settings.span, norm=self.norm)
+            with about(name):
+                self._one(name, span=self.settings.span, norm=self.norm)
 
     def _eigen(self) -> None:
         found = {name: self._eigenvalues(name) for name in self.subjects.models}
@@ -113,17 +114,18 @@ class Drawing:
             facts["quadratic"] = local.tolist()
 
     def _eigenvalues(self, name: str) -> EigenResult:
-        return top_eigenvalues(
-            self.subjects.models[name].model,
-            self.subjects.images,
-            self.subjects.labels,
-            masks=self.subjects.masks(name),
-            k=2,
-            steps=_EIGEN_STEPS,
-            smallest=False,
-            seed=self.settings.seed,
-            on_step=self._reporter(f"{name} eigenvectors"),
-        )
+        with about(name):
+            return top_eigenvalues(
+                self.subjects.models[name].model,
+                self.subjects.images,
+                self.subjects.labels,
+                masks=self.subjects.masks(name),
+                k=2,
+                steps=_EIGEN_STEPS,
+                smallest=False,
+                seed=self.settings.seed,
+                on_step=self._reporter(f"{name} eigenvectors"),
+            )
 
     def _one(self, name: str, **how: Any) -> None:
         """Draws a line and a plane through one model."""

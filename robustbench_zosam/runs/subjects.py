@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from robustbench_zosam.config import DataConfig, ExperimentConfig, ModelConfig
 from robustbench_zosam.data.dataset import Dataset, limit_classwise
 from robustbench_zosam.data.prepare import load_prepared
 from robustbench_zosam.data.registry import DATASETS
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import DivergedError, InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.predict import to_unit
@@ -50,6 +51,25 @@ class Subjects:
         """
         found = self.models[name].masks
         return {key: mask.to(self.images.device) for key, mask in found.items()}
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Says which model it was that could not be measured.
+
+    Args:
+        name: of the model.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: with the model's name in front.
+    """
+    try:
+        yield
+    except (InputError, DivergedError) as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def load_configured(

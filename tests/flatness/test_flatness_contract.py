@@ -12,7 +12,15 @@ from torch import nn
 from torch.nn.utils import prune
 
 from robustbench_zosam.errors import DivergedError, InputError
-from robustbench_zosam.flatness import gate, hessian_trace, nonzero_masks, resolve
+from robustbench_zosam.flatness import (
+    gate,
+    hessian_trace,
+    nonzero_masks,
+    resolve,
+    sharpness,
+    top_eigenvalues,
+)
+from robustbench_zosam.landscape import line, plane
 
 METHODS = ["exact", "output-probe", "hvp"]
 
@@ -249,6 +257,26 @@ def test_unusable_models_are_named(model, images, labels):
 
     with pytest.raises(InputError, match="no gradient"):
         hessian_trace(Detached(), images, labels)
+
+
+def test_a_model_that_fails_is_one_sentence(model, images, labels):
+    narrow = images[:, :2]
+    for measure in (hessian_trace, top_eigenvalues, sharpness, line, plane):
+        with pytest.raises(InputError, match=r"fails on images of shape \(2, 10, 10\)"):
+            measure(model, narrow, labels)
+
+
+@pytest.mark.parametrize("calls", [0, 2])
+def test_too_little_memory_is_one_sentence(model, images, labels, calls):
+    left = iter(range(calls))
+
+    def fail(module, args):
+        if next(left, None) is None:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: 80 bytes")
+
+    model.head.register_forward_pre_hook(fail)
+    with pytest.raises(InputError, match="memory does not suffice for 12 images at once"):
+        hessian_trace(model, images, labels, chunk=12)
 
 
 def test_a_diverged_model_has_no_curvature(model, images, labels):

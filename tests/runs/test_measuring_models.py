@@ -127,6 +127,36 @@ def test_bad_input_is_one_sentence(files, tmp_path, monkeypatch, capsys):
         assert "Traceback" not in error
 
 
+def test_weights_that_are_not_numbers_are_one_sentence(
+    files, digits, tmp_path, monkeypatch, capsys
+):
+    config = ModelConfig(name="digits-resnet", width=0.25)
+    model = build_model(config, 10, *digits.channel_statistics(), seed=0)
+    with torch.no_grad():
+        next(model.parameters())[0] = float("nan")
+    broken = tmp_path / "broken.safetensors"
+    save_checkpoint(broken, model, config, classes=digits.classes, facts={"data": "digits"})
+    out = ["--images", 4, "--out", tmp_path / "out"]
+    assert run(monkeypatch, "flatness", broken, *out) == 2
+    assert "broken: the model's logits are not finite" in capsys.readouterr().err
+    assert run(monkeypatch, "landscape", broken, "--directions", "eigen", *out) == 2
+    assert "broken: the model's logits are not finite" in capsys.readouterr().err
+    small = ["--grid", 3, "--points", 3, "--seeds", 1]
+    assert run(monkeypatch, "landscape", broken, *small, *out) == 0
+    assert "loss not finite" in capsys.readouterr().out
+    plane = json.loads((tmp_path / "out" / "landscape.json").read_text())["slices"]["broken"][
+        "plane"
+    ]
+    assert plane["nonfinite"] == 9
+
+
+def test_one_image_has_no_error(files, monkeypatch, capsys):
+    assert run(monkeypatch, "flatness", files[0], "--images", 1, "--no-spectrum", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["models"]["one"]
+    assert found["trace"]["value"] > 0
+    assert found["trace"]["se"] is None
+
+
 def test_a_model_of_other_data_needs_its_name(files, digits, tmp_path):
     config = ModelConfig(name="digits-resnet", width=0.25)
     model = build_model(config, 10, *digits.channel_statistics())

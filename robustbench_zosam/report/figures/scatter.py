@@ -9,6 +9,7 @@ from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import fitting, linear
 from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.figures.panel import HEIGHT, WIDTH, Block, Panel
+from robustbench_zosam.report.figures.sharpness import sharpness_tables
 from robustbench_zosam.report.run import MethodView, Run
 
 _MEASURES = (
@@ -45,6 +46,7 @@ def flatness_against_robustness(run: Run) -> Block | None:
         "cannot change.",
         tuple(panels),
         tuple(shown),
+        sharpness_tables(run),
     )
 
 

@@ -1,0 +1,78 @@
+"""Gradients that can be differentiated again, or the name of what stands in the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from robustbench_zosam.errors import InputError
+
+_UNKNOWN = re.compile(r"derivative for (?:aten::)?(\w+) is not implemented")
+
+
+class NoSecondDerivativeError(InputError):
+    """The model contains an operation that torch cannot differentiate twice."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(
+            f"the model uses {operation}, which torch cannot differentiate twice; "
+            "replace it by an operation that has a second derivative"
+        )
+
+
+@contextmanager
+def second_derivatives() -> Iterator[None]:
+    """Names the operation where torch has no second derivative.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        NoSecondDerivativeError: instead of torch's own error.
+        RuntimeError: any other of torch.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if (found := _UNKNOWN.search(str(error))) is None:
+            raise
+        raise NoSecondDerivativeError(found[1].removesuffix("_backward")) from error
+
+
+def gradient(
+    output: Tensor, inputs: Sequence[Tensor], cotangent: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """Returns gradients with their graph.
+
+    Where a gradient passes a function marked once_differentiable, a second derivative by
+    `torch.autograd.grad` lacks that function's share, without an error.
+
+    Args:
+        output: a scalar, or a tensor where a cotangent is given.
+        inputs: what to differentiate by.
+        cotangent: weights of the output's entries.
+
+    Returns:
+        One gradient for each input, zeros where the output does not depend on it.
+
+    Raises:
+        NoSecondDerivativeError: such a function is in the graph.
+    """
+    found = torch.autograd.grad(
+        output, list(inputs), cotangent, create_graph=True, materialize_grads=True
+    )
+    pending = [tensor.grad_fn for tensor in found]
+    seen = set()
+    while pending:
+        node = pending.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name() == "torch::autograd::Error":
+            raise NoSecondDerivativeError("a function marked once_differentiable")
+        pending += [following for following, _ in node.next_functions]
+    return found
