@@ -105,6 +105,16 @@ def spectral_density(
 
     Source: Ubaru, Chen & Saad 2017; Ghorbani, Krishnan & Xiao, "An investigation into neural net
         optimization via Hessian eigenvalue density", 2019.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from robustbench_zosam.flatness import spectral_density
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+        >>> images, labels = torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 0, 1])
+        >>> found = spectral_density(model, images, labels, starts=2, steps=8)
+        >>> round(float(found.density.sum() * (found.grid[1] - found.grid[0])), 2)  # a density
+        1.0
     """
     if steps < 2 or points < 3 or (sigma is not None and not sigma > 0):
         raise InputError(

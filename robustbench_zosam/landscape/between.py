@@ -63,6 +63,17 @@ def between(
         InputError: the architectures differ or an argument is wrong.
 
     Source: Frankle et al., "Linear mode connectivity and the lottery ticket hypothesis", 2020.
+
+    Example:
+        The loss of a linear model is convex, so that nothing stands between two of them.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from robustbench_zosam.landscape import between
+        >>> one, two = (nn.Sequential(nn.Flatten(), nn.Linear(12, 2)) for _ in range(2))
+        >>> found = between(one, two, torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 0, 1]), points=5)
+        >>> len(found.positions), round(found.barrier.value, 6)
+        (7, 0.0)
     """
     if points < 3 or not 0 <= margin < 10:
         raise InputError(f"points must be at least 3 and margin in [0, 10), got {points}, {margin}")

@@ -106,6 +106,16 @@ def three_models(
 
     Raises:
         InputError: there are not three, their architectures differ, or they lie on one line.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from robustbench_zosam.landscape import Grid, three_models
+        >>> models = {name: nn.Sequential(nn.Flatten(), nn.Linear(12, 2)) for name in "abc"}
+        >>> images, labels = torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 0, 1])
+        >>> found = three_models(models, images, labels, grid=Grid(points=3))
+        >>> [(mark.name, round(mark.x, 4)) for mark in found.marks][:2], found.losses.shape
+        ([('a', 0.0), ('b', 1.0)], (3, 3))
     """
     if len(models) != 3:
         raise InputError(f"a plane needs three models, got {len(models)}")
@@ -151,6 +161,19 @@ def trajectory(
         InputError: there are fewer than three states, they do not fit, or lie on one line.
 
     Source: Li et al., "Visualizing the loss landscape of neural nets", 2018, section 7.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from robustbench_zosam.landscape import Grid, trajectory
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+        >>> start = {name: p.detach().clone() for name, p in model.named_parameters()}
+        >>> states = {f"epoch {i}": {n: p + i * torch.rand_like(p) for n, p in start.items()}
+        ...           for i in range(3)}
+        >>> images, labels = torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 0, 1])
+        >>> found = trajectory(model, states, images, labels, grid=Grid(points=3))
+        >>> round(sum(found.explained), 6)  # two steps lie in one plane
+        1.0
     """
     if len(states) < 3:
         raise InputError(f"a trajectory needs at least three checkpoints, got {len(states)}")

@@ -44,6 +44,13 @@ class TestInvariance:
         )
         assert two.value == pytest.approx(one.value, rel=1e-6)
 
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+    @pytest.mark.parametrize("method", ["exact", "hvp", "output-probe"])
+    def test_device(self, model, images, labels, method):
+        here = hessian_trace(model, images, labels, method=method, probes=3)
+        there = hessian_trace(model.cuda(), images, labels, method=method, probes=3)
+        assert there.value == pytest.approx(here.value, rel=1e-5)
+
     def test_two_runs_are_bit_identical(self, model, images, labels):
         one, two = (hessian_trace(model, images, labels) for _ in range(2))
         assert torch.equal(one.per_image, two.per_image)

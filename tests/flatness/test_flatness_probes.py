@@ -162,6 +162,10 @@ def test_cross_check_against_curvlinops(model, images, labels):
     ours = hessian_trace(net, images, labels)
     assert ours.method == "exact"
     assert ours.value == pytest.approx(dense.trace().item(), rel=1e-9)
+    with measuring(net):
+        ours = HessianOperator(Network.of(net), Data(images, labels), resolve(net), chunk=5)
+        vector = torch.randn(ours.size, dtype=torch.float64)
+        assert torch.allclose(ours.matvec(vector), operator @ vector, atol=1e-10)
 
 
 def test_loss_and_accuracy(model, images, labels):
