@@ -138,6 +138,7 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, float] | str:
     if done.returncode:
         return f"skipped: {done.stderr.strip().splitlines()[-1]}"
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"{name}: {found['seconds']:.2f} s", file=sys.stderr)
     return found
 
 
