@@ -84,6 +84,9 @@ class Surface:
 
         Returns:
             Cross-entropy (n,) float64 in nats, possibly not finite, and whether it is right (n,).
+
+        Raises:
+            InputError: the model fails on these images.
         """
         for parameter, value in zip(self.tensors, values, strict=True):
             parameter.data = value
@@ -91,8 +94,9 @@ class Surface:
             recalibrate(self.module, self.statistics)
         losses, correct = [], []
         for part in self.parts:
-            logits = self.module(part.images).double()
-            losses.append(F.cross_entropy(logits, part.labels, reduction="none"))
+            with accepting(part.images):
+                logits = self.module(part.images).double()
+                losses.append(F.cross_entropy(logits, part.labels, reduction="none"))
             correct.append(logits.argmax(1) == part.labels)
         return torch.cat(losses), torch.cat(correct)
 
@@ -138,7 +142,7 @@ def surface(
         The surface.
 
     Raises:
-        InputError: a batch norm has no running statistics, or the model fails.
+        InputError: a batch norm has no running statistics.
     """
     model = unwrap(model)
     with measuring(model), fitting(chunk):
@@ -159,10 +163,7 @@ def surface(
         )
         try:
             with torch.inference_mode():
-                parts = list(whole.chunks(chunk))
-                with accepting(whole.images):
-                    F.cross_entropy(model(parts[0].images), parts[0].labels)
-                yield Surface(model, parts, list(names), tensors, base, inputs)
+                yield Surface(model, list(whole.chunks(chunk)), list(names), tensors, base, inputs)
         finally:
             for parameter, value in zip(tensors, base, strict=True):
                 parameter.data = value

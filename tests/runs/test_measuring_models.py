@@ -127,27 +127,25 @@ def test_bad_input_is_one_sentence(files, tmp_path, monkeypatch, capsys):
         assert "Traceback" not in error
 
 
-def test_weights_that_are_not_numbers_are_one_sentence(
-    files, digits, tmp_path, monkeypatch, capsys
-):
+def test_models_that_diverged_are_one_sentence(digits, tmp_path, monkeypatch, capsys):
     config = ModelConfig(name="digits-resnet", width=0.25)
-    model = build_model(config, 10, *digits.channel_statistics(), seed=0)
-    with torch.no_grad():
-        next(model.parameters())[0] = float("nan")
-    broken = tmp_path / "broken.safetensors"
-    save_checkpoint(broken, model, config, classes=digits.classes, facts={"data": "digits"})
+    for name, value in (("nan", float("nan")), ("huge", 1e38)):
+        model = build_model(config, 10, *digits.channel_statistics(), seed=0)
+        with torch.no_grad():
+            next(model.parameters()).fill_(value)
+        file = tmp_path / f"{name}.safetensors"
+        save_checkpoint(file, model, config, classes=digits.classes, facts={"data": "digits"})
     out = ["--images", 4, "--out", tmp_path / "out"]
-    assert run(monkeypatch, "flatness", broken, *out) == 2
-    assert "broken: the model's logits are not finite" in capsys.readouterr().err
-    assert run(monkeypatch, "landscape", broken, "--directions", "eigen", *out) == 2
-    assert "broken: the model's logits are not finite" in capsys.readouterr().err
+    assert run(monkeypatch, "flatness", tmp_path / "nan.safetensors", *out) == 2
+    assert "not finite numbers: its training diverged" in capsys.readouterr().err
+    for verb in (["flatness"], ["landscape", "--directions", "eigen"]):
+        assert run(monkeypatch, *verb, file, *out) == 2
+        assert "huge: the model's logits are not finite" in capsys.readouterr().err
     small = ["--grid", 3, "--points", 3, "--seeds", 1]
-    assert run(monkeypatch, "landscape", broken, *small, *out) == 0
+    assert run(monkeypatch, "landscape", file, *small, *out) == 0
     assert "loss not finite" in capsys.readouterr().out
-    plane = json.loads((tmp_path / "out" / "landscape.json").read_text())["slices"]["broken"][
-        "plane"
-    ]
-    assert plane["nonfinite"] == 9
+    found = json.loads((tmp_path / "out" / "landscape.json").read_text())
+    assert found["slices"]["huge"]["plane"]["nonfinite"] == 9
 
 
 def test_one_image_has_no_error(files, monkeypatch, capsys):
