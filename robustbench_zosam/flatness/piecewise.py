@@ -80,9 +80,9 @@ class _Convolution(torch.autograd.Function):
         (g,), (x, weight) = gradients, ctx.saved_tensors
         by_input = by_weight = None
         if ctx.needs_input_grad[0]:
-            by_input = conv2d_input(x.shape, weight, g, *ctx.options)
+            by_input = conv2d_input(x.shape, weight, g, *ctx.options)  # type: ignore[no-untyped-call] # torch
         if ctx.needs_input_grad[1]:
-            by_weight = conv2d_weight(x, weight.shape, g, *ctx.options)
+            by_weight = conv2d_weight(x, weight.shape, g, *ctx.options)  # type: ignore[no-untyped-call] # torch
         return by_input, by_weight, None
 
 
@@ -98,7 +98,7 @@ def _convolution(
 ) -> Tensor:
     if isinstance(padding, str) or x.ndim != 4:
         return function(x, weight, bias, stride, padding, dilation, groups)
-    found: Tensor = _Convolution.apply(x, weight, (stride, padding, dilation, groups))  # type: ignore[no-untyped-call] # torch
+    found: Tensor = _Convolution.apply(x, weight, (stride, padding, dilation, groups))
     return found if bias is None else found + bias.view(1, -1, 1, 1)
 
 
