@@ -1,4 +1,4 @@
-"""Data sets as in-memory uint8 arrays, the same for every source."""
+"""Data sets as uint8 images, in memory or streamed from their files, the same for every source."""
 
 from robustbench_zosam.data.dataset import Dataset, Split
 from robustbench_zosam.data.prepare import Prepared, load_prepared, prepare
