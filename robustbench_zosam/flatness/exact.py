@@ -6,8 +6,10 @@ generalised Gauss-Newton matrix, and with cross-entropy
 .. math:: \sum_i w_i H_{ii} = \frac{1}{N} \sum_n \sum_c p_{nc} \sum_i w_i
     (\partial_i \log p_c(x_n))^2
 
-for any weights w: the mask gives the trace, the mask times theta^2 the adaptive trace. One backward
-pass with respect to layer outputs serves all images of a chunk, each with a class of its own.
+for any weights w: the mask gives the trace, the mask times theta^2 the adaptive trace. The sum over
+C classes is taken as one over the C - 1 columns of a Cholesky factor of diag(p) - p p^T. One
+backward pass with respect to layer outputs serves all images of a chunk, each with a class of its
+own.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from robustbench_zosam.flatness.noise import gaussian, rademacher
 from robustbench_zosam.flatness.tape import Layer, Tape, UnsupportedError, layers_of
 
 _ENUMERATE = 20  # classes up to which all of them are visited
+_LEAST = 1e-100  # mass whose square a float64 still holds
 
 
 @dataclass(frozen=True)
@@ -204,13 +207,28 @@ class _Directions:
             yield replace(self._class_pass(rows, self.labels[rows], none), is_label=~seen)
 
     def _classes(self, rows: Tensor) -> Iterator[Pass]:
-        """Yields one pass for each rank: every image visits its classes from likely to unlikely."""
-        kept = self.kept[rows]
-        ranked = self.p[rows].argsort(dim=1, descending=True, stable=True)
-        for rank in range(int(kept.sum(1).max())):
-            classes = ranked[:, rank]
-            weight = self.p[rows, classes] * self.kept[rows, classes]
-            yield self._class_pass(rows, classes, weight)
+        """Yields the columns of a Cholesky factor of diag(p) - p p^T, without the last, zero one.
+
+        Every image visits its classes in an order of its own: the label, whose column is the
+        gradient of its loss, then from likely to unlikely.
+
+        Source: Tanabe & Sagae, "An exact Cholesky decomposition of the covariance matrix of the
+            multinomial distribution", 1992.
+        """
+        labels = self.labels[rows][:, None]
+        order = self.p[rows].scatter(1, labels, 2.0).argsort(dim=1, descending=True, stable=True)
+        ranked, kept = self.p[rows].gather(1, order), self.kept[rows].gather(1, order)
+        left = ranked.flip(1).cumsum(1).flip(1)  # mass of a class and those after it
+        after = torch.cat([left[:, 1:], torch.zeros_like(left[:, :1])], 1)
+        useful = kept & (after >= max(self.plan.class_threshold, _LEAST))
+        weights = torch.where(useful, ranked / (after * left).clamp(min=_LEAST**2), 0.0)
+        ranks = torch.arange(1, ranked.shape[1] + 1, device=rows.device)
+        for rank in range(max(1, int((useful * ranks).max()))):
+            column = -ranked * (ranks > rank + 1)
+            column[:, rank] = after[:, rank]
+            cotangent = torch.zeros_like(column).scatter(1, order, column)
+            own = torch.full((len(rows),), rank == 0, device=rows.device)
+            yield Pass(cotangent, weights[:, rank], own)
 
     def _class_pass(self, rows: Tensor, classes: Tensor, weight: Tensor) -> Pass:
         cotangent = -self.p[rows]

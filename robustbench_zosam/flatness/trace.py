@@ -25,7 +25,7 @@ def hessian_trace(
     masks: Masks | None = None,
     method: MethodChoice = "auto",
     params: Params = "all",
-    chunk: int = 32,
+    chunk: int = 16,
     class_threshold: float = 1e-6,
     probes: int = 30,
     output_samples: int = 8,

@@ -13,7 +13,9 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from robustbench_zosam.flatness import Network, hessian_trace, resolve
+from robustbench_zosam.flatness.exact import Plan, _Directions
 from robustbench_zosam.flatness.layers import rule_for
+from robustbench_zosam.flatness.network import Predictions
 from robustbench_zosam.flatness.tape import Tape, UnsupportedError, layers_of
 
 DOUBLE = {"dtype": torch.float64, "class_threshold": 0.0}
@@ -134,6 +136,31 @@ class TestInPlace:
 
 
 class TestClasses:
+    def test_passes_are_columns_of_a_factor_also_for_confident_images(self):
+        draw = torch.Generator().manual_seed(0)
+        scales = torch.tensor([0.1, 1, 3, 10, 30, 60, 300], dtype=torch.float64)
+        logits = torch.randn(7, 10, generator=draw, dtype=torch.float64) * scales[:, None]
+        labels = torch.randint(0, 10, (7,), generator=draw)
+        labels[4] = logits[4].argmax()
+        directions = _Directions(Predictions(logits.log_softmax(1), labels), Plan(0.0))
+        passes = list(directions.passes(torch.arange(7)))
+        p = directions.p
+        others = torch.stack([p[:, torch.arange(10) != c].sum(1) for c in range(10)], 1)
+        wanted = torch.diag_embed(p * others)  # no difference of numbers near 1
+        off = ~torch.eye(10, dtype=torch.bool)
+        wanted = wanted - p[:, :, None] * p[:, None, :] * off
+        found = sum(
+            done.weight[:, None, None] * done.cotangent[:, :, None] * done.cotangent[:, None, :]
+            for done in passes
+        )
+        assert len(passes) == 9
+        scale = wanted.abs().amax((1, 2)).clamp(min=1e-99)
+        assert ((found - wanted).abs().amax((1, 2)) < 1e-12 * scale).all()
+        first = passes[0]
+        assert first.is_label.all()
+        own = F.one_hot(labels, 10).double()
+        assert torch.allclose(first.cotangent, own - p, rtol=1e-12, atol=1e-15)
+
     def test_leaving_out_unlikely_classes(self, model, images, labels):
         with torch.no_grad():
             model.head.weight.mul_(30)
