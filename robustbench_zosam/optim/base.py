@@ -297,5 +297,6 @@ class WrappedOptimizer(Optimizer, ABC):
         self._tally(method["tallies"])
 
     def _tally(self, counts: Mapping[str, int]) -> None:
-        device = self.space.device
-        self.tallies = {name: torch.tensor(n, device=device) for name, n in counts.items()}
+        self.tallies = {
+            n: torch.tensor(count, device=self.space.device) for n, count in counts.items()
+        }
