@@ -257,11 +257,7 @@ class WrappedOptimizer(Optimizer, ABC):
         return {name: int(tally) for name, tally in self.tallies.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming bit by bit needs, masks and weights apart.
-
-        Returns:
-            The base optimizer's `state` and `param_groups`, and `method`.
-        """
+        """All that exact resuming needs but masks and weights: base's keys and `method`."""
         method = {
             "name": type(self).__name__,
             "cost": [self.cost.forwards, self.cost.backwards, self.cost.steps],
@@ -292,11 +288,10 @@ class WrappedOptimizer(Optimizer, ABC):
         self.cost = Cost(*method["cost"])
         for name, value in method["options"].items():
             setattr(self, name, value)
-        space = self.space
-        self.vectors = {n: v.to(space.device, copy=True) for n, v in method["vectors"].items()}
+        device = self.space.device
+        self.vectors = {name: v.to(device, copy=True) for name, v in method["vectors"].items()}
         self._tally(method["tallies"])
 
     def _tally(self, counts: Mapping[str, int]) -> None:
-        self.tallies = {
-            n: torch.tensor(count, device=self.space.device) for n, count in counts.items()
-        }
+        device = self.space.device
+        self.tallies = {name: torch.tensor(n, device=device) for name, n in counts.items()}
