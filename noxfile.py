@@ -100,7 +100,7 @@ def trackers(session: nox.Session) -> None:
 def simulations(session: nox.Session) -> None:
     """Coverage of the intervals and error rates of the verdicts, where the truth is known."""
     install(session, "tests")
-    session.run("python", "tests/statistics/simulating.py", env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "tests/helpers/simulating.py", env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

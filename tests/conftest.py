@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import synthetic_runs
 from PIL import Image
 
 from robustbench_zosam.data.dataset import Dataset, Split
@@ -26,13 +26,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def runs() -> ModuleType:
     """The generator of finished runs, for the tests of the page and of the browser."""
-    file = Path(__file__).parent / "report" / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("synthetic_runs", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return synthetic_runs
 
 
 @pytest.fixture

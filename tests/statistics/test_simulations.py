@@ -1,22 +1,9 @@
 """Short forms of the simulations; `uv run nox -s simulations` runs them at full length."""
 
-import importlib.util
 import math
-import sys
-from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture(scope="module")
-def simulating():
-    file = Path(__file__).parent / "simulating.py"
-    spec = importlib.util.spec_from_file_location("simulating", file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
+import simulating
 
 TRIALS = 120
 
@@ -27,7 +14,7 @@ def least(share):
 
 
 @pytest.mark.parametrize("truth", [{"seeds": 3}, {"seeds": 3, "effect": 0.3}], ids=str)
-def test_intervals_cover_the_truth_and_equal_methods_are_ties(simulating, truth):
+def test_intervals_cover_the_truth_and_equal_methods_are_ties(truth):
     hits = simulating.coverage(simulating.Truth(**truth), TRIALS, seed=1)
     for name in ("clean", "mean", "given models"):
         assert hits[name] > least(0.92), name
@@ -38,13 +25,13 @@ def test_intervals_cover_the_truth_and_equal_methods_are_ties(simulating, truth)
         assert TRIALS - hits["equivalence called"] > least(0.965)
 
 
-def test_without_an_effect_the_claim_is_rarely_supported(simulating):
+def test_without_an_effect_the_claim_is_rarely_supported():
     found = simulating.claims(simulating.Truth(3), TRIALS, seed=2)
     assert TRIALS - found["supported"] > least(0.965)
     assert found["inconclusive"] > least(0.93)
 
 
-def test_an_effect_is_supported_and_a_loss_is_not(simulating):
+def test_an_effect_is_supported_and_a_loss_is_not():
     clear = {"seeds": 5, "images": 500, "seed_sd": 0.02}
     found = simulating.claims(simulating.Truth(**clear, effect=0.4), 20, seed=3)
     assert found == {"supported": 20}
