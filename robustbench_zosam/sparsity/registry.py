@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 SPARSIFIERS: Registry[type[Policy]] = Registry("sparsifier", group="zosam_robust.sparsifiers")
 
 _POLICIES = "robustbench_zosam.sparsity.policies"
+_ROUNDS = {"prune_fraction": 0.2, "prunings": None, "rewind": 1 / 32, "budget": "each"}
 
 SPARSIFIERS.add(
     "dense",
@@ -82,12 +83,7 @@ SPARSIFIERS.add(
     source="Frankle et al. 2020, arXiv 1912.05671",
     label="LTH",
     dynamic=True,
-    options={
-        "prune_fraction": 0.2,
-        "prunings": None,
-        "rewind": 1 / 32,
-        "budget": "each",
-    },
+    options=dict(_ROUNDS),
 )
 SPARSIFIERS.add(
     "lrr",
@@ -96,12 +92,7 @@ SPARSIFIERS.add(
     source="Renda et al. 2020, arXiv 2003.02389",
     label="LRR",
     dynamic=True,
-    options={
-        "prune_fraction": 0.2,
-        "prunings": None,
-        "rewind": 1 / 32,
-        "budget": "each",
-    },
+    options=dict(_ROUNDS),
 )
 SPARSIFIERS.add(
     "snip",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from robustbench_zosam.statistics.findings import (
@@ -17,6 +17,7 @@ from robustbench_zosam.statistics.findings import (
 from robustbench_zosam.statistics.settling import settle_mean
 
 POINT = 0.01
+InSettings = Iterator[tuple[str, Mapping[str, Any]]]  # the setting's name, and what was found in it
 
 
 def accuracy_gain(method: str, baseline: str, row: str, *, expected: float = POINT) -> Evidence:
@@ -31,14 +32,10 @@ def accuracy_gain(method: str, baseline: str, row: str, *, expected: float = POI
     Returns:
         The test.
     """
-
-    def test(results: Results, level: float) -> list[Finding]:
-        return [
-            _gain(group, found, level, expected)
-            for group, found in _rows(results, method, baseline, row)
-        ]
-
-    return test
+    return _judged(
+        lambda results: _of_row(_comparisons(results, method, baseline), row),
+        lambda group, found, level: _gain(group, found, level, expected),
+    )
 
 
 def close_in_accuracy(method: str, baseline: str, margin: float) -> Evidence:
@@ -52,14 +49,10 @@ def close_in_accuracy(method: str, baseline: str, margin: float) -> Evidence:
     Returns:
         The test.
     """
-
-    def test(results: Results, level: float) -> list[Finding]:
-        return [
-            _closeness(group, found, margin)
-            for group, found in _rows(results, method, baseline, "clean")
-        ]
-
-    return test
+    return _judged(
+        lambda results: _of_row(_comparisons(results, method, baseline), "clean"),
+        lambda group, found, _: _closeness(group, found, margin),
+    )
 
 
 def not_worse_in_accuracy(method: str, baseline: str, margin: float) -> Evidence:
@@ -73,14 +66,10 @@ def not_worse_in_accuracy(method: str, baseline: str, margin: float) -> Evidence
     Returns:
         The test.
     """
-
-    def test(results: Results, level: float) -> list[Finding]:
-        return [
-            _no_loss(group, found, margin)
-            for group, found in _rows(results, method, baseline, "clean")
-        ]
-
-    return test
+    return _judged(
+        lambda results: _of_row(_comparisons(results, method, baseline), "clean"),
+        lambda group, found, _: _no_loss(group, found, margin),
+    )
 
 
 def flatter(method: str, baseline: str, field: str, name: str) -> Evidence:
@@ -95,15 +84,7 @@ def flatter(method: str, baseline: str, field: str, name: str) -> Evidence:
     Returns:
         The test.
     """
-
-    def test(results: Results, level: float) -> list[Finding]:
-        return [
-            _flatness(group, comparison[field], name, level, _invalid(results, comparison))
-            for group, comparison in _comparisons(results, method, baseline)
-            if comparison[field] is not None
-        ]
-
-    return test
+    return _judged_flatness(lambda results: _comparisons(results, method, baseline), field, name)
 
 
 def cost_of_sparsity(row: str) -> Evidence:
@@ -115,16 +96,10 @@ def cost_of_sparsity(row: str) -> Evidence:
     Returns:
         The test.
     """
-
-    def test(results: Results, level: float) -> list[Finding]:
-        return [
-            _gain(group, found, level, POINT)
-            for group, comparison in _sparsity(results)
-            for found in comparison["rows"]
-            if found["corruption"] == row
-        ]
-
-    return test
+    return _judged(
+        lambda results: _of_row(_sparsity(results), row),
+        lambda group, found, level: _gain(group, found, level, POINT),
+    )
 
 
 def flatness_of_sparsity(field: str, name: str) -> Evidence:
@@ -137,36 +112,43 @@ def flatness_of_sparsity(field: str, name: str) -> Evidence:
     Returns:
         The test.
     """
+    return _judged_flatness(_sparsity, field, name)
 
+
+def _judged(
+    select: Callable[[Results], InSettings],
+    judge: Callable[[str, Mapping[str, Any], float], Finding],
+) -> Evidence:
+    """Makes the test that judges each selected row at a level."""
+    return lambda results, level: [judge(group, row, level) for group, row in select(results)]
+
+
+def _judged_flatness(select: Callable[[Results], InSettings], field: str, name: str) -> Evidence:
     def test(results: Results, level: float) -> list[Finding]:
         return [
             _flatness(group, comparison[field], name, level, _invalid(results, comparison))
-            for group, comparison in _sparsity(results)
+            for group, comparison in select(results)
             if comparison[field] is not None
         ]
 
     return test
 
 
-def _sparsity(results: Results) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _sparsity(results: Results) -> InSettings:
     names = {id_: name for name, group in groups(results).items() for id_ in group.values()}
     for comparison in results["comparisons"]:
         if comparison.get("question") == "sparsity":
             yield names[comparison["method"]], comparison
 
 
-def _rows(
-    results: Results, method: str, baseline: str, row: str
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for group, comparison in _comparisons(results, method, baseline):
+def _of_row(comparisons: InSettings, row: str) -> InSettings:
+    for group, comparison in comparisons:
         for found in comparison["rows"]:
             if found["corruption"] == row:
                 yield group, found
 
 
-def _comparisons(
-    results: Results, method: str, baseline: str
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _comparisons(results: Results, method: str, baseline: str) -> InSettings:
     for group, members in groups(results).items():
         for comparison in results["comparisons"]:
             wanted = (members.get(method), members.get(baseline))
