@@ -75,9 +75,10 @@ def ours_lambda(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
     """The largest eigenvalue over all directions, to 1e-3."""
     model = next(iter(s.models.values())).model
     found = top_eigenvalues(
-        model, s.images, s.labels, k=1, smallest=False, tol=args.tol, chunk=args.chunk
-    )
-    return {"value": found.values[0], "residual": found.residuals[0], "products": found.steps + 1}
+        model, s.images, s.labels, k=1, smallest=False, tol=args.tol, resolve="values",
+        chunk=args.chunk,
+    )  # fmt: skip
+    return {"value": found.values[0], "error": found.errors[0], "products": found.steps + 1}
 
 
 def ours_grid(s: Subjects, args: argparse.Namespace) -> dict[str, float]:

@@ -8,7 +8,7 @@ timed apart and spread over its period at 391 steps per epoch. The optimizer's o
 without the calls of the closure. Peak memory is what a process of its own needs beyond model and
 data, in one step. On a GPU both are measured there, and the wall clock counts.
 
-    python benchmarks/optimizers.py [--json FILE] [--quick] [--device cuda] [--rounds N]
+    python benchmarks/optimizers.py [--json FILE] [--quick] [--device cuda] [--channels-last]
 """
 
 from __future__ import annotations
@@ -38,11 +38,17 @@ MODELS = {"resnet20": resnet20, "resnet32": resnet32}
 OWN_GOAL, SPECIALS = 0.05, 2
 
 
-def closure_of(model: nn.Module, batch: int, bf16: bool, device: torch.device):
+def build_model(name: str, args: argparse.Namespace) -> nn.Module:
+    """The network on its device, in its layout."""
+    return MODELS[name](10).to(args.device).to(memory_format=args.layout)
+
+
+def closure_of(model: nn.Module, bf16: bool, args: argparse.Namespace):
     """The closure of a fixed mini-batch."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(batch, 3, 32, 32, generator=generator).to(device)
-    labels = torch.randint(10, (batch,), generator=generator).to(device)
+    device, generator = torch.device(args.device), torch.Generator().manual_seed(0)
+    images = torch.randn(args.batch, 3, 32, 32, generator=generator)
+    images = images.to(device, memory_format=args.layout)
+    labels = torch.randint(10, (args.batch,), generator=generator).to(device)
 
     def loss_of(x, y):
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16 and torch.is_grad_enabled()):
@@ -53,13 +59,13 @@ def closure_of(model: nn.Module, batch: int, bf16: bool, device: torch.device):
 
 def measure_times(model_name: str, bf16: bool, args: argparse.Namespace) -> dict[str, dict]:
     """Seconds of a step, and of the optimizer's own work in it, by contender."""
-    device, clock = torch.device(args.device), clock_of(torch.device(args.device))
+    clock = clock_of(torch.device(args.device))
     contenders, meters = {}, {}
     for key, build in builders(args.peer).items():
         torch.manual_seed(0)
-        model = MODELS[model_name](10).to(device)
+        model = build_model(model_name, args)
         contenders[key] = build(model)
-        meters[key] = Meter(closure_of(model, args.batch, bf16, device), clock)
+        meters[key] = Meter(closure_of(model, bf16, args), clock)
     samples = {key: {"usual": [], "rare": [], "own": []} for key in contenders}
 
     def turn(key: str, kind: str) -> None:
@@ -109,9 +115,9 @@ def apart(measure: Callable[..., Any], *arguments: Any, device: str) -> Any:
 def peak_memory(model_name: str, bf16: bool, key: str, args: argparse.Namespace) -> float:
     """MiB beyond model and data in a step."""
     device = torch.device(args.device)
-    model = MODELS[model_name](10).to(device)
+    model = build_model(model_name, args)
     contender = builders(args.peer)[key](model)
-    closure = closure_of(model, args.batch, bf16, device)
+    closure = closure_of(model, bf16, args)
     before = _used(device, reset=True)
     contender.step(closure)
     return (_used(device) - before) / 2**20
@@ -161,10 +167,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--quick", action="store_true", help="ResNet-20, batch 16, one round")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--channels-last", action="store_true", help="as the recipes train")
     parser.add_argument("--rounds", type=int, default=5, help="steps of each contender")
     args = parser.parse_args()
     args.batch, models = (16, ["resnet20"]) if args.quick else (128, list(MODELS))
     args.rounds = 1 if args.quick else args.rounds
+    args.layout = torch.channels_last if args.channels_last else torch.contiguous_format
     torch.set_num_threads(1)
     reason = find_peer()
     args.peer = reason is None

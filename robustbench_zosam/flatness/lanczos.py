@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from robustbench_zosam.flatness.operators import LinearOperator
 
 OnStep = Callable[[int, int], None]
 """Called with (products done, products at most)."""
+Resolve = Literal["vectors", "values"]
+"""What the tolerance is asked of: residuals, or the much smaller errors of the eigenvalues."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ class Eigenpairs:
     Attributes:
         values: the largest ones, descending, (k,).
         residuals: |A y - value y| of each, (k,).
+        errors: estimated distance of each from an eigenvalue, at most its residual, (k,).
         vectors: unit Ritz vectors of `values`, (k, size).
         smallest: the smallest one.
         smallest_residual: its residual.
@@ -149,11 +153,35 @@ class Eigenpairs:
 
     values: Tensor
     residuals: Tensor
+    errors: Tensor
     vectors: Tensor
     smallest: float
     smallest_residual: float
     steps: int
     size: int
+
+
+def eigenvalue_errors(values: Tensor, residuals: Tensor) -> Tensor:
+    """Estimates how far each Ritz value is from an eigenvalue.
+
+    Args:
+        values: all Ritz values, descending, (m,).
+        residuals: of each, (m,).
+
+    Returns:
+        The residual, or its square over the gap to the neighbours where that is less, (m,). An
+        estimate, since the gap is that of Ritz values, less their residuals.
+
+    Source: Kato, "On the upper and lower bounds of eigenvalues", 1949.
+    """
+    if len(values) == 1:
+        return residuals  # nothing is known of the gap
+    between = values[:-1] - values[1:]
+    far = torch.full_like(values[:1], math.inf)
+    above = torch.cat([far, between - residuals[:-1]])
+    below = torch.cat([between - residuals[1:], far])
+    gap = torch.minimum(above, below).clamp(min=0)
+    return torch.where(gap > residuals, residuals.square() / gap, residuals)
 
 
 def eigenpairs(
@@ -162,6 +190,7 @@ def eigenpairs(
     k: int = 5,
     steps: int = 20,
     tol: float = 1e-3,
+    resolve: Resolve = "vectors",
     smallest: bool = True,
     seed: int = 0,
     start: Tensor | None = None,
@@ -174,6 +203,7 @@ def eigenpairs(
         k: how many of the largest; fewer come back from a smaller space.
         steps: products at most.
         tol: stop when all residuals wanted are below this fraction of the largest eigenvalue.
+        resolve: "values" asks that of `errors` instead, which takes fewer products.
         smallest: whether the smallest eigenvalue is waited for as well.
         seed: seed of the start vector.
         start: first vector, (size,); Gaussian when None.
@@ -201,7 +231,8 @@ def eigenpairs(
         values, residuals, _ = seen.ritz()
         if len(values) < min(k + 1, operator.size) or seen.betas[-1] == 0:
             return False  # a space that closes has residuals 0 and may miss repeated eigenvalues
-        wanted = torch.cat([residuals[:k], residuals[-1:]]) if smallest else residuals[:k]
+        errors = residuals if resolve == "vectors" else eigenvalue_errors(values, residuals)
+        wanted = torch.cat([errors[:k], errors[-1:]]) if smallest else errors[:k]
         return bool((wanted <= tol * values.abs().max()).all())
 
     if start is None:
@@ -221,6 +252,7 @@ def eigenpairs(
     return Eigenpairs(
         values[:k],
         residuals[:k],
+        eigenvalue_errors(values, residuals)[:k],
         vectors / vectors.norm(dim=1, keepdim=True),
         values[-1].item(),
         residuals[-1].item(),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.flatness.active import Masks, Params
-from robustbench_zosam.flatness.lanczos import Eigenpairs, OnStep, eigenpairs
+from robustbench_zosam.flatness.lanczos import Eigenpairs, OnStep, Resolve, eigenpairs
 from robustbench_zosam.flatness.noise import gaussian
 from robustbench_zosam.flatness.operators import HessianOperator
 from robustbench_zosam.flatness.results import of_chunks
@@ -25,6 +25,7 @@ class EigenResult(Facts):
     Attributes:
         values: lambda_1, lambda_2, …, descending.
         residuals: |H v - lambda v| of each: an eigenvalue lies within this distance.
+        errors: estimated distance of each from an eigenvalue, by residual and gap.
         smallest: lambda_min.
         smallest_residual: its residual.
         se: standard error of lambda_1 from the choice of images, to first order: images enter
@@ -39,6 +40,7 @@ class EigenResult(Facts):
 
     values: tuple[float, ...]
     residuals: tuple[float, ...]
+    errors: tuple[float, ...]
     smallest: float
     smallest_residual: float
     se: float | None
@@ -67,6 +69,7 @@ class EigenResult(Facts):
         return plain | {
             "values": list(self.values),
             "residuals": list(self.residuals),
+            "errors": list(self.errors),
             "lambda_1": self.values[0],
             "lambda_5": self.values[4] if len(self.values) > 4 else None,
             "lambda_1_over_5": self.ratio,
@@ -83,6 +86,7 @@ def top_eigenvalues(
     k: int = 5,
     steps: int = 20,
     tol: float = 1e-3,
+    resolve: Resolve = "vectors",
     smallest: bool = True,
     params: Params = "all",
     chunk: int = 32,
@@ -104,6 +108,7 @@ def top_eigenvalues(
         k: how many eigenvalues.
         steps: products at most; each keeps one vector of D_A numbers.
         tol: stop when the residuals are below this fraction of lambda_1.
+        resolve: "values" asks that of `errors` instead, which takes fewer products.
         smallest: whether lambda_min is waited for as well, which takes many more steps.
         params: "all", "weights" (tensors of dimension 2 and more), or "masked-layers".
         chunk: images whose graph is held at once.
@@ -149,6 +154,7 @@ def top_eigenvalues(
             k=k,
             steps=steps,
             tol=tol,
+            resolve=resolve,
             smallest=smallest,
             seed=seed,
             start=start,
@@ -160,6 +166,7 @@ def top_eigenvalues(
         **asdict(subject.facts),
         values=tuple(found.values.tolist()),
         residuals=tuple(found.residuals.tolist()),
+        errors=tuple(found.errors.tolist()),
         smallest=found.smallest,
         smallest_residual=found.smallest_residual,
         se=se,

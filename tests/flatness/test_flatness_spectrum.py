@@ -69,6 +69,23 @@ class TestMatrices:
         residuals = (products - found.values[:, None] * found.vectors).norm(dim=1)
         assert torch.allclose(residuals, found.residuals, atol=1e-8)
 
+    @pytest.mark.parametrize("seed", range(8))
+    def test_eigenvalues_alone_need_fewer_products(self, seed):
+        spectrum = [50.0, 30.0, 20.0, *torch.linspace(-9, 9, 120).tolist()]
+        operator = MatrixOperator(symmetric(spectrum, seed))
+        options = {"k": 3, "steps": 60, "tol": 1e-3, "smallest": False, "seed": seed}
+        pairs = eigenpairs(operator, **options)
+        found = eigenpairs(operator, resolve="values", **options)
+        assert found.steps < pairs.steps
+        off = (found.values - torch.tensor(spectrum[:3], dtype=torch.float64)).abs()
+        assert (found.errors <= found.residuals).all()
+        assert (found.errors <= 0.05).all()
+        assert (off <= found.errors + 1e-9).all()
+
+    def test_one_product_says_nothing_of_the_gap(self):
+        found = eigenpairs(MatrixOperator(symmetric([3.0, 1.0, 0.0])), k=1, steps=1)
+        assert found.errors.tolist() == found.residuals.tolist()
+
     def test_few_steps_do_not_claim_convergence(self):
         matrix = symmetric(torch.linspace(1, 2, 80).tolist())
         found = eigenpairs(MatrixOperator(matrix), k=5, steps=6)
