@@ -149,7 +149,7 @@ def _compress(
 
 
 gaussian_blur = deterministic(_gaussian_blur)
-defocus_blur = deterministic(_defocus_blur)
+defocus_blur = deterministic(_defocus_blur, piece=2**18)
 zoom_blur = deterministic(_zoom_blur, piece=2**16)
 motion_blur = Corruption(_motion_angle, _motion_blur, piece=2**18)
-glass_blur = Corruption(glass.sample, glass.apply, piece=2**16)
+glass_blur = Corruption(glass.sample, glass.apply, piece=2**17)

@@ -36,6 +36,6 @@ def _contrast(images: Tensor, row: Row) -> Tensor:
     return table.view(-1).index_select(0, index.view(-1)).view_as(images)
 
 
-brightness = deterministic(_brightness, piece=2**16)
+brightness = deterministic(_brightness, piece=2**17)
 saturate = deterministic(_saturate)
 contrast = deterministic(_contrast)

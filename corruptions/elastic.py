@@ -85,4 +85,4 @@ def _mix(a: Tensor, x: Tensor, b: Tensor, y: Tensor) -> Tensor:
     return a[:, None, None] * x + b[:, None, None] * y
 
 
-elastic_transform = Corruption(_sample, _apply, piece=2**16)
+elastic_transform = Corruption(_sample, _apply, piece=2**17)

@@ -52,7 +52,7 @@ def over(folder: Path | None) -> Corruption[Tensor]:
         atlas = _atlas(folder, row[0], height, width)
         return _crops(draws, (height, width), _Atlas(*(part.to(draws.device) for part in atlas)))
 
-    return Corruption(sample, _apply)
+    return Corruption(sample, _apply, piece=2**18)
 
 
 def _apply(images: Tensor, crops: Tensor, row: Row) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from robustbench_zosam.nzk.distributions import Directions
@@ -132,7 +132,7 @@ def homogeneity(values: list[float], errors: list[float]) -> dict[str, float]:
         "se": float(weights.sum() ** -0.5),
         "chi2": chi2,
         "df": len(values) - 1,
-        "p": float(stats.chi2.sf(chi2, len(values) - 1)),
+        "p": float(special.chdtrc(len(values) - 1, chi2)),
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from robustbench_zosam.errors import InputError
 
@@ -83,8 +83,14 @@ def rank_correlation(
 
 
 def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    ranks = stats.rankdata(x), stats.rankdata(y)
-    return float(np.clip(np.corrcoef(*ranks)[0, 1], -1, 1))
+    return float(np.clip(np.corrcoef(_ranks(x), _ranks(y))[0, 1], -1, 1))
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns ranks from 1; equal values share the mean of theirs."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (counts.cumsum() - (counts - 1) / 2)[which]
+    return ranks
 
 
 def _interval(rho: float, n: int, level: float) -> tuple[float | None, float | None]:
@@ -92,7 +98,7 @@ def _interval(rho: float, n: int, level: float) -> tuple[float | None, float | N
         return None, None
     se = math.sqrt((1 + rho**2 / 2) / (n - 3))
     centre = math.atanh(max(min(rho, 1 - 1e-9), -1 + 1e-9))
-    half = float(stats.norm.isf((1 - level) / 2)) * se
+    half = float(special.ndtri((1 + level) / 2)) * se
     return math.tanh(centre - half), math.tanh(centre + half)
 
 
@@ -103,8 +109,10 @@ def _over_methods(
         return None, None
     rho = _spearman(x, y)
     if len(x) > _EXACT_UP_TO:
-        return rho, float(stats.spearmanr(x, y).pvalue)
-    ranks_x, ranks_y = stats.rankdata(x), stats.rankdata(y)
+        df = len(x) - 2
+        t = abs(rho) * math.sqrt(df / max(1 - rho**2, 1e-300))
+        return rho, 2 * float(special.stdtr(df, -t))
+    ranks_x, ranks_y = _ranks(x), _ranks(y)
     centred = ranks_x - ranks_x.mean()
     orders = np.array(list(itertools.permutations(ranks_y)))
     products = np.abs(orders @ centred)

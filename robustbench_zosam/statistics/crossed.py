@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 Floats = NDArray[np.float64]
 
@@ -108,7 +108,9 @@ class Pivot:
 @lru_cache(maxsize=64)
 def _inverse(freedom: int, nodes: int) -> tuple[Floats, Floats]:
     """Returns values of freedom / χ² and their probabilities, evenly spaced on a log scale."""
-    chi = stats.chi2(freedom)
-    x = np.linspace(math.log(chi.ppf(_TAIL)), math.log(chi.isf(_TAIL)), nodes)
-    density = np.exp(chi.logpdf(np.exp(x)) + x)
-    return freedom / np.exp(x), density / density.sum()
+    half = freedom / 2
+    low, high = special.gammaincinv(half, _TAIL), special.gammainccinv(half, _TAIL)
+    x = np.linspace(math.log(2 * low), math.log(2 * high), nodes)
+    chi2 = np.exp(x)
+    density = np.exp(half * x - chi2 / 2 - special.gammaln(half) - half * math.log(2))
+    return freedom / chi2, density / density.sum()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.statistics.crossed import Pivot
@@ -62,6 +62,6 @@ def _tail(paired: PairedDifference, distance: float) -> float:
     """Returns the probability of an error above a distance, which may be negative."""
     if paired.squares is None:  # results of version 1 have Student's t
         assert paired.se is not None
-        return float(stats.t.sf(distance / paired.se, paired.df))
+        return float(special.stdtr(paired.df, -distance / paired.se))
     found = Pivot(paired.squares, paired.n_seeds, paired.n_images).tail(abs(distance))
     return found if distance > 0 else 1 - found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from robustbench_zosam.checks import require_integer, require_number
 from robustbench_zosam.errors import InputError
@@ -58,7 +58,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
     require_integer("successes", successes, least=0)
     if successes > n:
         raise InputError(f"successes is {successes}, more than n = {n}: swap or correct them")
-    z = float(stats.norm.isf((1 - level) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     share = successes / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
@@ -89,7 +89,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     if n == 1:
         return Estimate(mean, None, None, None, 1, level, "one seed: no interval")
     se = float(data.std(ddof=1)) / math.sqrt(n)
-    half = float(stats.t.isf((1 - level) / 2, n - 1)) * se
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * se
     return Estimate(mean, mean - half, mean + half, se, n, level, f"t interval over {n} seeds")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from robustbench_zosam.errors import InputError
 
@@ -52,5 +52,5 @@ def mcnemar(a: ArrayLike, b: ArrayLike) -> McNemar:
         )
     only_a, only_b = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_a + only_b
-    p = float(stats.binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
-    return McNemar(only_a, only_b, first.size, p)
+    tail = float(special.bdtr(min(only_a, only_b), discordant, 0.5))
+    return McNemar(only_a, only_b, first.size, min(1.0, 2 * tail))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from robustbench_zosam.statistics.findings import Outcome
 
@@ -36,7 +36,8 @@ def seeds_to_find(
     """
 
     def found(seeds: int) -> bool:
-        needed = stats.t.isf((1 - level) / 2, seeds - 1) + stats.t.ppf(power, seeds - 1)
+        df = seeds - 1
+        needed = special.stdtrit(df, (1 + level) / 2) + special.stdtrit(df, power)
         return bool(needed * math.sqrt(variance(seeds)) <= abs(effect))
 
     possible = range(2, MOST_SEEDS + 1)  # more seeds never find less
