@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.flatness.guard import accepting, device_of, fitting, measuring, unwrap
 from robustbench_zosam.flatness.network import Data, uses_batch_statistics
+from robustbench_zosam.models.predict import quick_layout
 
 _STATISTICS = 256  # images of a chunk that batch statistics are taken from
 _CENTRE = 1e-5  # how far the grid's centre may be from the loss at theta
@@ -155,7 +156,7 @@ def surface(
         tensors = [parameters[name] for name in names]
         base = [parameter.data for parameter in tensors]
         device, dtype = device_of(model), next(model.parameters()).dtype
-        whole = Data(data.images.to(device, dtype), data.labels.to(device))
+        whole = Data(quick_layout(data.images.to(device, dtype)), data.labels.to(device))
         inputs = (
             []
             if statistics is None

@@ -103,7 +103,7 @@ def _size(run: Run, main: Comparison, row: Row) -> Answer:
         f"{text.points(row['high'])}"
     )
     values = [
-        f"{name} {text.percent(run.mean_accuracy(run.by_id[main[key]], row['corruption']))} %"
+        f"{name} {text.percent(run.mean_accuracy(run.by_id[main[key]], row['corruption']), 2)} %"
         for key, name in (("method", method), ("baseline", baseline))
     ]
     return Answer(
@@ -124,7 +124,12 @@ def _certainty(main: Comparison, row: Row) -> Answer:
     elif words == "equivalent":
         short = f"Yes: equal to within {margin} {'point' if margin == '1' else 'points'}"
     else:
-        short = f"No: chance may explain it, {shown}"
+        short = f"No, inconclusive: chance may explain it, {shown}"
+    open_still = (
+        f" A true difference of {margin} {'point' if margin == '1' else 'points'} is not ruled out."
+        if words == "inconclusive"
+        else ""
+    )
     better, worse, tie = tally(main)
     each = (
         f" Of single corruptions it is better on {better}, worse on {worse} and tied on {tie}, "
@@ -137,7 +142,7 @@ def _certainty(main: Comparison, row: Row) -> Answer:
         short,
         f"Tested on the same {text.count(row['n_images'], 'image')} with "
         f"{text.count(row['n_seeds'], 'training seed')}"
-        f"{', so that another training may turn it' if alone else ''}.{each}",
+        f"{', so that another training may turn it' if alone else ''}.{open_still}{each}",
     )
 
 
@@ -150,7 +155,7 @@ def _reason(run: Run, main: Comparison, row: Row) -> Answer:
         decided = found["p"] < 1 - found.get("level", 0.95)
         flatter = found["difference"] < 0
         if not decided:
-            short = "Flatness does not tell them apart"
+            short = "Neither minimum is shown to be flatter"
         elif flatter:
             short = (
                 "Its minimum is flatter, which fits" if better else "Flatter, yet not more accurate"
@@ -160,8 +165,12 @@ def _reason(run: Run, main: Comparison, row: Row) -> Answer:
                 "Its minimum is sharper, so not flatness" if better else "Its minimum is sharper"
             )
         span = text.interval(found["low"], found["high"], text.number)
-        difference = f"{text.number(found['difference'])} {span}".rstrip()
-        detail = f"Difference of the Hessian traces: {difference}; negative is flatter. "
+        difference = f"{'+' * (not flatter)}{text.number(found['difference'])} {span}".rstrip()
+        mine, base = (
+            text.number(run.measure(run.by_id[main[key]], "trace")["value"])
+            for key in ("method", "baseline")
+        )
+        detail = f"Hessian trace {mine} against {base}: {difference}; less is flatter. "
     return Answer("Why?", short, (detail + _information(run, main)).strip())
 
 
@@ -182,7 +191,7 @@ def _information(run: Run, main: Comparison) -> str:
                 "worse": "what it learns from the loss queries hurts",
             }.get(row["verdict"], "a benefit of the loss queries is not shown")
             return (
-                f"Against a random perturbation of the same size it differs by "
+                f"Against a random perturbation of the same size its accuracy differs by "
                 f"{text.difference_text(row)}: {meaning}."
             )
     return ""
@@ -198,9 +207,15 @@ def _cost(run: Run, main: Comparison) -> Answer | None:
     beside = _throughput(run, sam, baseline) if sam is not None else None
     return Answer(
         "At what cost?",
-        f"{share} % of the baseline’s speed",
-        f"A step takes {mine} against {base}." + (f" SAM runs at {beside} %." if beside else ""),
+        f"{share[0]} % of the baseline’s speed",
+        f"A step takes {mine} against {base}. Timed {_timed(share)}."
+        + (f" SAM runs at {beside[0]} %, {_timed(beside)}." if beside else ""),
     )
+
+
+def _timed(share: tuple[str, str, str]) -> str:
+    _, low, high = share
+    return "once" if low == high else f"at {low} to {high} % from seed to seed"
 
 
 def _passes(run: Run, method: MethodView) -> str | None:
@@ -212,8 +227,8 @@ def _passes(run: Run, method: MethodView) -> str | None:
     return f"{counts[0]:.3g} forward and {counts[1]:.3g} backward passes"
 
 
-def _throughput(run: Run, method: MethodView, baseline: MethodView) -> str | None:
-    """Returns the geometric mean over common seeds of the ratio of throughputs, in per cent."""
+def _throughput(run: Run, method: MethodView, baseline: MethodView) -> tuple[str, str, str] | None:
+    """Returns the ratio of throughputs in per cent: geometric mean over seeds, least, largest."""
     mine, base = (
         {
             cell["seed"]: cell["training"]["cost"]["images_per_second"]
@@ -222,7 +237,13 @@ def _throughput(run: Run, method: MethodView, baseline: MethodView) -> str | Non
         for which in (method, baseline)
     )
     logs = [math.log(mine[seed] / base[seed]) for seed in mine if mine[seed] and base.get(seed)]
-    return text.percent(math.exp(math.fsum(logs) / len(logs)), 0) if logs else None
+    if not logs:
+        return None
+    mean, *ends = (
+        text.percent(math.exp(value), 0)
+        for value in (math.fsum(logs) / len(logs), min(logs), max(logs))
+    )
+    return mean, ends[0], ends[1]
 
 
 def _is_sam_beside(candidate: MethodView, method: MethodView) -> bool:

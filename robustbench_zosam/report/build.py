@@ -20,6 +20,7 @@ from robustbench_zosam.report.figures.planes import planes, surfaces
 from robustbench_zosam.report.figures.scatter import flatness_against_robustness
 from robustbench_zosam.report.figures.severity import severity_curves
 from robustbench_zosam.report.figures.training import training_curves
+from robustbench_zosam.report.glossary import glossary
 from robustbench_zosam.report.heatmap import heat_map
 from robustbench_zosam.report.page import render_page
 from robustbench_zosam.report.run import Run, load_run
@@ -66,6 +67,7 @@ def _contents(run: Run) -> dict[str, Any]:
         "verdict": verdict(run),
         "answers": answers(run),
         "overview": overview(run),
+        "glossary": glossary(run),
         "tables": tables.method_tables(run),
         "differences": forest(run),
         "heat": heat_map(run),

@@ -41,7 +41,12 @@ def common(run: Run) -> str:
         run: the stored results.
     """
     training = run.results["config"].get("training") or {}
-    parts = [f"{_words(key)} {_shown(value)}" for key, value in training.items()]
+    idle = "" if training.get("schedule") == "multistep" else "milestones"
+    parts = [
+        f"{_words(key)} {_shown(value)}"
+        for key, value in training.items()
+        if key != idle and value is not None and value is not False
+    ]
     return f"The same for all: {', '.join(parts)}." if parts else ""
 
 

@@ -77,23 +77,25 @@ _PERFORMANCE = (
     Column("mean_corruption_accuracy", "Corrupted", "mean, %", text.percent),
     Column("drop", "Drop", "points", text.percent),
     Column("worst_corruption_accuracy", "Worst", "corruption, %", text.percent),
-    Column("degradation_slope", "Slope", "points per severity", text.points),
+    Column("degradation_slope", "Slope", "points per severity", text.points, ranked=False),
     Column("mce", "mCE", "of reference, %", text.percent),
     Column("relative_mce", "Rel. mCE", "of reference, %", text.percent),
+)
+_CALIBRATION = (
     Column("mean_corruption_ece", "ECE", "corrupted, %", text.percent),
     Column("mean_corruption_rmsce", "RMS cal.", "corrupted, %", text.percent),
     Column("mean_corruption_nll", "NLL", "corrupted, nats", text.number),
     Column("mean_corruption_brier", "Brier", "corrupted", text.number),
+    Column("sparsity_maskable", "Zeros", "of conv. and linear, %", text.percent),
+    Column("sparsity_total", "Zeros", "of all weights, %", text.percent),
 )
 _COST = (
     Column("trace", "Trace", "Hessian", text.number),
-    Column("adaptive_trace", "Adaptive", "trace", text.number),
+    Column("adaptive_trace", "Adapt. trace", "rescaling-free", text.number),
     Column("forwards_per_step", "Forwards", "per step", _passes, ranked=False),
     Column("backwards_per_step", "Backwards", "per step", _passes, ranked=False),
-    Column("train_seconds", "Training", "s", text.number),
-    Column("images_per_second", "Speed", "images/s", text.number),
-    Column("sparsity_maskable", "Zeros", "maskable, %", text.percent),
-    Column("sparsity_total", "Zeros", "of all, %", text.percent),
+    Column("train_seconds", "Training", "s", text.number, ranked=False),
+    Column("images_per_second", "Speed", "images/s", text.number, ranked=False),
 )
 
 
@@ -126,7 +128,11 @@ def method_tables(run: Run) -> tuple[MethodTable, ...]:
     Returns:
         Tables of the metrics that at least one method has.
     """
-    groups = (("Accuracy and calibration", _PERFORMANCE), ("Flatness, cost and sparsity", _COST))
+    groups = (
+        ("Accuracy", _PERFORMANCE),
+        ("Flatness and cost", _COST),
+        ("Calibration and sparsity", _CALIBRATION),
+    )
     found: list[MethodTable] = []
     for caption, all_columns in groups:
         columns = tuple(

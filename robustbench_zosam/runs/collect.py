@@ -12,6 +12,7 @@ import numpy as np
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json, write_text
+from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results import VERSION, tidy
 from robustbench_zosam.results.limits import with_limits
@@ -86,7 +87,9 @@ def _title(plan: Plan) -> str:
 def _method(plan: Plan, name: str) -> dict[str, Any]:
     method = next(method for method in plan.methods if method.id == name)
     seeds = [cell.seed for cell in plan.cells if cell.method.id == name]
-    return method.model_dump(mode="json") | {"seeds": seeds}
+    defaults = OPTIMIZERS[method.optimizer].facts["options"] if method.optimizer else {}
+    options = {key: value for key, value in defaults.items() if value is not None}
+    return method.model_dump(mode="json") | {"options": options | method.options, "seeds": seeds}
 
 
 def _provenance(plan: Plan, seconds: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from robustbench_zosam.runs.cells import CellStore
 from robustbench_zosam.runs.planning import Plan
 
 _SAMPLES = 4
-_WORST = 12
+_WORST = 24
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,12 @@ def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> 
 
     Every pair is tested on its common images and seeds, with Holm's correction over all pairs,
     since the best method is known only afterwards. The best method and all that cannot be told from
-    it make the first group; the best of the rest anchors the next.
+    it make the first group; the best of the rest anchors the next. A method whose runs vary much
+    may so stand in a group before one of a higher mean.
 
     Args:
         scores: id to finished runs; all measured under the same conditions.
-        level: the chance of any two equal methods standing in different groups is at most 1 - it.
+        level: the chance of telling any method from one that it equals is at most 1 - it.
 
     Returns:
         The groups. Two members of a group may still differ from each other.
@@ -63,9 +64,8 @@ def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> 
     apart = {pair for pair, p in zip(pairs, adjusted, strict=True) if p < 1 - level}
     groups: list[tuple[str, ...]] = []
     while order:
-        size = 1 + max(i for i, name in enumerate(order) if (order[0], name) not in apart)
-        groups.append(tuple(order[:size]))
-        order = order[size:]
+        groups.append(tuple(name for name in order if (order[0], name) not in apart))
+        order = [name for name in order if name not in groups[-1]]
     values = tuple(tuple(means[name] for name in group) for group in groups)
     return Ranking(metric, tuple(groups), values, len(pairs))
 

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from robustbench_zosam.report.answers import answers
+from robustbench_zosam.report.glossary import glossary
 from robustbench_zosam.report.run import Run
 
 
@@ -29,7 +30,12 @@ def told(results, verdict, *, equivalent=False, flatness=None):
     [
         ("better", False, "ZO-SAM", "Beyond chance"),
         ("worse", False, "SGD", "Beyond chance"),
-        ("tie", False, "Nobody: ZO-SAM and SGD are tied", "No: chance may explain it"),
+        (
+            "tie",
+            False,
+            "Nobody: ZO-SAM and SGD are tied",
+            "No, inconclusive: chance may explain it",
+        ),
         ("tie", True, "Nobody: ZO-SAM and SGD are equal", "Yes: equal to within 1 point"),
     ],
 )
@@ -48,7 +54,7 @@ def test_who_won_and_how_certainly(results, verdict, equivalent, winner, certain
         ("tie", -5.0, 0.001, "Flatter, yet not more accurate"),
         ("better", 5.0, 0.001, "Its minimum is sharper, so not flatness"),
         ("worse", 5.0, 0.001, "Its minimum is sharper"),
-        ("better", -5.0, 0.5, "Flatness does not tell them apart"),
+        ("better", -5.0, 0.5, "Neither minimum is shown to be flatter"),
     ],
 )
 def test_flatness_explains_only_what_it_fits(results, verdict, difference, p, reason):
@@ -64,3 +70,25 @@ def test_one_seed_is_certain_of_its_own_models_only(make):
 def test_one_method_has_no_answers(make):
     alone = make(kinds=1, seeds=1, corruptions=1, n=20, dense=False, slices=False)
     assert answers(Run(alone, None)) == ()
+
+
+def test_cost_says_how_far_timings_spread(results):
+    changed = copy.deepcopy(results)
+    speeds = {"sgd": iter((100.0, 200.0)), "zo-sam": iter((80.0, 100.0))}
+    optimizers = {m["id"]: m["optimizer"] for m in changed["methods"] if m["sparsity"]}
+    for cell in changed["cells"]:
+        if optimizers.get(cell["method"]) in speeds:
+            cost = cell["training"]["cost"]
+            cost["images_per_second"] = next(speeds[optimizers[cell["method"]]])
+    found = {answer.question: answer for answer in answers(Run(changed, None))}["At what cost?"]
+    assert found.short.startswith("63 %")  # the geometric mean of 80 and 50
+    assert "at 50 to 80 % from seed to seed" in found.detail
+
+
+def test_words_of_the_page_are_those_it_uses(results):
+    words = dict(glossary(Run(results, None)))
+    assert {"ZO-SAM", "SGD", "RigL", "Hessian trace", "Equivalent, inconclusive"} <= set(words)
+    assert "2603.13115" in words["ZO-SAM"]
+    unknown = copy.deepcopy(results)
+    unknown["methods"][1]["optimizer"] = "of-a-plug-in"
+    assert "of-a-plug-in" not in dict(glossary(Run(unknown, None)))

@@ -69,7 +69,7 @@ def worst_failures(run: Run) -> Block | None:
         title = f"{text.plain(found.corruption)}, severity {found.severity}"
         said = (
             f"True class {name}; {found.wrong} of {text.count(found.models, 'run')} wrong, "
-            f"{text.percent(found.confidence, 0)} % sure"
+            f"on average {text.percent(found.confidence, 0)} % sure of another class"
         )
         image = _shrink(found.image[None, None, None], 96)[0, 0, 0]
         address = "data:image/png;base64," + base64.b64encode(_encoded(image)).decode("ascii")
@@ -79,7 +79,8 @@ def worst_failures(run: Run) -> Block | None:
     return Block(
         "worst",
         "Worst failures",
-        "The test images on which the models were most confidently wrong, one for each corruption. "
+        "The test images on which the models were most confidently wrong, at most one for each "
+        "corruption. "
         "Where a person sees the class at once, the failure is the network’s.",
         "Chosen by the number of wrong runs times their mean confidence, over all methods and "
         "seeds; below each image its true class.",

@@ -40,7 +40,7 @@ def flatness_against_robustness(run: Run) -> Block | None:
         "flatness",
         "Flatness and robustness",
         "If flatter minima were more robust, the markers would fall from the upper left to the "
-        "lower right.",
+        "lower right. A dense model counts the curvature of more weights: compare at one sparsity.",
         f"Small markers are single seeds, large ones the means of the methods. {_how(run)} The "
         "adaptive trace weighs each direction by the squared weight, which rescaling the weights "
         "cannot change.",

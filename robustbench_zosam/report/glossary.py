@@ -1,0 +1,55 @@
+"""The words of the page, for a reader who meets them for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from robustbench_zosam.optim.registry import OPTIMIZERS
+from robustbench_zosam.registry import Registry
+from robustbench_zosam.report.run import Run
+from robustbench_zosam.sparsity.registry import SPARSIFIERS
+
+_TRACE = (
+    "sum of the curvatures of the loss in all directions of the active weights, on training "
+    "images; less is flatter"
+)
+_TIE = (
+    "a tie: a difference of the margin ({margin} accuracy either way) is ruled out for an "
+    "equivalent pair; for an inconclusive one it is not, and more seeds or images may decide"
+)
+_CONTROL = (
+    "a method that leaves out what is claimed to help; what does as well as its control does not "
+    "owe it to that"
+)
+
+
+def glossary(run: Run) -> tuple[tuple[str, str], ...]:
+    """Returns the methods of a run and the terms of its verdict, each with its meaning.
+
+    Args:
+        run: the stored results.
+    """
+    return tuple(_terms(run))
+
+
+def _terms(run: Run) -> Iterator[tuple[str, str]]:
+    yield from _named(run, "optimizer", OPTIMIZERS)
+    yield from _named(run, "sparsifier", SPARSIFIERS)
+    if any(method.facts["role"] == "control" for method in run.methods):
+        yield "Control", _CONTROL
+    if any(run.measure(method, "trace")["value"] is not None for method in run.methods):
+        yield "Hessian trace", _TRACE
+    rows = [row for comparison in run.results["comparisons"] for row in comparison["rows"]]
+    if rows:
+        margin = f"{100 * rows[0]['equivalence']['margin']:g}"
+        points = "1 point of" if margin == "1" else f"{margin} points of"
+        yield "Equivalent, inconclusive", _TIE.format(margin=points)
+
+
+def _named(run: Run, field: str, registry: Registry[Any]) -> Iterator[tuple[str, str]]:
+    for name in dict.fromkeys(method.facts[field] for method in run.methods):
+        if name in registry:  # not where a plug-in that trained it is not installed
+            entry = registry[name]
+            meaning = entry.summary + (f" ({entry.source})" if entry.source else "")
+            yield entry.facts.get("label", name), meaning
