@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from matplotlib.axes import Axes
-
+from robustbench_zosam.nzk.curves import (
+    STEPS,
+    above_zero,
+    below,
+    loss_chart,
+    markers,
+    measured,
+    places,
+    positive,
+)
 from robustbench_zosam.nzk.views import VIEWS, Problem, ratio
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import (
-    HEIGHT,
-    WIDTH,
-    Block,
-    Panel,
-)
-from robustbench_zosam.report.style import INK, MUTED
-from robustbench_zosam.report.svg import drawing, label_axes, new_figure, plain_log_ticks, to_svg
+from robustbench_zosam.report.charts.axis import between, logarithmic, named
+from robustbench_zosam.report.charts.chart import Chart
+from robustbench_zosam.report.figures.panel import HEIGHT, WIDTH, Block, Panel
+from robustbench_zosam.report.run import finite
 
-_DASHED, _DOTTED = (0, (5, 2)), (0, (1, 1.5))
-_STEPS = "training step + 1"
-_LOSS = "loss, ‖f − y‖²/2n"
+_DRAWN = ("shared", "independent")
+_DASHED, _DOTTED = (5, 2), (1, 1.5)
+_SHIFT = 3.0  # CSS pixels between the true place and that of markers which would hide each other
 
 
 def speed_ups(results: Mapping[str, Any]) -> Block:
@@ -44,28 +47,26 @@ def speed_ups(results: Mapping[str, Any]) -> Block:
         for how, fast, slow in rows
     ]
 
-    def draw(axes: Axes, problem: Problem) -> str:
-        axes.axvline(1, color=MUTED.placeholder, linewidth=1, zorder=1)
-        for y, row in enumerate(problem["speed_ups"]):
-            colour = VIEWS[row["slow"]].shade.placeholder
+    def draw(problem: Problem) -> tuple[Chart, str]:
+        found = problem["speed_ups"]
+        ends = [row[key] for row in found for key in ("theory", "value", "low", "high")]
+        x = logarithmic("ratio of steps, second to first", [0.5, 2.0, *positive(ends)])
+        chart = Chart(WIDTH, HEIGHT, x, named(names))
+        chart.upright(1)
+        for height, row in enumerate(found):
+            slow, marks = VIEWS[row["slow"]], []
             if row["theory"] is not None:
-                axes.plot(row["theory"], y, "|", markersize=15, color=INK.placeholder, zorder=2)
-            if row["value"] is not None:
-                axes.plot(row["value"], y, "o", markersize=6, color=colour, zorder=3)
+                marks.append(chart.tick(row["theory"], height, firm=True))
             if row["low"] is not None:
-                axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.2)
-        axes.set_xscale("log")
-        low, high = axes.get_xlim()
-        axes.set_xlim(min(low, 0.5), max(high, 2))
-        plain_log_ticks(axes, "x")
-        axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.grid(visible=False, axis="y")
-        label_axes(axes, "ratio of steps, second to first", "")
-        return "; ".join(
+                marks.append(chart.segment(row["low"], row["high"], height))
+            if row["value"] is not None:
+                marks.append(chart.marker(row["value"], height, slow))
+            chart.group(slow, *marks, other=VIEWS[row["fast"]])
+        words = (
             f"{name}: {ratio(row)}".replace("\n", " ")
-            for name, row in zip(names, problem["speed_ups"], strict=True)
+            for name, row in zip(names, found, strict=True)
         )
+        return chart, "; ".join(words)
 
     seeds = text.count(len(results["config"]["seeds"]), "seed")
     return _block(
@@ -73,11 +74,11 @@ def speed_ups(results: Mapping[str, Any]) -> Block:
         "Right of the line, the first update named is faster. If a shared vector gave more than a "
         "larger learning rate, “tuned: shared to plain” would lie there too: plain ZO-SGD uses "
         "one vector as well.",
-        f"Dots: geometric means over {seeds}, lines: 95 % intervals (Student’s t on logarithms), "
-        "ticks: theory for the expected loss (for the equal rate: ratio of the expected kernels). "
-        "Tuned: steps to the lowest loss which all updates reach at their best rate in tuning. A "
-        "run that never gets there counts with its last step, so the ratio is a bound; seeds that "
-        "start below that loss are left out.",
+        f"Markers: geometric means over {seeds}, lines: 95 % intervals (Student’s t on "
+        "logarithms), ticks: theory for the expected loss (for the equal rate: ratio of the "
+        "expected kernels). Tuned: steps to the lowest loss which all updates reach "
+        "at their best rate in tuning. A run that never gets there counts with its last step, so "
+        "the ratio is a bound; seeds that start below that loss are left out.",
     )  # fmt: skip
 
 
@@ -90,17 +91,20 @@ def equal_rate(results: Mapping[str, Any]) -> Block:
     Returns:
         The figure, a panel for each problem.
     """
+    predictions = {"expected_outputs": _DASHED, "expected_loss": _DOTTED}
 
-    def draw(axes: Axes, problem: Problem) -> str:
-        for update in ("shared", "independent"):
-            curve, colour = problem["equal"][update], VIEWS[update].shade.placeholder
-            x = np.array(curve["steps"]) + 1
-            _measured(axes, x, curve, update)
-            axes.plot(x, _nan(curve["expected_outputs"]), color=colour, linestyle=_DASHED)
-            axes.plot(x, _nan(curve["expected_loss"]), color=colour, linestyle=_DOTTED)
-        _log_log(axes)
-        label_axes(axes, _STEPS, _LOSS)
-        return _ends(problem["equal"], ("shared", "independent"))
+    def draw(problem: Problem) -> tuple[Chart, str]:
+        curves = {update: problem["equal"][update] for update in _DRAWN}
+        predicted = (curve[key] for curve in curves.values() for key in predictions)
+        chart = loss_chart(curves.values(), (value for row in predicted for value in row))
+        for update, curve in curves.items():
+            x = places(curve)
+            lines = (
+                chart.line(x, above_zero(curve[key]), dash=dash, name=text.plain(key))
+                for key, dash in predictions.items()
+            )
+            chart.group(VIEWS[update], *measured(chart, curve, update), *lines)
+        return chart, _ends(curves)
 
     return _block(
         results, draw, "equal", "Predicted and real loss, one learning rate for both",
@@ -110,7 +114,7 @@ def equal_rate(results: Mapping[str, Any]) -> Block:
         "Dashed: loss of the expected outputs, f = y + (I − ηK̄/n)ᵗ(f₀ − y), with K̄ the expected "
         "kernel at the start. Dotted: expected loss, with the noise of the directions. The rate is "
         "at most a quarter of the best for independent vectors.",
-        ("shared", "independent"),
+        _DRAWN,
     )  # fmt: skip
 
 
@@ -124,14 +128,13 @@ def tuned_rate(results: Mapping[str, Any]) -> Block:
         The figure, a panel for each problem.
     """
 
-    def draw(axes: Axes, problem: Problem) -> str:
-        axes.axhline(problem["target"], color=MUTED.placeholder, linewidth=1, linestyle=_DASHED)
-        for update in VIEWS:
-            curve = problem["tuned"][update]
-            _measured(axes, np.array(curve["steps"]) + 1, curve, update)
-        _log_log(axes)
-        label_axes(axes, _STEPS, _LOSS)
-        return _ends(problem["tuned"], tuple(VIEWS))
+    def draw(problem: Problem) -> tuple[Chart, str]:
+        curves = {update: problem["tuned"][update] for update in VIEWS}
+        chart = loss_chart(curves.values(), [problem["target"]])
+        chart.level(problem["target"])
+        for update, curve in curves.items():
+            chart.group(VIEWS[update], *measured(chart, curve, update))
+        return chart, _ends(curves)
 
     return _block(
         results, draw, "tuned", "Each at its own tuned learning rate",
@@ -154,19 +157,29 @@ def tuning(results: Mapping[str, Any]) -> Block:
         The figure, a panel for each problem.
     """
 
-    def draw(axes: Axes, problem: Problem) -> str:
+    def draw(problem: Problem) -> tuple[Chart, str]:
         top = 3 * max(problem["tuned"][update]["mean"][0] for update in VIEWS)
+        found = {
+            update: [below(problem["tuning"][update][key], top) for key in ("losses", "theory")]
+            for update in VIEWS
+        }
+        xs = problem["relative_rates"]
+        heights = positive(value for rows in found.values() for row in rows for value in row)
+        x = logarithmic("learning rate × λmax(K̄)/n", xs)
+        y = logarithmic(f"loss after {_steps(results)} steps", heights)
+        chart = Chart(WIDTH, HEIGHT, x, y, readable=True)
         words = []
-        for update, view in VIEWS.items():
-            row = problem["tuning"][update]
-            x = problem["relative_rates"]
-            losses, theory = (_below(row[key], top) for key in ("losses", "theory"))
-            axes.plot(x, theory, color=view.shade.placeholder, linewidth=1.1, linestyle=_DOTTED)
-            axes.plot(x, losses, markersize=3.5, **view.line)
-            words.append(f"{view.label} best at {text.number(row['relative'])}")
-        _log_log(axes)
-        label_axes(axes, "learning rate × λmax(K̄)/n", f"loss after {_steps(results)} steps")
-        return "; ".join(words)
+        for update, (losses, theory) in found.items():
+            view = VIEWS[update]
+            chart.group(
+                view,
+                chart.line(xs, theory, dash=_DOTTED, name="theory"),
+                chart.line(xs, losses, view),
+                *markers(chart, xs, losses, update, 0.5),
+            )
+            relative = text.number(problem["tuning"][update]["relative"])
+            words.append(f"{view.label} best at {relative}")
+        return chart, "; ".join(words)
 
     trials = text.count(results["tuning"]["rates"], "learning rate")
     return _block(
@@ -191,27 +204,25 @@ def kernels(results: Mapping[str, Any]) -> Block:
         The figure, a panel for each problem.
     """
 
-    def draw(axes: Axes, problem: Problem) -> str:
+    def draw(problem: Problem) -> tuple[Chart, str]:
         found = problem["kernel"]
+        xs, theory = places(found), found["shared"]["theory"]
+        rows = {u: (finite(found[u]["measured"]), 1.96 * finite(found[u]["se"])) for u in _DRAWN}
+        top = max(*theory, *(float((value + error).max()) for value, error in rows.values()))
+        y = between("tr K over E[tr K] at start", 0, 1.05 * top)
+        chart = Chart(WIDTH, HEIGHT, logarithmic(STEPS, xs), y, readable=True)
+        chart.group(None, chart.line(xs, theory, name="theory"))
         words = []
-        for offset, update in ((0.95, "shared"), (1.05, "independent")):
-            row, view = found[update], VIEWS[update]
-            x = offset * (np.array(found["steps"]) + 1)
-            errors = 1.96 * np.array(row["se"])
-            axes.errorbar(
-                x, row["measured"], yerr=errors, fmt=view.marker, markersize=5, elinewidth=1.6,
-                color=view.shade.placeholder, zorder=3,
-            )  # fmt: skip
-            words.append(f"{view.label} {text.number(row['measured'][-1])} at the end")
-        axes.plot(
-            np.array(found["steps"]) + 1, found["shared"]["theory"], color=INK.placeholder,
-            linewidth=1.2,
-        )  # fmt: skip
-        axes.set_xscale("log")
-        plain_log_ticks(axes, "x")
-        axes.set_ylim(bottom=0)
-        label_axes(axes, _STEPS, "tr K over E[tr K] at start")
-        return "; ".join(words)
+        for shift, (update, (values, errors)) in zip((-_SHIFT, _SHIFT), rows.items(), strict=True):
+            view = VIEWS[update]
+            bars = (
+                chart.stem(x, max(value - error, 0.0), value + error)
+                for x, value, error in zip(xs, values, errors, strict=True)
+            )
+            marks = markers(chart, xs, values, update, 0.75)
+            chart.group(view, *bars, *marks, shift=shift)
+            words.append(f"{view.label} {text.number(found[update]['measured'][-1])} at the end")
+        return chart, "; ".join(words)
 
     return _block(
         results, draw, "kernels", "Measured kernels through training",
@@ -220,13 +231,13 @@ def kernels(results: Mapping[str, Any]) -> Block:
         f"Markers: mean of {results['config']['draws']} kernels measured by forward passes at the "
         "weights of a shared-vector run, with 1.96 standard errors; line: closed form at these "
         "weights. Both kernels are divided by their own expectation at the start.",
-        ("shared", "independent"),
+        _DRAWN,
     )  # fmt: skip
 
 
 def _block(
     results: Mapping[str, Any],
-    draw: Callable[[Axes, Problem], str],
+    draw: Callable[[Problem], tuple[Chart, str]],
     name: str,
     title: str,
     see: str,
@@ -235,47 +246,18 @@ def _block(
 ) -> Block:
     panels = []
     for problem in results["problems"]:
-        with drawing():
-            figure = new_figure(WIDTH, HEIGHT)
-            axes = figure.add_subplot()
-            words = draw(axes, problem)
-            alt = f"{title}. {problem['title']}: {words}."
-            svg = to_svg(figure, f"{name}-{problem['name']}", alt)
-            panels.append(Panel(f"{problem['title']}, d = {problem['dimension']}", svg))
+        chart, words = draw(problem)
+        svg = chart.svg(f"{title}. {problem['title']}: {words}.")
+        panels.append(Panel(f"{problem['title']}, d = {problem['dimension']}", svg))
     return Block(name, title, see, how, tuple(panels), tuple(VIEWS[u] for u in legend))
 
 
-def _measured(axes: Axes, x: Any, curve: Mapping[str, Any], update: str) -> None:
-    view = VIEWS[update]
-    low, high = _nan(curve["low"]), _nan(curve["high"])
-    floor = np.nanmin(_nan(curve["mean"])) / 10  # an interval may reach below zero
-    axes.plot(x, _nan(curve["mean"]), markevery=12, markersize=4.5, **view.line)
-    axes.fill_between(
-        x, np.maximum(low, floor), high, color=view.shade.placeholder, alpha=0.16, linewidth=0
-    )
-
-
-def _log_log(axes: Axes) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    plain_log_ticks(axes, "xy")
-
-
-def _ends(curves: Mapping[str, Any], updates: Sequence[str]) -> str:
+def _ends(curves: Mapping[str, Any]) -> str:
     return "; ".join(
-        f"{VIEWS[update].label} ends at {text.number(curves[update]['mean'][-1])}"
-        for update in updates
+        f"{VIEWS[update].label} ends at {text.number(curve['mean'][-1])}"
+        for update, curve in curves.items()
     )
 
 
 def _steps(results: Mapping[str, Any]) -> int:
     return int(results["config"]["steps"])
-
-
-def _nan(values: Sequence[float | None]) -> Any:
-    return np.array(values, dtype=np.float64)
-
-
-def _below(values: Sequence[float | None], top: float) -> Any:
-    found = _nan(values)
-    return np.where(found < top, found, np.nan)

@@ -13,7 +13,7 @@ from robustbench_zosam.nzk.verdict import claims, verdict
 from robustbench_zosam.nzk.views import VIEWS, load, ratio
 from robustbench_zosam.report import text
 from robustbench_zosam.report.figures.panel import Table
-from robustbench_zosam.report.page import render_page
+from robustbench_zosam.report.page import render_page, scripted_names
 
 
 def build_page(folder: Path) -> Path:
@@ -42,6 +42,7 @@ def render(results: Mapping[str, Any]) -> str:
         kind="Neural zeroth-order kernel",
         title=results["title"],
         results=results,
+        data=scripted_names(VIEWS.values()),
         verdict=verdict(results),
         blocks=(
             figures.speed_ups(results),

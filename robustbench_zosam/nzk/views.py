@@ -27,6 +27,7 @@ VIEWS = {
         BASELINE if update == "first-order" else METHODS[index],
         MARKERS[index],
         DASHES[0],
+        index,
     )
     for index, (update, label) in enumerate(_LABELS.items())
 }

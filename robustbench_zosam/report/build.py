@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from robustbench_zosam.files import write_text
-from robustbench_zosam.report import parameters, tables, text
+from robustbench_zosam.report import parameters, tables
 from robustbench_zosam.report.answers import answers
 from robustbench_zosam.report.charts.colours import scale
 from robustbench_zosam.report.figures.forest import forest
@@ -22,7 +22,7 @@ from robustbench_zosam.report.figures.severity import severity_curves
 from robustbench_zosam.report.figures.training import training_curves
 from robustbench_zosam.report.glossary import glossary
 from robustbench_zosam.report.heatmap import heat_map
-from robustbench_zosam.report.page import render_page
+from robustbench_zosam.report.page import render_page, scripted_names
 from robustbench_zosam.report.run import Run, load_run
 from robustbench_zosam.report.verdict import facts, question, verdict
 
@@ -90,8 +90,7 @@ def _contents(run: Run) -> dict[str, Any]:
 def _embedded(run: Run) -> dict[str, Any]:
     """Returns what the scripts need besides what they read from the page itself."""
     return {
-        "methods": [{"id": m.id, "label": text.visible(m.label)} for m in run.methods],
-        "corruptions": list(run.corruption_index),
+        **scripted_names(run.methods, run.corruption_index),
         "scale": scale(),
         "surfaces": surfaces(run),
     }

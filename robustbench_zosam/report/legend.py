@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from robustbench_zosam.report.charts.chart import marker_id
+from robustbench_zosam.report.charts.parts import dash_lengths, marker_id
 from robustbench_zosam.report.run import MethodView
 
 _MARKER_PATHS = {
@@ -29,13 +29,12 @@ def swatch(method: MethodView) -> Markup:
     Args:
         method: with its looks.
     """
-    dashes = " ".join(f"{1.6 * length:g}" for length in method.dash[1])
     return Markup(
         '<svg class="swatch" viewBox="0 0 28 12" width="28" height="12" aria-hidden="true" '
         'style="color:var(--{})"><path d="M0 6H28" fill="none" stroke="currentColor" '
         'stroke-width="1.6" stroke-dasharray="{}"/><use href="#{}" transform="translate(14 6)"/>'
         "</svg>"
-    ).format(method.shade.name, dashes, marker_id(method.marker))
+    ).format(method.shade.name, dash_lengths(method.dash), marker_id(method.marker))
 
 
 def marker_drawings() -> Markup:

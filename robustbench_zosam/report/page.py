@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
@@ -13,6 +14,7 @@ from markupsafe import Markup
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.legend import marker_drawings, swatch
+from robustbench_zosam.report.run import MethodView
 from robustbench_zosam.report.style import theme_css
 
 _HERE = "robustbench_zosam.report"
@@ -53,6 +55,24 @@ def render_page(template: str, package: str = _HERE, **contents: Any) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         **contents,
     )
+
+
+def scripted_names(
+    methods: Iterable[MethodView], corruptions: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Returns the names which the scripts need to link what belongs together.
+
+    Args:
+        methods: at the places that their marks refer to.
+        corruptions: likewise.
+
+    Returns:
+        What a page embeds as `data`, or a part of it.
+    """
+    return {
+        "methods": [{"id": m.id, "label": text.visible(m.label)} for m in methods],
+        "corruptions": list(corruptions),
+    }
 
 
 def _visible(value: Any) -> Any:

@@ -34,8 +34,8 @@ class MethodView:
         label: as printed.
         facts: its entry in the results.
         shade: colour.
-        marker: of its points.
-        dash: of its lines, matplotlib's (offset, lengths).
+        marker: of its points, matplotlib's name.
+        dash: strokes and gaps of its lines, in line widths; none if they are solid.
         index: its place in the results.
     """
 
@@ -44,7 +44,7 @@ class MethodView:
     facts: Mapping[str, Any]
     shade: Shade
     marker: str
-    dash: tuple[int, tuple[float, ...]]
+    dash: tuple[float, ...]
     index: int = 0
 
     @property
@@ -56,11 +56,6 @@ class MethodView:
     def setting(self) -> str:
         """Returns what the label says after the name: sparsifier and sparsity; may be empty."""
         return self.label.partition(_SEPARATOR)[2]
-
-    @property
-    def line(self) -> dict[str, Any]:
-        """Returns matplotlib's arguments of its lines."""
-        return {"color": self.shade.placeholder, "linestyle": self.dash, "marker": self.marker}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from markupsafe import escape
 
 from robustbench_zosam.cli import main
 from robustbench_zosam.errors import InputError
@@ -17,10 +18,11 @@ from robustbench_zosam.nzk import StudyConfig, build_page
 from robustbench_zosam.nzk.page import render
 from robustbench_zosam.nzk.problems import digits, make_problems
 from robustbench_zosam.nzk.verdict import claims, gain, verdict
-from robustbench_zosam.nzk.views import load, speed_up
+from robustbench_zosam.nzk.views import VIEWS, speed_up
 from robustbench_zosam.report import text
 
-WITHOUT_TORCH = """
+HEAVY = {"torch", "sklearn", "matplotlib", "pandas"}
+IMPORTS = """
 import sys
 sys.argv = ["zosam-robust", "nzk", *{arguments!r}]
 from robustbench_zosam.cli import main
@@ -31,11 +33,6 @@ except SystemExit as end:
 heavy = {heavy!r} & set(sys.modules)
 assert not heavy, heavy
 """
-
-
-@pytest.fixture(scope="module")
-def results(folder):
-    return load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +70,16 @@ def test_the_page_loads_nothing_and_allows_one_script(page):
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"'sha256-{digest}'" in page
     assert "default-src 'none'" in page
-    assert page.count("<script") == 1
+    assert page.count("<script") == 2  # the other one is data
+    assert page.count('<script type="application/json" id="data">') == 1
+
+
+def test_marks_legend_and_names_of_the_updates_have_the_same_numbers(page):
+    data = re.search(r'id="data">(.*?)</script>', page)[1]
+    assert [method["id"] for method in json.loads(data)["methods"]] == list(VIEWS)
+    legend = dict(re.findall(r'<li data-m="(\d)">.*?class="name">([^<]*)<', page))
+    assert legend == {str(i): view.label for i, view in enumerate(VIEWS.values())}
+    assert set(re.findall(r'<g data-m="(\d)"', page)) == set(legend)
 
 
 def test_every_figure_has_axes_caption_and_words(page):
@@ -94,7 +100,7 @@ def test_the_page_shows_the_stored_numbers(results, page):
         assert row["value"] is None or text.number(row["value"], 2) in page
     for claim in claims(results):
         assert claim["verdict"] in page
-    assert results["provenance"]["command"].split(" --")[0].split("&")[0] in page
+    assert escape(results["provenance"]["command"].split(" --")[0]) in page
 
 
 def test_the_page_is_rebuilt_to_the_byte(results, tmp_path):
@@ -111,7 +117,7 @@ def test_user_strings_are_escaped(results):
     poisoned["problems"][0]["title"] = poisoned["problems"][0]["detail"] = hostile
     page = render(poisoned)
     assert "<img" not in page
-    assert page.count("<script") == 1
+    assert page.count("<script") == 2
 
 
 def test_the_verdict_follows_the_numbers(results):
@@ -141,15 +147,14 @@ def test_the_verb_runs_and_rebuilds(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, "--out", out, *few) == 0
     assert capsys.readouterr().out.strip().endswith("nzk.html")
     (out / "nzk.html").unlink()
-    code = WITHOUT_TORCH.format(arguments=["--out", str(out), "--page"], heavy={"torch", "sklearn"})
+    code = IMPORTS.format(arguments=["--out", str(out), "--page"], heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (out / "nzk.html").is_file()
 
 
 def test_help_imports_nothing_heavy():
-    heavy = {"torch", "sklearn", "matplotlib", "pandas", "scipy"}
-    code = WITHOUT_TORCH.format(arguments=["--help"], heavy=heavy)
+    code = IMPORTS.format(arguments=["--help"], heavy=HEAVY | {"scipy"})
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

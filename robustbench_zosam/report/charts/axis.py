@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from robustbench_zosam.report import text
+from robustbench_zosam.report.charts.parts import text_width
 
 Ticks = tuple[tuple[float, str], ...]
 _LONGEST = 26  # characters of a row's name
@@ -42,6 +44,32 @@ class Axis:
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
+
+    def fitting(self, length: float, size: float) -> Ticks:
+        """Returns the ticks whose names fit side by side: each, or every second, or fewer.
+
+        Args:
+            length: of the axis, CSS pixels.
+            size: of the font, CSS pixels.
+
+        Returns:
+            The tick at 0, or at 1 on a logarithmic axis, is among them where there is one.
+        """
+        origin = float(self.log)
+        first = next((i for i, (value, _) in enumerate(self.ticks) if value == origin), 0)
+        for every in range(1, len(self.ticks)):
+            found = self.ticks[first % every :: every]
+            if all(
+                length * (self.share(b) - self.share(a))
+                > (text_width(one, size) + text_width(other, size) + size) / 2
+                for (a, one), (b, other) in itertools.pairwise(found)
+            ):
+                return found
+        return self.ticks[:1]
+
+    def ends(self) -> str:
+        """Returns the limits as the page's scripts read them."""
+        return f"{self.low:.6g} {self.high:.6g}" + (" log" if self.log else "")
 
 
 def linear(
@@ -99,7 +127,8 @@ def logarithmic(label: str, values: Iterable[float], *, pad: float = 0.05) -> Ax
         pad: room beyond them, as a share of the logarithmic range.
 
     Returns:
-        The axis, with ticks at powers of ten, and at 2 and 5 times them where it is short.
+        The axis, with ticks at powers of ten, and at 2 and 5 times them where it is short; where
+        it is too short for two of them, at even distances.
     """
     found = list(values)
     bottom, top = math.log10(min(found)), math.log10(max(found))
@@ -110,6 +139,8 @@ def logarithmic(label: str, values: Iterable[float], *, pad: float = 0.05) -> Ax
     every = max(len(decades) // 6, 1)
     values_ = [f * 10.0**d for d in decades if d % every == 0 for f in factors]
     ticks = tuple((v, f"{v:g}".replace("-", text.MINUS)) for v in values_ if low <= v <= high)
+    if len(ticks) < 2:
+        ticks = between(label, low, high).ticks
     return Axis(label, low, high, ticks, log=True)
 
 
@@ -143,7 +174,9 @@ def named(names: Sequence[str]) -> Axis:
     """Returns an axis of rows, the first at the top.
 
     Args:
-        names: of the rows.
+        names: of the rows; a line break starts another line.
     """
-    ticks = tuple((float(i), shortened(name)) for i, name in enumerate(names))
+    ticks = tuple(
+        (float(i), "\n".join(map(shortened, name.split("\n")))) for i, name in enumerate(names)
+    )
     return Axis("", len(names) - 0.4, -0.6, ticks, lines=False)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis
+from robustbench_zosam.report.charts.parts import (
+    dash_lengths,
+    label,
+    marker_id,
+    pieces,
+    short,
+    text_width,
+)
 from robustbench_zosam.report.run import MethodView
 
 _TICK, _LABEL = 10, 11  # font sizes in CSS pixels
@@ -22,7 +29,7 @@ class Chart:
         height: CSS pixels.
         x: horizontal axis.
         y: vertical axis.
-        readable: whether the page may read the values of its lines off at the pointer.
+        readable: whether the page may read values of its lines and markers off at the pointer.
     """
 
     def __init__(
@@ -55,46 +62,78 @@ class Chart:
         return self._bottom - self._y.share(value) * (self._bottom - self._top)
 
     def group(
-        self, method: MethodView | None, *marks: Markup, corruption: int | None = None
+        self,
+        method: MethodView | None,
+        *marks: Markup,
+        other: MethodView | None = None,
+        corruption: int | None = None,
+        shift: float = 0.0,
     ) -> None:
         """Adds marks in the colour of their method.
 
         Args:
-            method: to which they belong.
+            method: to which they belong; None for the colour of text.
             *marks: elements, drawn in this order.
+            other: method that they compare it with; they light up with it, too.
             corruption: its number in the run, where they belong to one.
+            shift: to the right, in CSS pixels, where marks would hide each other; the values that
+                are read off stay.
         """
         start = Markup("<g")
         if method is not None:
             start += Markup(' data-m="{}" style="color:var(--{})"').format(
                 method.index, method.shade.name
             )
+        if other is not None:
+            start += Markup(' data-other="{}"').format(other.index)
         if corruption is not None:
             start += Markup(' data-c="{}"').format(corruption)
+        if shift:
+            start += Markup(' transform="translate({} 0)"').format(short(shift))
         self._parts.append(start + Markup(">") + Markup("").join(marks) + Markup("</g>"))
 
-    def line(self, xs: Iterable[float], ys: Iterable[float], method: MethodView) -> Markup:
-        """Returns a line through points, in the dash of its method.
+    def line(
+        self,
+        xs: Iterable[float],
+        ys: Iterable[float],
+        method: MethodView | None = None,
+        *,
+        dash: Sequence[float] | None = None,
+        name: str = "",
+    ) -> Markup:
+        """Returns a line through points, broken where they are not finite.
 
         Args:
-            xs: finite.
-            ys: finite, as many.
-            method: whose.
+            xs: horizontal values.
+            ys: vertical values, as many.
+            method: in whose dash; None for a solid line.
+            dash: lengths of strokes and gaps in line widths, in place of the method's.
+            name: of the line, where its method has several or it has none; is read out.
         """
-        lengths = " ".join(f"{1.6 * length:g}" for length in method.dash[1])
-        dash = Markup(' stroke-dasharray="{}"').format(lengths) if lengths else Markup("")
-        return Markup('<polyline class="l" points="{}"{}/>').format(self._points(xs, ys), dash)
+        if dash is None:
+            dash = method.dash if method is not None else ()
+        looks = Markup(' stroke-dasharray="{}"').format(dash_lengths(dash)) if dash else Markup("")
+        if name:
+            looks += Markup(' data-n="{}"').format(text.visible(name))
+        return Markup("").join(
+            Markup('<polyline class="l" points="{}"{}/>').format(self._points(*piece), looks)
+            for piece in pieces(xs, ys)
+        )
 
-    def band(self, xs: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Markup:
-        """Returns the area between two lines.
+    def band(self, xs: Iterable[float], low: Iterable[float], high: Iterable[float]) -> Markup:
+        """Returns the area between two lines, broken where they are not finite.
 
         Args:
-            xs: finite.
+            xs: horizontal values.
             low: lower ends, as many.
             high: upper ends, as many.
         """
-        points = self._points([*xs, *reversed(xs)], [*low, *reversed(high)])
-        return Markup('<polygon class="b" points="{}"/>').format(points)
+        return Markup("").join(
+            Markup('<polygon class="b" points="{}"/>').format(
+                self._points([*x, *reversed(x)], [*bottom, *reversed(top)])
+            )
+            for x, bottom, top in pieces(xs, low, high)
+        )
 
     def marker(
         self, x: float, y: float, method: MethodView, *, size: float = 1.0, kind: str = ""
@@ -108,7 +147,7 @@ class Chart:
             size: relative to that of the legend.
             kind: class of another look: "open", "faint" or "framed".
         """
-        place = f"translate({_short(self.x(x))} {_short(self.y(y))})"
+        place = f"translate({short(self.x(x))} {short(self.y(y))})"
         scale = "" if size == 1 else f" scale({size:g})"
         look = Markup(' class="{}"').format(kind) if kind else Markup("")
         return Markup('<use href="#{}" transform="{}{}"{}/>').format(
@@ -123,20 +162,34 @@ class Chart:
             x2: other end.
             y: on the vertical axis.
         """
-        h = _short(self.y(y))
+        h = short(self.y(y))
         return Markup('<path class="s" d="M{} {}H{}"/>').format(
-            _short(self.x(x1)), h, _short(self.x(x2))
+            short(self.x(x1)), h, short(self.x(x2))
         )
 
-    def tick(self, x: float, y: float) -> Markup:
+    def stem(self, x: float, y1: float, y2: float) -> Markup:
+        """Returns an upright line between two values, such as an error bar.
+
+        Args:
+            x: on the horizontal axis.
+            y1: one end.
+            y2: other end.
+        """
+        return Markup('<path class="s" d="M{} {}V{}"/>').format(
+            short(self.x(x)), short(self.y(y1)), short(self.y(y2))
+        )
+
+    def tick(self, x: float, y: float, *, firm: bool = False) -> Markup:
         """Returns a small upright stroke.
 
         Args:
             x: on the horizontal axis.
             y: on the vertical axis.
+            firm: taller than markers, in the colour of text, such as that of a prediction.
         """
-        return Markup('<path class="k" d="M{} {}v6"/>').format(
-            _short(self.x(x)), _short(self.y(y) - 3)
+        kind, height = ("k firm", 18) if firm else ("k", 6)
+        return Markup('<path class="{}" d="M{} {}v{}"/>').format(
+            kind, short(self.x(x)), short(self.y(y) - height / 2), height
         )
 
     def arrow(self, y: float, *, right: bool) -> Markup:
@@ -148,7 +201,7 @@ class Chart:
         """
         edge, way = (self._right, -5) if right else (self._left, 5)
         return Markup('<path class="p" d="M{} {}l{} -3v6z"/>').format(
-            _short(edge), _short(self.y(y)), way
+            short(edge), short(self.y(y)), way
         )
 
     def upright(self, x: float) -> None:
@@ -159,7 +212,19 @@ class Chart:
         """
         self._parts.append(
             Markup('<path class="z" d="M{} {}V{}"/>').format(
-                _short(self.x(x)), _short(self._top), _short(self._bottom)
+                short(self.x(x)), short(self._top), short(self._bottom)
+            )
+        )
+
+    def level(self, y: float) -> None:
+        """Adds a dashed horizontal line across the plot, such as that of a value to reach.
+
+        Args:
+            y: on the vertical axis.
+        """
+        self._parts.append(
+            Markup('<path class="z" stroke-dasharray="5 3" d="M{} {}H{}"/>').format(
+                short(self._left), short(self.y(y)), short(self._right)
             )
         )
 
@@ -171,7 +236,7 @@ class Chart:
         """
         self._parts.append(
             Markup('<path class="r" d="M{} {}H{}"/>').format(
-                _short(self._left), _short(self.y(y)), _short(self._right)
+                short(self._left), short(self.y(y)), short(self._right)
             )
         )
 
@@ -185,7 +250,7 @@ class Chart:
         if self._readable:
             edges = (self._left, self._right, self._bottom, self._top)
             box = Markup(' data-box="{}" data-x="{}" data-y="{}"').format(
-                " ".join(map(_short, edges)), _ends(self._x), _ends(self._y)
+                " ".join(map(short, edges)), self._x.ends(), self._y.ends()
             )
         return (
             Markup(
@@ -199,73 +264,30 @@ class Chart:
 
     def _points(self, xs: Iterable[float], ys: Iterable[float]) -> str:
         pairs = zip(xs, ys, strict=True)
-        return " ".join(f"{_short(self.x(x))},{_short(self.y(y))}" for x, y in pairs)
+        return " ".join(f"{short(self.x(x))},{short(self.y(y))}" for x, y in pairs)
 
     def _frame(self) -> Markup:
         grid, names = [], []
-        left, right, top, bottom = map(_short, (self._left, self._right, self._top, self._bottom))
-        for value, name in self._x.ticks:
-            x = _short(self.x(value))
+        left, right, top, bottom = map(short, (self._left, self._right, self._top, self._bottom))
+        for value, _ in self._x.ticks:
+            x = short(self.x(value))
             grid.append(f"M{x} {top}V{bottom}" if self._x.lines else "")
-            names.append(_text(self.x(value), self._bottom + 13, name, "t m"))
+        for value, name in self._x.fitting(self._right - self._left, _TICK):
+            names.append(label(self.x(value), self._bottom + 13, name, "t m"))
         for value, name in self._y.ticks:
-            y = _short(self.y(value))
+            y = short(self.y(value))
             grid.append(f"M{left} {y}H{right}" if self._y.lines else "")
-            names.append(_text(self._left - 5, self.y(value) + 3.5, name, "t e"))
+            names.append(label(self._left - 5, self.y(value) + 3.5, name, "t e"))
         middle = (self._left + self._right) / 2
-        names.append(_text(middle, self._height - 5, self._x.label, "a m"))
+        names.append(label(middle, self._height - 5, self._x.label, "a m"))
         if self._y.label:
             centre = (self._top + self._bottom) / 2
             names.append(
                 Markup(
                     '<text class="a m" transform="translate(10 {}) rotate(-90)">{}</text>'
-                ).format(_short(centre), text.visible(self._y.label))
+                ).format(short(centre), text.visible(self._y.label))
             )
         axis = f"M{left} {bottom}H{right}" + (f"M{left} {top}V{bottom}" if self._y.lines else "")
         return Markup('<path class="g" d="{}"/><path class="x" d="{}"/>').format(
             "".join(grid), axis
         ) + Markup("").join(names)
-
-
-def marker_id(marker: str) -> str:
-    """Returns the id in the page of a marker's drawing.
-
-    Args:
-        marker: matplotlib's name.
-    """
-    return f"mark-{ord(marker):x}"
-
-
-def text_width(words: str, size: float) -> float:
-    """Returns about how wide a text is in a wide sans-serif font.
-
-    Args:
-        words: one line.
-        size: of the font, CSS pixels.
-    """
-    return size * sum(map(_character, words))
-
-
-def _character(c: str) -> float:
-    if unicodedata.east_asian_width(c) in "WF":
-        return 1.0
-    if c in "mwMW%@…":
-        return 0.95
-    return 0.75 if c.isupper() else 0.6
-
-
-def _text(x: float, y: float, words: str, kind: str) -> Markup:
-    if not words:
-        return Markup("")
-    return Markup('<text class="{}" x="{}" y="{}">{}</text>').format(
-        kind, _short(x), _short(y), text.visible(words)
-    )
-
-
-def _ends(axis: Axis) -> str:
-    return f"{axis.low:.6g} {axis.high:.6g}" + (" log" if axis.log else "")
-
-
-def _short(value: float) -> str:
-    """Returns a coordinate with as few digits as are seen."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")

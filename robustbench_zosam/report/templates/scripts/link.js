@@ -101,7 +101,7 @@ function light() {
     [1, 2].map((first) => `table[data-first="${first}"] :is(th, td):nth-child(${m + first + 1}) {${style}}`);
   if (method !== null) {
     rules.push(
-      `svg.chart g[data-m]:not([data-m="${method}"]) {opacity: .12}`,
+      `svg.chart g[data-m]:not([data-m="${method}"], [data-other="${method}"]) {opacity: .12}`,
       `.panel[data-m]:not([data-m="${method}"]) svg {opacity: .4}`,
       `main tr[data-m="${method}"] > *, .legend [data-m="${method}"] {background: var(--lit)}`,
       ...column(method, "box-shadow: inset 2px 0 var(--accent), inset -2px 0 var(--accent)"),

@@ -53,27 +53,46 @@ function values(chart, event) {
   const place = within(chart, event);
   if (place.x < left - 4 || place.x > right + 4 || place.y < top || place.y > bottom) return null;
   const [toX, toY] = [inverse(chart.dataset.x, left, right), inverse(chart.dataset.y, bottom, top)];
-  const found = [];
-  for (const line of chart.querySelectorAll("[data-m] > polyline")) {
-    const points = [...line.points];
-    if (!points.length || !line.getClientRects().length) continue;
-    const near = points.reduce((a, b) => (Math.abs(b.x - place.x) < Math.abs(a.x - place.x) ? b : a));
-    found.push({ method: line.parentElement.dataset.m, near });
-  }
+  const found = [...chart.querySelectorAll(":scope > g")].flatMap(curves);
   if (!found.length) return null;
-  found.sort((one, other) => one.near.y - other.near.y);
-  const most = [...found].sort((one, other) => Math.abs(one.near.y - place.y) - Math.abs(other.near.y - place.y)).slice(0, 12);
+  const places = found.flatMap((curve) => curve.points.map((point) => point.x));
+  const asked = Math.min(Math.max(place.x, Math.min(...places)), Math.max(...places));
+  const there = found.filter((curve) => reaches(curve, asked)).map((curve) => ({
+    ...curve,
+    near: curve.points.reduce((a, b) => (Math.abs(b.x - asked) < Math.abs(a.x - asked) ? b : a)),
+  }));
+  if (!there.length) return null;
+  there.sort((one, other) => one.near.y - other.near.y);
+  const most = [...there].sort((one, other) => Math.abs(one.near.y - place.y) - Math.abs(other.near.y - place.y)).slice(0, 12);
   const label = chart.querySelector(":scope > text.a")?.textContent ?? "";
   const at = most[0].near.x;
   return [
     make("b", {}, `${label} ${shown(toX(at))}`),
-    ...found.filter((one) => most.includes(one)).map((one) => [...named(one.method), ` ${shown(toY(one.near.y))}`]),
+    ...there.filter((one) => most.includes(one)).map((one) => [...named(one), ` ${shown(toY(one.near.y))}`]),
   ];
 }
 
-function named(method) {
+/** Returns the lines that a group shows; markers alone are one line. */
+function curves(group) {
+  const method = group.dataset.m;
+  const lines = [...group.querySelectorAll(":scope > polyline")];
+  const marks = [...group.querySelectorAll(":scope > use")];
+  if (![...lines, ...marks][0]?.getClientRects().length) return [];
+  if (lines.length) return lines.map((line) => ({ method, name: line.dataset.n, points: [...line.points] }));
+  const places = marks.map((mark) => mark.transform.baseVal[0].matrix);
+  return [{ method, points: places.map(({ e, f }) => ({ x: e, y: f })) }];
+}
+
+/** Says whether a curve has values at a place; it may end before, or leave some out. */
+function reaches({ points }, x) {
+  const places = points.map((point) => point.x);
+  return Math.min(...places) - 6 < x && x < Math.max(...places) + 6;
+}
+
+function named({ method, name }) {
   const drawing = document.querySelector(`.legend [data-m="${method}"] .swatch`);
-  return [...(drawing ? [drawing.cloneNode(true)] : []), names.methods[method].label];
+  const words = [names.methods[method]?.label, name].filter(Boolean).join(", ");
+  return [...(drawing ? [drawing.cloneNode(true)] : []), words];
 }
 
 /** Returns the numbers that the table of the figure has for a row of the chart. */
