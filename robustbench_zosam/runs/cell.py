@@ -22,6 +22,7 @@ import torch
 from robustbench_zosam.data import Dataset, load_prepared
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json
+from robustbench_zosam.machine import keep_freed_memory
 from robustbench_zosam.models.checkpoints import load_checkpoint
 from robustbench_zosam.runs import measures, obtain
 from robustbench_zosam.runs.cells import CellSpec, CellStore
@@ -68,6 +69,7 @@ def _run(
     store: CellStore, spec: CellSpec, on_progress: OnProgress, should_stop: Callable[[], bool]
 ) -> None:
     torch.set_num_threads(spec.threads)
+    keep_freed_memory()
     torch.manual_seed(spec.seed)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
