@@ -74,7 +74,8 @@ def _front(run: Run) -> str:
     for ranking in run.results.get("ranking") or ():
         front = [run.by_id[name].label for name in ranking["groups"][0] if name in run.by_id]
         if not ranking["setting"] and front:
-            tied = f"; {text.listed(front[1:])} cannot be told from it" if len(front) > 1 else ""
+            others = text.listed(front[1:]) if len(front) < 4 else f"{len(front) - 1} others"
+            tied = f"; {others} cannot be told from it" if len(front) > 1 else ""
             return f"Highest of all methods: {front[0]}{tied}."
     return ""
 
@@ -109,8 +110,21 @@ def _size(run: Run, main: Comparison, row: Row) -> Answer:
     return Answer(
         "By how much?",
         f"{method} {text.points(row['difference'])} points",
-        f"Percentage points of accuracy {of}: {text.listed(values)}{span}.",
+        f"Percentage points of accuracy {of}: {text.listed(values)}{span}.{_scale(run, main)}",
     )
+
+
+def _scale(run: Run, main: Comparison) -> str:
+    """Returns what removing the weights does to the baseline, for scale."""
+    for comparison in run.results["comparisons"]:
+        row = main_row(comparison)
+        same = comparison["method"] == main["baseline"]
+        if same and comparison["question"] == "sparsity" and row is not None:
+            span = text.interval(row["low"], row["high"], text.points)
+            dense = run.by_id[comparison["baseline"]].label
+            numbers = f"{text.points(row['difference'])} {span}".rstrip()
+            return f" Beside it, the baseline against {dense}: {numbers} ({verdict_words(row)})."
+    return ""
 
 
 def _certainty(main: Comparison, row: Row) -> Answer:

@@ -65,7 +65,24 @@ def facts(run: Run) -> tuple[str, ...]:
         corruptions = text.count(len(suite["corruptions"]), "corruption")
         found.append(f"{suite['name']}: {corruptions} at {noun} {severities}.")
     methods, seeds = text.count(len(run.methods), "method"), text.count(run.seeds, "seed")
-    return (*found, f"{methods}, {seeds} each.")
+    return (*found, f"{methods}, {seeds} each.", *_training(run))
+
+
+def _training(run: Run) -> Iterator[str]:
+    """Returns what was trained on how much, where it was trained here."""
+    config, counts = run.results["config"], run.results["data"].get("counts") or {}
+    sizes = [
+        cell["sparsity"]["parameters"]
+        for cell in run.results["cells"]
+        if (cell.get("sparsity") or {}).get("parameters")
+    ]
+    epochs = (config.get("training") or {}).get("epochs")
+    if sizes and counts.get("train") and any(m.facts["kind"] == "trained" for m in run.methods):
+        name = (config.get("model") or {}).get("name", "network")
+        yield (
+            f"{name} with {max(sizes):,} weights, trained for {text.count(epochs, 'epoch')} on "
+            f"{text.count(counts['train'], 'image')}."
+        )
 
 
 def focus(run: Run) -> Comparison | None:

@@ -92,3 +92,12 @@ def test_words_of_the_page_are_those_it_uses(results):
     unknown = copy.deepcopy(results)
     unknown["methods"][1]["optimizer"] = "of-a-plug-in"
     assert "of-a-plug-in" not in dict(glossary(Run(unknown, None)))
+
+
+def test_the_cost_of_sparsity_stands_beside_the_difference(results):
+    changed = copy.deepcopy(results)
+    sparse = next(c for c in changed["comparisons"] if c["question"] == "sparsity")
+    row = next(row for row in sparse["rows"] if row["corruption"] == "mean")
+    row |= {"difference": -0.031, "low": -0.04, "high": -0.02, "verdict": "worse"}
+    found = {answer.question: answer for answer in answers(Run(changed, None))}["By how much?"]
+    assert "the baseline against SGD · dense: −3.1 [−4.0,\u00a0−2.0] (worse)" in found.detail
