@@ -100,4 +100,4 @@ def test_the_cost_of_sparsity_stands_beside_the_difference(results):
     row = next(row for row in sparse["rows"] if row["corruption"] == "mean")
     row |= {"difference": -0.031, "low": -0.04, "high": -0.02, "verdict": "worse"}
     found = {answer.question: answer for answer in answers(Run(changed, None))}["By how much?"]
-    assert "the baseline against SGD · dense: −3.1 [−4.0,\u00a0−2.0] (worse)" in found.detail
+    assert "the baseline against SGD\u00a0· dense: −3.1 [−4.0,\u00a0−2.0] (worse)" in found.detail
