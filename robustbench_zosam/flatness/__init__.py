@@ -7,10 +7,8 @@ from robustbench_zosam.flatness.gate import GateResult, gate
 from robustbench_zosam.flatness.gauss_newton import GaussNewtonOperator
 from robustbench_zosam.flatness.hutchinson import ProbeEstimate, hutchinson
 from robustbench_zosam.flatness.lanczos import (
-    Eigenpairs,
     Quadrature,
     Tridiagonal,
-    eigenpairs,
     lanczos,
     stochastic_quadrature,
 )
@@ -18,6 +16,7 @@ from robustbench_zosam.flatness.measures import BRIEF, FULL, Measure
 from robustbench_zosam.flatness.network import Data, Network
 from robustbench_zosam.flatness.operators import HessianOperator, LinearOperator, MatrixOperator
 from robustbench_zosam.flatness.results import ImageMean, TraceResult
+from robustbench_zosam.flatness.ritz import Eigenpairs, eigenpairs
 from robustbench_zosam.flatness.sharpness import Sharpness, SharpnessResult, sharpness
 from robustbench_zosam.flatness.spectrum import EigenResult, top_eigenvalues
 from robustbench_zosam.flatness.trace import hessian_trace

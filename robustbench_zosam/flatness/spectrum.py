@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.flatness.active import Masks, Params
-from robustbench_zosam.flatness.lanczos import Eigenpairs, OnStep, Resolve, eigenpairs
+from robustbench_zosam.flatness.lanczos import OnStep
 from robustbench_zosam.flatness.noise import gaussian
 from robustbench_zosam.flatness.operators import HessianOperator
 from robustbench_zosam.flatness.results import of_chunks
+from robustbench_zosam.flatness.ritz import Eigenpairs, Resolve, eigenpairs
 from robustbench_zosam.flatness.subject import Facts, draw_by_name, measured
 
 Direction = dict[str, Tensor]
