@@ -82,7 +82,7 @@ def test_file_options_and_assignments_go_on_top_in_order(tmp_path: Path):
     facts = recipe_facts(config)
     assert facts is not None
     assert facts["changed"] == {
-        "training.epochs": {"recipe": 30, "used": 7},
+        "training.epochs": {"recipe": 45, "used": 7},
         "training.lr": {"recipe": 0.2, "used": 0.5},
         "training.batch_size": {"recipe": 128, "used": 64},
     }
@@ -119,4 +119,4 @@ def test_a_recipe_that_is_none_is_one_sentence(wrong: object, needle: str):
 
 def test_settings_are_copies():
     recipe_settings("quick")["training"]["epochs"] = 1
-    assert recipe_settings("quick")["training"]["epochs"] == 30
+    assert recipe_settings("quick")["training"]["epochs"] == 45

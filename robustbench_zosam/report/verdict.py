@@ -77,7 +77,8 @@ def _training(run: Run) -> Iterator[str]:
         if (cell.get("sparsity") or {}).get("parameters")
     ]
     epochs = (config.get("training") or {}).get("epochs")
-    if sizes and counts.get("train") and any(m.facts["kind"] == "trained" for m in run.methods):
+    trained = any(method.facts["kind"] == "trained" for method in run.methods)
+    if trained and sizes and epochs and counts.get("train"):
         name = (config.get("model") or {}).get("name", "network")
         yield (
             f"{name} with {max(sizes):,} weights, trained for {text.count(epochs, 'epoch')} on "

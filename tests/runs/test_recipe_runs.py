@@ -26,13 +26,13 @@ def test_a_recipe_is_used_and_what_was_changed_is_told(lab: SimpleNamespace, tmp
     lab.write_images(tmp_path / "images")
     config = lab.small(tmp_path / "images", tmp_path / "out", recipe="quick", **EXTRAS)
     plan = make_plan(config)
-    assert "changed: training.epochs = 2 where the recipe has 30" in describe(plan)
+    assert "changed: training.epochs = 2 where the recipe has 45" in describe(plan)
     assert experiment.run(plan, lambda event: None).failed == {}
     results = read_json(tmp_path / "out" / "results.json")
     used = results["config"]["training"]
     assert (used["precision"], used["schedule"], used["epochs"]) == ("bf16", "one-cycle", 2)
     changed = results["recipe"]["changed"]
-    assert changed["training.epochs"] == {"recipe": 30, "used": 2}
+    assert changed["training.epochs"] == {"recipe": 45, "used": 2}
     assert "training.precision" not in changed
     for cell in results["cells"]:
         training = cell["training"]
@@ -42,4 +42,4 @@ def test_a_recipe_is_used_and_what_was_changed_is_told(lab: SimpleNamespace, tmp
         assert training["diagnostics"]["clipped"] <= training["steps"]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Recipe <code>quick</code> (this project; " in page
-    assert "<code>training.epochs</code> 2 instead of 30" in page
+    assert "<code>training.epochs</code> 2 instead of 45" in page
