@@ -23,7 +23,6 @@ from corruptions.images import to_levels
 BLOCK = 8
 CENTRE = 128
 _CONSTANT_BITS = 13  # of the transform's multipliers
-_SIGN = -(2**63)  # bit of a float64
 _EXTRA_BITS = 2  # kept between the two passes of a transform
 _LUMINANCE_TABLE = """
     16 11 10 16  24  40  51  61   12 12 14 19  26  58  60  55   14 13 16 24  40  57  69  56
@@ -109,8 +108,9 @@ def _double(planes: Tensor) -> Tensor:
     """Doubles both sides with weights 3 : 1 for the nearer and the farther sample."""
     wide = planes @ _doubling(planes.shape[-1]).to(planes.device)
     padded = torch.cat([wide[..., :1, :], wide, wide[..., -1:, :]], -2)
-    middle = (wide * 3).add_(8)
-    middle[..., 1::2] -= 1  # halves are rounded up in even columns only
+    # Halves are rounded up in even columns only.
+    bias = 8 - torch.arange(wide.shape[-1], device=wide.device, dtype=wide.dtype) % 2
+    middle = (wide * 3).add_(bias)
     rows = torch.stack([middle + padded[..., :-2, :], middle + padded[..., 2:, :]], -2)
     return rows.flatten(-3, -2).mul_(1 / 16).floor_()
 
@@ -164,15 +164,12 @@ def _round(values: Tensor) -> Tensor:
 
 
 def _round_to_multiple(spectrum: Tensor, steps: Tensor) -> Tensor:
-    """Rounds to the nearest multiple, halves away from zero; the spectrum is scaled by 8."""
-    inverse = 1 / (steps * BLOCK)
-    # Adding one half puts whole quotients between whole numbers, safe from round-off.
-    offset = (steps * BLOCK / 2).floor_().add_(0.5).mul_(inverse)
-    bits = spectrum.view(torch.int64)  # torch takes absolute values and signs bit by bit faster
-    sign = bits & _SIGN
-    magnitude = bits.bitwise_xor_(sign).view(torch.float64)
-    magnitude.mul_(inverse).add_(offset).floor_().mul_(steps)
-    return magnitude.view(torch.int64).bitwise_or_(sign).view(torch.float64)
+    """Rounds to the nearest multiple, halves away from zero, in place; the spectrum is scaled by 8.
+
+    Halves are whole numbers over 16 steps; all others are further from them than the share by which
+    quotients are enlarged, so it decides halves alone, and absorbs round-off.
+    """
+    return spectrum.mul_((1 + 2.0**-40) / (steps * BLOCK)).round_().mul_(steps)
 
 
 @functools.lru_cache(maxsize=64)
