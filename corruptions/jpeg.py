@@ -164,11 +164,8 @@ def _round(values: Tensor) -> Tensor:
 
 
 def _round_to_multiple(spectrum: Tensor, steps: Tensor) -> Tensor:
-    """Rounds to the nearest multiple, halves away from zero, in place; the spectrum is scaled by 8.
-
-    Halves are whole numbers over 16 steps; all others are further from them than the share by which
-    quotients are enlarged, so it decides halves alone, and absorbs round-off.
-    """
+    """Rounds to the nearest multiple, halves away from zero, in place; the spectrum is scaled by 8."""
+    # Quotients are whole numbers over 8 steps, so enlarging them so little decides halves alone.
     return spectrum.mul_((1 + 2.0**-40) / (steps * BLOCK)).round_().mul_(steps)
 
 
