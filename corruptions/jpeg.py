@@ -164,7 +164,7 @@ def _round(values: Tensor) -> Tensor:
 
 
 def _round_to_multiple(spectrum: Tensor, steps: Tensor) -> Tensor:
-    """Rounds to the nearest multiple, halves away from zero, in place; the spectrum is scaled by 8."""
+    """Rounds to the nearest multiple, halves away from zero; the spectrum is scaled by 8."""
     # Quotients are whole numbers over 8 steps, so enlarging them so little decides halves alone.
     return spectrum.mul_((1 + 2.0**-40) / (steps * BLOCK)).round_().mul_(steps)
 
