@@ -133,5 +133,5 @@ def test_numbers_lose_no_more_than_a_percent(value):
 def test_the_tidy_table_survives_csv(small, tmp_path):
     frame = tidy(small)
     frame.to_csv(tmp_path / "a.csv", index=False)
-    again = pd.read_csv(tmp_path / "a.csv")
+    again = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
     np.testing.assert_array_equal(again.value, frame.value.astype(float))
