@@ -1,4 +1,5 @@
 import copy
+import csv
 import re
 
 import numpy as np
@@ -133,5 +134,6 @@ def test_numbers_lose_no_more_than_a_percent(value):
 def test_the_tidy_table_survives_csv(small, tmp_path):
     frame = tidy(small)
     frame.to_csv(tmp_path / "a.csv", index=False)
-    again = pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")
-    np.testing.assert_array_equal(again.value, frame.value.astype(float))
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as stream:
+        again = [float(row["value"] or "nan") for row in csv.DictReader(stream)]
+    np.testing.assert_array_equal(again, frame.value.astype(float))
