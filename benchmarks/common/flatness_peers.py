@@ -56,7 +56,8 @@ def pyhessian_trace(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
     samples = np.zeros(args.probes)
     for images, labels in zip(s.images.split(args.chunk), s.labels.split(args.chunk), strict=True):
         found = hessian(model, nn.CrossEntropyLoss(), data=(images, labels), cuda=False)
-        share = len(labels) / len(s.labels)  # a negative mean passes any other tolerance
+        share = len(labels) / len(s.labels)
+        # Any other tolerance is passed by a running mean below zero.
         samples += share * np.array(found.trace(maxIter=args.probes, tol=-np.inf))
     return {"value": float(samples.mean()), "probes": args.probes}
 

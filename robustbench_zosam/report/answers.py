@@ -85,10 +85,14 @@ def _others(run: Run, main: Comparison) -> Iterator[str]:
         row = main_row(comparison)
         same = comparison["baseline"] == main["baseline"]
         if same and comparison["method"] != main["method"] and row is not None:
-            span = text.interval(row["low"], row["high"], text.points)
-            name = run.by_id[comparison["method"]].name
-            numbers = f"{text.points(row['difference'])} {span}".rstrip()
-            yield f"{name} {numbers} ({verdict_words(row)})"
+            yield f"{run.by_id[comparison['method']].name} {_in_points(row)}"
+
+
+def _in_points(row: Row) -> str:
+    """Returns a difference with its interval and verdict."""
+    span = text.interval(row["low"], row["high"], text.points)
+    numbers = f"{text.points(row['difference'])} {span}".rstrip()
+    return f"{numbers} ({verdict_words(row)})"
 
 
 def _size(run: Run, main: Comparison, row: Row) -> Answer:
@@ -120,30 +124,25 @@ def _scale(run: Run, main: Comparison) -> str:
         row = main_row(comparison)
         same = comparison["method"] == main["baseline"]
         if same and comparison["question"] == "sparsity" and row is not None:
-            span = text.interval(row["low"], row["high"], text.points)
             dense = run.by_id[comparison["baseline"]].label
-            numbers = f"{text.points(row['difference'])} {span}".rstrip()
-            return f" Beside it, the baseline against {dense}: {numbers} ({verdict_words(row)})."
+            return f" Beside it, the baseline against {dense}: {_in_points(row)}."
     return ""
 
 
 def _certainty(main: Comparison, row: Row) -> Answer:
     p = text.p_value(row["p"])
     shown = f"p {p}" if p.startswith("<") else f"p = {p}"
-    margin = f"{100 * row['equivalence']['margin']:g}"
+    margin = text.margin(row["equivalence"]["margin"])
     words = verdict_words(row)
     alone = row["n_seeds"] == 1
     if row["verdict"] != "tie":
         short = f"{'For these trained models alone' if alone else 'Beyond chance'}, {shown}"
     elif words == "equivalent":
-        short = f"Yes: equal to within {margin} {'point' if margin == '1' else 'points'}"
+        short = f"Yes: equal to within {margin}"
     else:
         short = f"No, inconclusive: chance may explain it, {shown}"
-    open_still = (
-        f" A true difference of {margin} {'point' if margin == '1' else 'points'} is not ruled out."
-        if words == "inconclusive"
-        else ""
-    )
+    inconclusive = words == "inconclusive"
+    open_still = f" A true difference of {margin} is not ruled out." if inconclusive else ""
     better, worse, tie = tally(main)
     each = (
         f" Of single corruptions it is better on {better}, worse on {worse} and tied on {tie}, "

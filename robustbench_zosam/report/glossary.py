@@ -7,6 +7,7 @@ from typing import Any
 
 from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.registry import Registry
+from robustbench_zosam.report import text
 from robustbench_zosam.report.run import Run
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
 
@@ -15,7 +16,7 @@ _TRACE = (
     "images; less is flatter"
 )
 _TIE = (
-    "a tie: a difference of the margin ({margin} accuracy either way) is ruled out for an "
+    "a tie: a difference of the margin ({margin} of accuracy either way) is ruled out for an "
     "equivalent pair; for an inconclusive one it is not, and more seeds or images may decide"
 )
 _CONTROL = (
@@ -42,9 +43,8 @@ def _terms(run: Run) -> Iterator[tuple[str, str]]:
         yield "Hessian trace", _TRACE
     rows = [row for comparison in run.results["comparisons"] for row in comparison["rows"]]
     if rows:
-        margin = f"{100 * rows[0]['equivalence']['margin']:g}"
-        points = "1 point of" if margin == "1" else f"{margin} points of"
-        yield "Equivalent, inconclusive", _TIE.format(margin=points)
+        margin = text.margin(rows[0]["equivalence"]["margin"])
+        yield "Equivalent, inconclusive", _TIE.format(margin=margin)
 
 
 def _named(run: Run, field: str, registry: Registry[Any]) -> Iterator[tuple[str, str]]:

@@ -71,6 +71,20 @@ def points(difference: float | None, places: int = 1) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
+def margin(share: float) -> str:
+    """Returns a margin of accuracies in words.
+
+    Args:
+        share: its size.
+
+    Example:
+        >>> margin(0.01), margin(0.005)
+        ('1 point', '0.5 points')
+    """
+    size = f"{100 * share:g}"
+    return f"{size} {'point' if size == '1' else 'points'}"
+
+
 def p_value(p: float | None) -> str:
     r"""Returns a p-value, or a dash.
 
