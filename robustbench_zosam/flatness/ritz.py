@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from robustbench_zosam.checks import require_choice
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.flatness.lanczos import OnStep, Tridiagonal, lanczos
 from robustbench_zosam.flatness.noise import gaussian
@@ -110,6 +111,7 @@ def eigenpairs(
         raise InputError(
             f"k and steps must be at least 1 and tol at least 0, got {k}, {steps} and {tol}"
         )
+    require_choice("resolve", resolve, get_args(Resolve))
 
     def enough(seen: Tridiagonal) -> bool:
         values, residuals, _ = seen.ritz()

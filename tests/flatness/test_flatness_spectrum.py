@@ -122,6 +122,8 @@ class TestMatrices:
         operator = MatrixOperator(torch.eye(3))
         with pytest.raises(InputError, match="at least 1"):
             eigenpairs(operator, k=0)
+        with pytest.raises(InputError, match="resolve"):
+            eigenpairs(operator, resolve="vector")
         with pytest.raises(InputError, match="steps"):
             lanczos(operator, torch.ones(3), 0)
         with pytest.raises(InputError, match="starts"):
