@@ -26,8 +26,6 @@ def contact_sheet(
 
     Args:
         image: uint8 `(h, w, 3)`.
-        preset: whose constants.
-        seed: of the random draws.
         blocks: number of blocks of rows, side by side.
 
     Returns:

@@ -55,7 +55,6 @@ def transmit(images: Tensor, words: Tensor, table: Tensor) -> Tensor:
     Args:
         images: uint8 tensor.
         words: int32 tensor of the same shape, uniform over all 2³² patterns.
-        table: from `alias_table`.
 
     Returns:
         uint8 tensor of the same shape.

@@ -77,7 +77,6 @@ class Draws:
         """Draws integers 0 to `bound - 1`; the bias is below bound · 2⁻³².
 
         Args:
-            field: name of the quantity.
             shape: shape of one image's numbers.
             bound: number of possible values; a tensor has one for each number.
 
@@ -90,7 +89,6 @@ class Draws:
         """Draws standard normal numbers, up to 6.6 standard deviations from zero.
 
         Args:
-            field: name of the quantity.
             shape: shape of one image's numbers.
 
         Returns:

@@ -57,8 +57,6 @@ def _stretch(shifts: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     Args:
         shifts: of the anchors (lower right, upper right, upper left), x then y in pixels,
             float64 `(n, 3, 2)`.
-        height: of the images.
-        width: of the images.
 
     Returns:
         Positions y and x, float64 `(n, h, w)`.

@@ -32,10 +32,7 @@ def run(
 
     Args:
         images: uint8, `(n, c, h, w)` or `(n, h, w, c)`.
-        facts: of the corruption.
         severity: 1 to 5.
-        preset: whose constants.
-        seed: of the suite.
         start: index of the first image.
         textures: folder of the published frost textures, or None for drawn ones.
 

@@ -83,9 +83,6 @@ def check_preset(preset: str) -> str:
 def check_severity(severity: int) -> int:
     """Validates a severity.
 
-    Args:
-        severity: the number.
-
     Returns:
         The same number.
 

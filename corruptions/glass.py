@@ -22,8 +22,6 @@ def sample(draws: Draws, shape: Shape, row: Row) -> Tensor:
     """Draws where each pixel takes its colour from.
 
     Args:
-        draws: of the images.
-        shape: channels, height, width.
         row: sigma, reach and number of sweeps.
 
     Returns:
@@ -43,7 +41,6 @@ def apply(images: Tensor, offsets: Tensor, row: Row) -> Tensor:
 
     Args:
         images: uint8 `(n, c, h, w)`.
-        offsets: from `sample`.
         row: sigma, reach and number of sweeps.
 
     Returns:

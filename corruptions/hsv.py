@@ -55,8 +55,6 @@ def from_hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
 
     Args:
         hue: float64 `(n, h, w)` in [0, 1].
-        saturation: idem.
-        value: idem.
 
     Returns:
         uint8 tensor `(n, 3, h, w)`.

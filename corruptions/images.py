@@ -73,11 +73,6 @@ def layout_of(images: Tensor | NDArray[np.uint8]) -> Layout:
 def arrange(images: Tensor | NDArray[np.uint8], layout: Layout, channels_last: bool) -> Tensor:
     """Copies or views a piece of a batch in the wanted layout.
 
-    Args:
-        images: the piece.
-        layout: of the whole batch.
-        channels_last: the layout wanted.
-
     Returns:
         Contiguous uint8 tensor, `(n, h, w, c)` or `(n, c, h, w)`.
     """
@@ -96,8 +91,6 @@ def write(
     Args:
         out: the piece of the result, same kind and shape as the caller's images.
         result: uint8 tensor.
-        layout: of the whole batch.
-        channels_last: the layout of `result`.
     """
     target = out if isinstance(out, Tensor) else torch.from_numpy(out)
     if layout.channels_last == channels_last:

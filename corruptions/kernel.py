@@ -46,7 +46,6 @@ def deterministic(
     Args:
         apply: `(images, constants) -> images`.
         piece: pixels to work on at a time.
-        channels_last: how it takes images.
 
     Returns:
         The corruption, with no parameters.

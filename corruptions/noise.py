@@ -46,9 +46,6 @@ def speckle_transitions(deviation: float) -> Matrix:
 def shot_transitions(photons: float) -> Matrix:
     """Transition matrix of floor(255 · clip(Poisson(x · photons) / photons)).
 
-    Args:
-        photons: expected count at white.
-
     Returns:
         Probabilities `(256, 256)`, level in by level out.
     """

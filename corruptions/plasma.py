@@ -15,8 +15,6 @@ def plasma_side(side: int, height: int, width: int) -> int:
 
     Args:
         side: the preset's, a power of two.
-        height: of the image.
-        width: of the image.
 
     Returns:
         `side`, or the power of two that covers a larger image.

@@ -57,7 +57,6 @@ def sample_bilinear(planes: Tensor, y: Tensor, x: Tensor, border: Reflection) ->
     Args:
         planes: float32 `(n, c, h, w)`.
         y: vertical positions in pixels, float `(n, *shape)`.
-        x: horizontal positions.
         border: where pixels outside the image are taken from.
 
     Returns:

@@ -88,7 +88,6 @@ def gaussian_radius(sigma: float, truncate: float) -> int:
 
     Args:
         sigma: standard deviation in pixels.
-        truncate: reach in standard deviations.
 
     Returns:
         Radius in pixels.

@@ -134,7 +134,6 @@ def rescale(textures: Sequence[Texture], factor: float) -> tuple[Texture, ...]:
 
     Args:
         textures: uint8 `(height, width, 3)`.
-        factor: of the sides.
 
     Returns:
         The resized textures.

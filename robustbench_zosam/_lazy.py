@@ -12,7 +12,6 @@ def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], An
     """Returns a module `__getattr__` that imports a name's module when the name is first used.
 
     Args:
-        package: the package's `__name__`.
         modules: exported name to the module inside the package that defines it.
     """
 

@@ -23,7 +23,6 @@ def require_number(
 
     Args:
         name: the option's name, for the message.
-        value: what was given.
         above: the value must be larger than this.
         least: the value must be at least this.
         below: the value must be smaller than this.
@@ -50,8 +49,6 @@ def require_integer(name: str, value: int, *, least: int) -> int:
 
     Args:
         name: the option's name, for the message.
-        value: what was given.
-        least: the smallest allowed value.
 
     Returns:
         The value.
@@ -69,8 +66,6 @@ def require_choice(name: str, value: str, choices: Collection[str]) -> str:
 
     Args:
         name: the option's name, for the message.
-        value: what was given.
-        choices: the allowed words.
 
     Returns:
         The value.

@@ -39,12 +39,7 @@ def atomic_path(file: Path) -> Iterator[Path]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes a text file atomically.
-
-    Args:
-        file: where.
-        text: the content.
-    """
+    """Writes a text file atomically."""
     with atomic_path(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -53,7 +48,6 @@ def write_json(file: Path, value: Any) -> None:
     """Writes strict JSON atomically.
 
     Args:
-        file: where.
         value: JSON values; NaN and infinities are refused, since no other reader takes them.
     """
     write_text(file, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
@@ -61,9 +55,6 @@ def write_json(file: Path, value: Any) -> None:
 
 def read_json(file: Path) -> Any:
     """Reads a JSON file.
-
-    Args:
-        file: where.
 
     Returns:
         Its value.
@@ -81,9 +72,6 @@ def read_json(file: Path) -> Any:
 
 def require_writable(folder: Path) -> None:
     """Makes a folder, and makes sure that files can be written there before anything is computed.
-
-    Args:
-        folder: the output folder.
 
     Raises:
         InputError: it cannot be made or written to.

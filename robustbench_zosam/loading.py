@@ -22,7 +22,6 @@ def load_config(
     """Reads a configuration: defaults, then recipe, file, options and assignments.
 
     Args:
-        file: a TOML file.
         overrides: dotted keys to values, from command-line options.
         assignments: `key=value` texts, the value in TOML notation or a bare word.
 

@@ -126,9 +126,6 @@ _add(
 def recipe_settings(name: str) -> dict[str, Any]:
     """Returns the settings of a recipe as a tree.
 
-    Args:
-        name: of the recipe.
-
     Example:
         >>> recipe_settings("quick")["training"]["epochs"]
         45
@@ -145,9 +142,6 @@ def recipe_settings(name: str) -> dict[str, Any]:
 
 def recipe_facts(config: ExperimentConfig) -> dict[str, Any] | None:
     """Returns what a configuration takes from its recipe and what it changes, as JSON values.
-
-    Args:
-        config: the experiment.
 
     Returns:
         Name, source, notes, and for each changed setting the recipe's value and the one used;

@@ -76,10 +76,8 @@ class Registry(Generic[T]):
 
         Args:
             name: lower-case letters, digits, dots and hyphens.
-            summary: one line.
             target: the thing, or `"package.module:attribute"`.
             source: paper or file it implements.
-            **facts: further properties.
 
         Returns:
             The new entry.

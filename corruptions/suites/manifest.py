@@ -30,7 +30,6 @@ class Manifest:
     """The record of a suite in the making: what it is, and which parts are finished.
 
     Args:
-        folder: of the suite.
         identity: all that decides its bytes, as JSON values. A folder that holds a suite of
             another identity is refused.
 
@@ -83,9 +82,6 @@ class Manifest:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Reads what a folder says of the suite in it.
 
-    Args:
-        folder: of the suite.
-
     Returns:
         The manifest, empty if there is none.
 
@@ -108,9 +104,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
     """Makes the folder and keeps other processes from writing into it meanwhile.
-
-    Args:
-        folder: of the suite.
 
     Yields:
         Nothing.
@@ -142,10 +135,8 @@ def identity(
     """Collects all that decides the bytes of a suite, except which corruptions it has so far.
 
     Args:
-        layout: of the files.
         recipe: how the images are corrupted.
         images: clean images `(n, h, w, 3)`.
-        labels: of the images.
 
     Returns:
         JSON values.
@@ -195,12 +186,7 @@ def _versions() -> dict[str, str]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there wholly or not at all.
-
-    Args:
-        path: of the file.
-        content: its bytes.
-    """
+    """Writes a file so that it is there wholly or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as stream:
         stream.write(content)
@@ -212,9 +198,6 @@ def write_atomically(path: Path, content: bytes) -> None:
 def hash_file(path: Path) -> str:
     """Computes the SHA-256 of a file.
 
-    Args:
-        path: of the file.
-
     Returns:
         Hexadecimal digits.
     """
@@ -224,10 +207,6 @@ def hash_file(path: Path) -> str:
 
 def check_disk(folder: Path, needed: int) -> None:
     """Refuses to start what cannot be finished.
-
-    Args:
-        folder: to write into.
-        needed: bytes.
 
     Raises:
         CorruptionError: if fewer are free.

@@ -11,10 +11,6 @@ from corruptions.suites.manifest import read_manifest
 def provenance_notes(folders: Iterable[Path], missing: tuple[str, ...]) -> tuple[str, ...]:
     """Says where a suite comes from.
 
-    Args:
-        folders: of the suite.
-        missing: corruptions that are absent.
-
     Returns:
         Sentences.
     """

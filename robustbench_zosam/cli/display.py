@@ -26,11 +26,7 @@ def _bars(console: Console) -> Progress:
 
 
 class Bar:
-    """Shows the progress of one job on standard error.
-
-    Args:
-        description: of the job.
-    """
+    """Shows the progress of one job on standard error."""
 
     def __init__(self, description: str) -> None:
         self._console = Console(stderr=True)
@@ -62,11 +58,7 @@ class Bar:
 
 
 class Display:
-    """Shows events of a run on standard error.
-
-    Args:
-        cells: how many will run.
-    """
+    """Shows events of a run on standard error."""
 
     def __init__(self, cells: int) -> None:
         self._console = Console(stderr=True)
@@ -84,11 +76,7 @@ class Display:
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
-        """Shows an event.
-
-        Args:
-            event: what happened.
-        """
+        """Shows an event."""
         if event.stage == "finished":
             self._finish(event)
         elif event.stage == "report":

@@ -134,10 +134,7 @@ def subject_options(
     """Returns the options of verbs that measure trained models, for `build_config`.
 
     Args:
-        data: name of the data.
-        data_root: where it lies.
         model: the architecture of plain state dicts.
-        device: where to measure.
     """
     return {
         "data__name": data,
@@ -153,8 +150,6 @@ def build_config(
     """Returns the configuration that file, options and assignments make together.
 
     Args:
-        file: TOML file.
-        assignments: `key=value` texts.
         **given: option values by dotted key with `__` for the dot; None and () mean not given.
     """
     from robustbench_zosam.loading import load_config

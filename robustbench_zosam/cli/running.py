@@ -23,7 +23,6 @@ def execute(
     """Runs an experiment and exits with the documented codes when not all went well.
 
     Args:
-        config: the experiment.
         dry_run: only say what would be done.
         rerun: which cells to forget first.
         measure: whether to evaluate after training.

@@ -143,7 +143,6 @@ def split_classwise(
     Args:
         labels: class of each image, shape (n,).
         fraction: share of the first part; each class gives at least one image to both.
-        seed: of the draw.
         classes: their names, for the message.
 
     Returns:
@@ -174,7 +173,6 @@ def limit_classwise(labels: Labels, limit: int | None, seed: int) -> NDArray[np.
     Args:
         labels: class of each image, shape (n,).
         limit: how many to keep at most; None keeps all.
-        seed: of the draw.
 
     Returns:
         Sorted indices.

@@ -26,9 +26,6 @@ _BLOCK = 1000  # images decoded at a time when all are gone through
 def reader(root: Path) -> Read:
     """Opens a folder or zip.
 
-    Args:
-        root: it.
-
     Returns:
         A function from a path relative to the root to the content of the file.
 
@@ -56,7 +53,6 @@ def decode(
     Args:
         root: where the files are, for messages.
         read: returns the content of one of them.
-        files: which ones.
         size: side length; other sizes are cut to a square in the middle and resized bicubically.
         threads: how many at a time; None takes all cores.
 
@@ -96,7 +92,6 @@ class StreamedImages:
 
     Args:
         root: a folder or zip.
-        files: paths relative to it.
         size: side length of the images.
     """
 
@@ -163,7 +158,6 @@ def channels_last(images: Pixels, folder: Path) -> Iterator[Images]:
 
     Args:
         images: (n, 3, h, w).
-        folder: for the temporary file.
 
     Yields:
         uint8, shape (n, h, w, 3).

@@ -62,8 +62,6 @@ def read_splits(
     """Reads the files that `config.limit` keeps, or leaves them where they are.
 
     Args:
-        source: where the files are.
-        listings: of each split.
         size: side length of the images.
         config: `limit`, `split_seed` and `stream` are used.
 
@@ -137,11 +135,7 @@ def climbs_out(name: str) -> bool:
 
 
 def images(files: Iterable[PurePosixPath]) -> tuple[PurePosixPath, ...]:
-    """Returns the files that are images by their ending.
-
-    Args:
-        files: any files.
-    """
+    """Returns the files that are images by their ending."""
     return tuple(file for file in files if file.suffix.lower() in _ENDINGS)
 
 

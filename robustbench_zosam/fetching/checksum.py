@@ -17,7 +17,6 @@ def mismatch(
     """Compares a file with what was published of it.
 
     Args:
-        file: the file on disk.
         part: what is known of it.
         on_progress: called with (bytes read, bytes in all).
 

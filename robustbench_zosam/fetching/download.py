@@ -40,8 +40,6 @@ def download(part: Part, folder: Path, on_progress: OnProgress = lambda done, to
     The file has its name only when it is complete and checked; until then `.part` is added to it.
 
     Args:
-        part: what to download.
-        folder: where to; it exists.
         on_progress: called with (bytes here, bytes in all, if known).
 
     Returns:
@@ -165,8 +163,6 @@ def require_space(needed: int, folder: Path, what: str) -> None:
     """Refuses to begin what the disk cannot hold.
 
     Args:
-        needed: in bytes.
-        folder: where.
         what: it is for, for the message.
 
     Raises:

@@ -45,10 +45,6 @@ def presence(source: Source, root: Path) -> tuple[Presence, ...]:
 def problem(place: Path, folder: Folder) -> str | None:
     """Returns the first reason why a folder is not complete.
 
-    Args:
-        place: where it lies.
-        folder: what it should hold.
-
     Returns:
         Part of a sentence, or None for a complete folder.
     """

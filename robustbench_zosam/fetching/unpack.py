@@ -20,8 +20,6 @@ def unpack(archive: Path, target: Path, on_progress: OnProgress = lambda done, t
     """Unpacks a tar or zip; the folder has its name only when all of it is there.
 
     Args:
-        archive: the file.
-        target: the folder to make.
         on_progress: called with (bytes of the archive done, bytes in all).
 
     Raises:

@@ -25,12 +25,8 @@ def worst_rise(
     of displacements is a ball in u.
 
     Args:
-        around: the loss.
-        data: the batch.
         scale: size of a step in each coordinate, (D_A,).
-        rho: radius.
         q: "2" or "inf".
-        steps: gradient steps.
 
     Returns:
         The largest mean loss found minus that at theta, at least 0; infinite where the loss

@@ -78,7 +78,6 @@ class Sums:
 
         Args:
             rows: indices of the chunk's images, (b,).
-            done: the pass.
             squares: parameter name to per-image squares, (b, 2).
         """
         total = torch.stack(list(squares.values())).sum(0)
@@ -93,9 +92,6 @@ class Sums:
 
     def sampling_error(self, samples: int) -> Tensor:
         """Returns the standard error from the random output directions, (2,).
-
-        Args:
-            samples: directions per image.
 
         Returns:
             Plain and adaptive, from the spread of each image's samples.
@@ -141,11 +137,6 @@ def sweep(
 
     Args:
         network: the network; the gate must have passed.
-        data: n images.
-        active: the coordinates.
-        predictions: log-probabilities of these images.
-        plan: which passes to make.
-        chunk: images per pass.
 
     Returns:
         Per-image and per-layer sums.

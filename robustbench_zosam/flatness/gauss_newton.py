@@ -38,12 +38,6 @@ class ChunkGaussNewton:
     def of(cls, network: Network, part: Data, active: ActiveSet, n: int) -> ChunkGaussNewton:
         """Evaluates the chunk.
 
-        Args:
-            network: the network, at theta.
-            part: the chunk's images.
-            active: the coordinates.
-            n: number of images N.
-
         Returns:
             The operator.
         """
@@ -145,9 +139,6 @@ class ChunkRemainder:
 
 def remainders(hessian: HessianOperator) -> Iterator[ChunkRemainder]:
     """Yields H_A - G_A, chunk by chunk.
-
-    Args:
-        hessian: the Hessian.
 
     Yields:
         Operators whose sum is the difference.

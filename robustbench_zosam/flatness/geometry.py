@@ -14,9 +14,6 @@ from robustbench_zosam.flatness.twice import gradient
 def fisher_rao(around: Neighbourhood) -> Tensor:
     """Returns the squared Fisher-Rao norm theta^T G theta of the active parameters, image by image.
 
-    Args:
-        around: the loss.
-
     Returns:
         Variance under p_n of the derivative of the logits in the direction theta, (n,) float64.
 
@@ -48,9 +45,6 @@ def relative_flatness(around: Neighbourhood) -> Tensor | str:
 
     sum over its neurons s, s' of <w_s, w_s'> tr(H_ss'), where the block H_ss' of the Hessian is
     lambda_ss' a a^T for the layer's input a and the Hessian lambda of the loss in the logits.
-
-    Args:
-        around: the loss.
 
     Returns:
         (n,) float64, or why the model has no such layer.

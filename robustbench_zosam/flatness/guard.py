@@ -34,9 +34,6 @@ def unwrap(model: nn.Module) -> nn.Module:
 def device_of(model: nn.Module) -> torch.device:
     """Returns the one device of the model.
 
-    Args:
-        model: any module with parameters.
-
     Returns:
         The device all parameters are on.
 
@@ -64,7 +61,6 @@ def measuring(model: nn.Module, *, evaluation: bool = True) -> Iterator[None]:
     backend settings.
 
     Args:
-        model: the unwrapped model.
         evaluation: whether to switch the model to evaluation mode.
 
     Yields:
@@ -132,9 +128,6 @@ def _same_module_state(model: nn.Module) -> Iterator[None]:
 def accepting(images: Tensor) -> Iterator[None]:
     """Says in one sentence that a model fails on the images, instead of a trace through its code.
 
-    Args:
-        images: what it is given.
-
     Yields:
         Nothing.
 
@@ -156,9 +149,6 @@ def accepting(images: Tensor) -> Iterator[None]:
 @contextmanager
 def fitting(chunk: int) -> Iterator[None]:
     """Says in one sentence that memory does not suffice.
-
-    Args:
-        chunk: images held at once.
 
     Yields:
         Nothing.

@@ -44,9 +44,7 @@ def diagonal_samples(
     """Yields unbiased samples v * (A v) of the operator's diagonal.
 
     Args:
-        operator: A.
         draw: index of a probe to the probe v, entries -1 and +1, shape (size,).
-        probes: number of samples.
 
     Yields:
         float64 vectors of shape (size,).

@@ -36,9 +36,6 @@ def rule_for(module: nn.Module) -> Rule | None:
 
     A subclass that changes `forward` computes something else and has no rule.
 
-    Args:
-        module: any module.
-
     Returns:
         The rule, or None when there is none.
     """

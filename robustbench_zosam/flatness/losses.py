@@ -83,7 +83,6 @@ class Neighbourhood:
         """Evaluates each image's loss under several transforms of the same logits.
 
         Args:
-            transforms: k of them.
             delta: displacement, (D_A,); None: at theta.
             data: the images; all when None.
 

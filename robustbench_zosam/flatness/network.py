@@ -167,11 +167,6 @@ class Predictions:
 def predict(network: Network, data: Data, chunk: int) -> Predictions:
     """Evaluates the log-probabilities of all images in chunks.
 
-    Args:
-        network: the network.
-        data: n images.
-        chunk: images per forward pass.
-
     Returns:
         Log-probabilities and labels on the network's device.
 

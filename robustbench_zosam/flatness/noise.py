@@ -23,7 +23,6 @@ def rademacher(shape: tuple[int, ...], *key: int | str) -> Tensor:
     """Draws independent signs.
 
     Args:
-        shape: shape of the result.
         *key: seed, purpose, names and indices of the draw.
 
     Returns:
@@ -37,7 +36,6 @@ def gaussian(shape: tuple[int, ...], *key: int | str) -> Tensor:
     """Draws independent standard normal numbers.
 
     Args:
-        shape: shape of the result.
         *key: seed, purpose, names and indices of the draw.
 
     Returns:

@@ -59,9 +59,6 @@ def hvp(
     """Estimates traces of the Hessian of any twice differentiable network.
 
     Args:
-        network: the network.
-        data: n images.
-        active: the coordinates.
         chunk: images whose graph is held at once.
         probes: Rademacher probes for each chunk.
         seed: seed of the probes; a probe depends on (seed, tensor name, probe, chunk) alone.
@@ -83,12 +80,8 @@ def remainder(
     The variance of a probe is that of the off-diagonal entries of H - G alone.
 
     Args:
-        network: the network.
-        data: n images.
-        active: the coordinates.
         chunk: images whose graphs are held at once.
         probes: Rademacher probes for each chunk, each with two products.
-        seed: seed of the probes.
 
     Returns:
         Samples.
@@ -122,12 +115,7 @@ def output_probe(
 
     Args:
         network: the network; only behind the gate is the trace that of the Hessian.
-        data: n images.
-        active: the coordinates.
-        predictions: log-probabilities of these images.
         chunk: images per pass, see `output_chunk`.
-        probes: passes over each chunk.
-        seed: seed of the probes.
 
     Returns:
         Samples.

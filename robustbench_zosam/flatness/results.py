@@ -184,7 +184,6 @@ def of_chunks(
         sums: sum over the images of each chunk, (chunks,).
         counts: images of each chunk, (chunks,).
         per_layer: shares of the mean.
-        se_probes: standard error from probes.
 
     Returns:
         Mean over images; its standard error treats chunks as clusters and contains the noise of the

@@ -93,9 +93,7 @@ def measured(
         images: (n, ...) floating point.
         labels: (n,) int64.
         masks: parameter name to boolean tensor, True where active.
-        params: the selection of tensors.
         include_pruned: also count pruned coordinates as active.
-        chunk: images per pass.
         dtype: type to compute in; that of the model when None.
 
     Yields:
@@ -140,7 +138,6 @@ def draw_by_name(subject: Subject, draw: Callable[[tuple[int, ...], str], Tensor
     """Draws a flat vector tensor by tensor, so that the order of parameters does not matter.
 
     Args:
-        subject: gives the active coordinates.
         draw: shape and parameter name to noise of that shape.
 
     Returns:

@@ -40,10 +40,6 @@ class Layer:
 def layers_of(network: Network, active: ActiveSet) -> list[Layer]:
     """Finds the layers that own the active parameters.
 
-    Args:
-        network: the network.
-        active: the coordinates.
-
     Returns:
         One layer for each owning module.
 

@@ -53,7 +53,6 @@ def gradient(
 
     Args:
         output: a scalar, or a tensor where a cotangent is given.
-        inputs: what to differentiate by.
         cotangent: weights of the output's entries.
 
     Returns:

@@ -22,12 +22,7 @@ class Slice(Protocol):
 
 
 def write_csv(file: Path, columns: dict[str, list[Any]]) -> None:
-    """Writes a table.
-
-    Args:
-        file: where.
-        columns: values by column name.
-    """
+    """Writes a table."""
     with atomic_path(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as text:
         writer = csv.writer(text)
         writer.writerow(columns)

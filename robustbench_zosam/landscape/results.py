@@ -130,7 +130,6 @@ def grid_columns(
     Args:
         axes: names of the two axes, the one along the columns first, to their values.
         losses: (values of the second axis, values of the first).
-        accuracies: likewise.
 
     Returns:
         The columns of the axes, loss and accuracy.

@@ -32,11 +32,8 @@ def evaluate_row(
     """Evaluates a row.
 
     Args:
-        open_surface: the model.
         start: weights at step 0.
-        direction: where the row runs.
         steps: how far each point is, (points,).
-        report: called after each point.
 
     Returns:
         Loss and accuracy at start + step * direction, (2, points).
@@ -53,7 +50,6 @@ def finished_rows(finished: Array | None, points: int) -> list[Array]:
 
     Args:
         finished: (k, 2, points), or None.
-        points: of each row.
 
     Returns:
         The k rows, copied.
@@ -74,8 +70,6 @@ def counter(progress: Progress | None, total: int, done: int = 0) -> Callable[[]
     """Returns what to call after each point.
 
     Args:
-        progress: what is called then.
-        total: points in all.
         done: points of an earlier call.
     """
 

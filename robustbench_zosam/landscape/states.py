@@ -15,11 +15,7 @@ Masks = Mapping[str, Tensor]
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Returns a model's parameters by name, copied.
-
-    Args:
-        model: any module.
-    """
+    """Returns a model's parameters by name, copied."""
     return {name: p.detach().clone() for name, p in unwrap(model).named_parameters()}
 
 
@@ -27,7 +23,6 @@ def masked(weights: Weights, masks: Masks) -> dict[str, Tensor]:
     """Returns weights with zeros outside the masks.
 
     Args:
-        weights: by name.
         masks: by name; an absent tensor has no pruned entries.
     """
     return {
@@ -38,9 +33,6 @@ def masked(weights: Weights, masks: Masks) -> dict[str, Tensor]:
 
 def require_same_shapes(states: Iterable[Weights]) -> None:
     """Makes sure that models can be connected.
-
-    Args:
-        states: weights of each.
 
     Raises:
         InputError: their names or shapes differ.
@@ -63,7 +55,6 @@ def overlap(first: Masks, second: Masks) -> float | None:
 
     Args:
         first: masks by name; an absent tensor has no pruned entries.
-        second: likewise.
     """
     both, either = 0, 0
     for name in first.keys() | second.keys():
@@ -76,11 +67,7 @@ def overlap(first: Masks, second: Masks) -> float | None:
 
 
 def sparsity(masks: Masks) -> float:
-    """Returns the share of zeros in the masked tensors, 0 without any.
-
-    Args:
-        masks: by name.
-    """
+    """Returns the share of zeros in the masked tensors, 0 without any."""
     total = sum(mask.numel() for mask in masks.values())
     return 1 - sum(int(mask.sum()) for mask in masks.values()) / total if total else 0.0
 

@@ -56,8 +56,6 @@ class Surface:
 
         Args:
             start: values in the order of `names`.
-            direction: by name.
-            step: how far.
 
         Returns:
             New tensors.
@@ -107,7 +105,6 @@ def recalibrate(module: nn.Module, images: Sequence[Tensor]) -> None:
 
     Args:
         module: the model; left in evaluation mode.
-        images: chunks of inputs.
     """
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
@@ -134,9 +131,6 @@ def surface(
 
     Args:
         model: any module returning logits (n, C).
-        data: n images.
-        names: the parameters that move.
-        chunk: images per forward pass.
         statistics: images from which batch-norm statistics are taken anew at each point.
 
     Yields:

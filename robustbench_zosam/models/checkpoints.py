@@ -119,8 +119,6 @@ def describe(
     """Returns the part of a header that predicting needs, as JSON values.
 
     Args:
-        model: the classifier.
-        config: the architecture.
         classes: class names in the order of the logits.
         image_size: side length in pixels.
     """

@@ -51,7 +51,6 @@ def deit_tiny(classes: int, *, image_size: int) -> nn.Module:
     """Returns DeiT-Tiny, randomly initialised.
 
     Args:
-        classes: number of logits.
         image_size: side length of the images in pixels.
     """
     return _deit("tiny", classes, image_size)
@@ -61,7 +60,6 @@ def deit_small(classes: int, *, image_size: int) -> nn.Module:
     """Returns DeiT-Small, randomly initialised.
 
     Args:
-        classes: number of logits.
         image_size: side length of the images in pixels.
     """
     return _deit("small", classes, image_size)

@@ -28,7 +28,6 @@ def encode(name: str, value: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """Splits a masked tensor into its mask and its active values.
 
     Args:
-        name: of the tensor.
         value: any shape; exactly zero off the mask.
         mask: bool, same shape.
 
@@ -48,9 +47,7 @@ def decode(name: str, parts: dict[str, Tensor], shape: tuple[int, ...]) -> tuple
     """Puts a masked tensor together again.
 
     Args:
-        name: of the tensor.
         parts: holds what `encode` returned; it is taken out.
-        shape: of the tensor.
 
     Returns:
         The tensor and its bool mask.

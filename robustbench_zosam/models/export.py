@@ -25,7 +25,6 @@ def export_checkpoint(checkpoint: Checkpoint, file: Path, *, image_size: int | N
     """Writes a model in the format that the file's suffix says.
 
     Args:
-        checkpoint: what to export.
         file: `.safetensors` and `.pt` or `.pth` hold dense weights by the network's own names, and
             what predicting needs beside them; `.onnx` holds the network with its normalisation,
             from images in [0, 1] to logits.

@@ -36,7 +36,6 @@ def external_model(name: str, classes: int, image_size: int | None) -> nn.Module
 
     Args:
         name: `torchvision:NAME`, `timm:NAME` or `package.module:factory`; the last runs their code.
-        classes: number of logits.
         image_size: side length in pixels where known; then the model is tried on one image.
 
     Returns:

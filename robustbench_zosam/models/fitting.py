@@ -17,10 +17,6 @@ _COUNTER = ".num_batches_tracked"
 def fill_in(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Adds the counters of batch norm that old files lack; they change no prediction.
 
-    Args:
-        state: tensors by our names.
-        expected: of the architecture.
-
     Returns:
         The state with them.
     """
@@ -32,12 +28,6 @@ def require_fit(
     file: Path, config: ModelConfig, network: nn.Module, state: Mapping[str, Tensor]
 ) -> None:
     """Refuses tensors that are missing, extra, of another shape, or not finite.
-
-    Args:
-        file: for messages.
-        config: the architecture.
-        network: built from it.
-        state: tensors by its names.
 
     Raises:
         InputError: naming the first few of each kind.

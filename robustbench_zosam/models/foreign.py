@@ -110,7 +110,6 @@ def take_masks(
     """Separates masks from weights, as `torch.nn.utils.prune` and others write them.
 
     Args:
-        file: for messages.
         tensors: `NAME_orig` and `NAME_mask`, or `NAME` and `NAME_mask`, among others.
 
     Returns:
@@ -154,7 +153,6 @@ def match_names(file: Path, names: Collection[str], expected: Collection[str]) -
     as far as a name is none of the architecture's.
 
     Args:
-        file: for messages.
         names: of the tensors in the file.
         expected: of the tensors of the architecture.
 

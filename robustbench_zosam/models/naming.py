@@ -15,9 +15,6 @@ OTHERS = "torchvision:NAME, timm:NAME, or package.module:factory with model.allo
 def origin(name: str) -> Origin:
     """Returns where an architecture comes from.
 
-    Args:
-        name: of the model.
-
     Example:
         >>> [origin(name) for name in ("resnet20", "timm:vit_base", "mine.nets:small")]
         ['registry', 'timm', 'code']
@@ -32,9 +29,6 @@ def origin(name: str) -> Origin:
 
 def check_model(config: ModelConfig) -> tuple[str, ...]:
     """Refuses a name that means nothing, code without leave, and a width that nothing takes.
-
-    Args:
-        config: the architecture.
 
     Returns:
         What the architecture takes beside the number of classes.

@@ -16,10 +16,6 @@ from torch import Tensor, nn
 def scaled(channels: Sequence[int], width: float) -> list[int]:
     """Returns channel counts times a width multiplier, at least 1 each.
 
-    Args:
-        channels: the published counts.
-        width: the multiplier.
-
     Example:
         >>> scaled((16, 32, 64), 0.5)
         [8, 16, 32]
@@ -52,8 +48,6 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions with batch norm around a shortcut.
 
     Args:
-        inputs: channels that come in.
-        outputs: channels that go out.
         stride: of the first convolution and of the shortcut.
     """
 
@@ -75,7 +69,6 @@ class Bottleneck(nn.Module):
     """A 1x1, a 3x3 and a 1x1 convolution with batch norm around a shortcut.
 
     Args:
-        inputs: channels that come in.
         outputs: channels that go out; a quarter of them in between.
         stride: of the 3x3 convolution and of the shortcut.
     """
@@ -102,11 +95,8 @@ class ResNet(nn.Module):
     """A 3x3 stem, stages of blocks, global average pooling and a linear classifier.
 
     Args:
-        classes: number of logits.
-        blocks: blocks of each stage.
         widths: channels of each stage; each stage after the first halves the resolution.
         stem: channels of the first convolution; those of the first stage where none is given.
-        stem_stride: of the first convolution.
         block: what the stages are made of.
     """
 

@@ -19,7 +19,6 @@ def digits_resnet(classes: int, width: float = 1.0) -> ResNet:
     """Returns the 8-layer net for digits; its stem halves the resolution.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 16, 32, 64.
     """
     return ResNet(classes, (1, 1, 1), scaled(_WIDTHS, width), stem_stride=2)
@@ -29,7 +28,6 @@ def resnet20(classes: int, width: float = 1.0) -> ResNet:
     """Returns ResNet-20 for 32x32 images.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 16, 32, 64.
     """
     return _cifar_resnet(20, classes, width)
@@ -39,7 +37,6 @@ def resnet32(classes: int, width: float = 1.0) -> ResNet:
     """Returns ResNet-32 for 32x32 images.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 16, 32, 64.
     """
     return _cifar_resnet(32, classes, width)
@@ -49,7 +46,6 @@ def resnet44(classes: int, width: float = 1.0) -> ResNet:
     """Returns ResNet-44 for 32x32 images.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 16, 32, 64.
     """
     return _cifar_resnet(44, classes, width)
@@ -59,7 +55,6 @@ def resnet56(classes: int, width: float = 1.0) -> ResNet:
     """Returns ResNet-56 for 32x32 images.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 16, 32, 64.
     """
     return _cifar_resnet(56, classes, width)

@@ -16,7 +16,6 @@ def resnet18(classes: int, width: float = 1.0, *, stem_stride: int = 1) -> ResNe
     """Returns ResNet-18 for 32x32 images.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 64, 128, 256, 512.
         stem_stride: 2 for 64x64 images.
     """
@@ -28,7 +27,6 @@ def resnet50(classes: int, width: float = 1.0, *, stem_stride: int = 1) -> ResNe
     """Returns ResNet-50 for 32x32 images.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 64, 128, 256, 512 (four times that between blocks).
         stem_stride: 2 for 64x64 images.
     """
@@ -47,7 +45,6 @@ def resnet18_64(classes: int, width: float = 1.0) -> ResNet:
     """Returns ResNet-18 for 64x64 images.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 64, 128, 256, 512.
     """
     return resnet18(classes, width, stem_stride=2)
@@ -57,7 +54,6 @@ def resnet50_64(classes: int, width: float = 1.0) -> ResNet:
     """Returns ResNet-50 for 64x64 images.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 64, 128, 256, 512 (four times that between blocks).
     """
     return resnet50(classes, width, stem_stride=2)

@@ -17,7 +17,6 @@ class VGG(nn.Module):
     """Stages of 3x3 convolutions with pooling between them, then global average pooling.
 
     Args:
-        classes: number of logits.
         width: multiplier of all channel counts.
     """
 
@@ -50,7 +49,6 @@ def vgg19_bn(classes: int, width: float = 1.0) -> VGG:
     """Returns VGG-19 with batch norm.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 64, 128, 256, 512, 512.
     """
     return VGG(classes, width)

@@ -15,8 +15,6 @@ class PreActivationBlock(nn.Module):
     """Batch norm, ReLU and a 3x3 convolution, twice, around a shortcut.
 
     Args:
-        inputs: channels that come in.
-        outputs: channels that go out.
         stride: of the first convolution and of the shortcut.
     """
 
@@ -44,7 +42,6 @@ class WideResNet(nn.Module):
     """A stem, three stages, batch norm, global average pooling and a linear classifier.
 
     Args:
-        classes: number of logits.
         depth: 6 n + 4 for n blocks in each stage.
         widening: how many times wider than 16, 32, 64 the stages are.
         width: further multiplier of all channel counts.
@@ -80,7 +77,6 @@ def wrn22_2(classes: int, width: float = 1.0) -> WideResNet:
     """Returns WRN-22-2, the network of RigL's CIFAR-10 experiments.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 16, 32, 64, 128.
     """
     return WideResNet(classes, 22, 2, width)
@@ -90,7 +86,6 @@ def wrn28_10(classes: int, width: float = 1.0) -> WideResNet:
     """Returns WRN-28-10.
 
     Args:
-        classes: number of logits.
         width: multiplier of the widths 16, 160, 320, 640.
     """
     return WideResNet(classes, 28, 10, width)

@@ -59,11 +59,7 @@ class Setting:
     tuning_seeds: tuple[int, ...]
 
     def unit(self, update: str) -> float:
-        """Returns the learning rate whose relative size is 1, n/λ_max(E[K]), at the first start.
-
-        Args:
-            update: one of `UPDATES`.
-        """
+        """Returns the learning rate whose relative size is 1, n/λ_max(E[K]), at the first start."""
         jacobian = self._linearised(self.tuning_seeds[0])[0]
         kappa = update_moments(update, self.directions, jacobian.shape[1])[0]
         return stable_rate(kappa * (jacobian @ jacobian.T)) / 2
@@ -75,9 +71,6 @@ class Setting:
 
         Args:
             rates: update to its learning rates.
-            seeds: of starts and directions.
-            steps: how many.
-            **options: of `train`.
 
         Returns:
             Losses and weights of each update.
@@ -112,12 +105,6 @@ class Setting:
         self, update: str, rate: float, seeds: Sequence[int], steps: Sequence[int]
     ) -> Tensor:
         """Returns the loss of the expected outputs, mean over the starts of the seeds.
-
-        Args:
-            update: one of `UPDATES`.
-            rate: learning rate.
-            seeds: of the starts.
-            steps: at which.
 
         Returns:
             Shape (len(steps),).
@@ -247,9 +234,7 @@ def _band(losses: Tensor, predicted: Tensor, first: float) -> Estimate | None:
     """Returns the mean loss over seeds; its interval is given the starts, whose part is predicted.
 
     Args:
-        losses: of the seeds.
         predicted: their expectation given each start.
-        first: largest loss before training.
     """
     if not bool((losses < _DIVERGED * first).all()):
         return None

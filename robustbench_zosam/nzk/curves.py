@@ -38,9 +38,7 @@ def measured(chart: Chart, curve: Curve, update: str) -> list[Markup]:
     """Returns the mean loss with its interval.
 
     Args:
-        chart: with room for it.
         curve: with steps, mean and limits.
-        update: whose.
     """
     x, mean = places(curve), above_zero(curve["mean"])
     return [
@@ -62,10 +60,7 @@ def markers(
     """Returns the markers of points.
 
     Args:
-        chart: with room for them.
-        xs: finite.
         ys: as many; those that are not finite have none.
-        update: whose.
         size: relative to that of the legend.
     """
     pairs = zip(xs, ys, strict=True)
@@ -73,11 +68,7 @@ def markers(
 
 
 def places(curve: Curve) -> list[float]:
-    """Returns the steps as they lie on the axis, which has no zero.
-
-    Args:
-        curve: with steps.
-    """
+    """Returns the steps as they lie on the axis, which has no zero."""
     return [step + 1.0 for step in curve["steps"]]
 
 
@@ -104,7 +95,6 @@ def below(values: Sequence[float | None], top: float) -> Floats:
 
     Args:
         values: None where there is none.
-        top: the limit.
     """
     found = finite(values)
     return np.where((found > 0) & (found < top), found, np.nan)

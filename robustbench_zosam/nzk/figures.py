@@ -30,9 +30,6 @@ _SHIFT = 3.0  # CSS pixels between the true place and that of markers which woul
 def speed_ups(results: Mapping[str, Any]) -> Block:
     """Draws how many times fewer steps one update needs than another.
 
-    Args:
-        results: of the comparison.
-
     Returns:
         The figure, a panel for each problem.
     """
@@ -85,9 +82,6 @@ def speed_ups(results: Mapping[str, Any]) -> Block:
 def equal_rate(results: Mapping[str, Any]) -> Block:
     """Draws predicted and real loss with one learning rate for all.
 
-    Args:
-        results: of the comparison.
-
     Returns:
         The figure, a panel for each problem.
     """
@@ -121,9 +115,6 @@ def equal_rate(results: Mapping[str, Any]) -> Block:
 def tuned_rate(results: Mapping[str, Any]) -> Block:
     """Draws the loss of each update at its own learning rate.
 
-    Args:
-        results: of the comparison.
-
     Returns:
         The figure, a panel for each problem.
     """
@@ -149,9 +140,6 @@ def tuned_rate(results: Mapping[str, Any]) -> Block:
 
 def tuning(results: Mapping[str, Any]) -> Block:
     """Draws the loss at the end against the learning rate.
-
-    Args:
-        results: of the comparison.
 
     Returns:
         The figure, a panel for each problem.
@@ -196,9 +184,6 @@ def tuning(results: Mapping[str, Any]) -> Block:
 
 def kernels(results: Mapping[str, Any]) -> Block:
     """Draws the size of the measured kernels through training.
-
-    Args:
-        results: of the comparison.
 
     Returns:
         The figure, a panel for each problem.

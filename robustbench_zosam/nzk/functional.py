@@ -143,7 +143,6 @@ def require_targets(targets: Tensor, count: int) -> Tensor:
 
     Args:
         targets: shape (n,).
-        count: n.
 
     Returns:
         float64.

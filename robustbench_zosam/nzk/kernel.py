@@ -136,13 +136,10 @@ def estimate_kernel(
     """Does the work of `nzk_monte_carlo` at any weights.
 
     Args:
-        model: the network.
         point: weights, shape (d,).
         inputs: float64, shape (n, ...).
         directions: of z, and of ζ where it is independent.
-        shared: whether ζ = z.
         draws: how many directions, or pairs.
-        seed: of the directions.
         epsilon: step of the two-sided differences; None takes exact derivatives.
 
     Returns:
@@ -178,7 +175,6 @@ def directional(
     """Returns the derivative of every output along every direction.
 
     Args:
-        model: the network.
         point: weights, shape (d,).
         inputs: float64, shape (n, ...).
         directions: shape (k, d).

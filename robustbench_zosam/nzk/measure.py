@@ -30,10 +30,6 @@ UNIT_VARIANCE = (
 def by_distribution(problem: Problem, draws: int) -> list[dict[str, Any]]:
     """Compares the mean kernel of every distribution with its closed form.
 
-    Args:
-        problem: whose inputs.
-        draws: per row.
-
     Returns:
         A row for each distribution, shared and independent: the kernel's trace over that of the
         tangent kernel by theory and measured, and the largest deviation of an entry in standard
@@ -70,11 +66,8 @@ def through_training(
     """Measures both kernels at the weights of a training run.
 
     Args:
-        problem: whose model.
         points: step to the weights there, (d,).
-        directions: of z and ζ.
         draws: fresh ones for each kernel.
-        seed: of the directions.
 
     Returns:
         For each kernel, traces over the expected trace at the start: measured, standard error,
@@ -115,7 +108,6 @@ def homogeneity(values: list[float], errors: list[float]) -> dict[str, float]:
     """Tests whether independent measurements share one mean.
 
     Args:
-        values: at least two.
         errors: their standard errors, positive.
 
     Returns:

@@ -31,11 +31,7 @@ def build_page(folder: Path) -> Path:
 
 
 def render(results: Mapping[str, Any]) -> str:
-    """Returns the page as text; equal results give equal bytes.
-
-    Args:
-        results: of the comparison.
-    """
+    """Returns the page as text; equal results give equal bytes."""
     return render_page(
         "nzk.html.j2",
         "robustbench_zosam.nzk",
@@ -100,9 +96,6 @@ def _rates(results: Mapping[str, Any]) -> Table:
 
 def speed_table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns the speed-ups as text, for a terminal.
-
-    Args:
-        results: of the comparison.
 
     Returns:
         What is compared, and the factor.

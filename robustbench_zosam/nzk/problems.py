@@ -38,9 +38,6 @@ class Problem:
     def starts(self, seeds: Sequence[int]) -> Tensor:
         """Draws the weights before the first step.
 
-        Args:
-            seeds: one start for each.
-
         Returns:
             float64, shape (len(seeds), d): N(0, 1) for a linear model; for a network, biases zero
             and weights N(0, 2/fan-in).
@@ -59,11 +56,6 @@ class Problem:
 
 def synthetic_linear(n: int = 100, dimension: int = 10, seed: int = 0) -> Problem:
     """Makes a linear regression: rows of unit length, integer weights 1 to 9, noise 0.05.
-
-    Args:
-        n: rows.
-        dimension: d.
-        seed: of the data.
 
     Returns:
         The regression.
@@ -93,7 +85,6 @@ def digits(classes: tuple[int, int] = (3, 5), per_class: int = 40) -> tuple[Prob
     """Makes regressions on two classes of scikit-learn's digits, targets 0 and 1.
 
     Args:
-        classes: the two digits.
         per_class: images of each, the first in the data's order.
 
     Returns:
@@ -139,10 +130,6 @@ def digits(classes: tuple[int, int] = (3, 5), per_class: int = 40) -> tuple[Prob
 
 def make_problems(data: str, classes: tuple[int, int] = (3, 5)) -> tuple[Problem, ...]:
     """Returns the problems of a choice.
-
-    Args:
-        data: one of `DATA`.
-        classes: the two digits.
 
     Raises:
         InputError: unknown choice or classes.

@@ -64,7 +64,6 @@ def choose(steps: Sequence[int], losses: Tensor, target: float) -> Choice:
     """Returns the rate which reaches a target soonest.
 
     Args:
-        steps: of the measurements.
         losses: on the tuning seeds, shape (steps, seeds, rates).
         target: a loss; a seed that does not reach it, or that has left it at the end, counts with
             twice the last step.
@@ -91,7 +90,6 @@ def passage(steps: Sequence[int], losses: Tensor, target: float) -> float | None
     """Returns after how many steps a loss first is at or below a target.
 
     Args:
-        steps: of the measurements, ascending.
         losses: shape (len(steps),).
         target: positive.
 

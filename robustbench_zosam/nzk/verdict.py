@@ -12,11 +12,7 @@ _PAPER = "arXiv 2603.21169"
 
 
 def verdict(results: Mapping[str, Any]) -> list[str]:
-    """Returns the verdict, sentence by sentence.
-
-    Args:
-        results: of the comparison.
-    """
+    """Returns the verdict, sentence by sentence."""
     sentences = [
         _acceleration(results),
         f"With one learning rate for both, it is ahead by {_each(results, 'equal', 'independent')} "
@@ -30,11 +26,7 @@ def verdict(results: Mapping[str, Any]) -> list[str]:
 
 
 def claims(results: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Returns the claims of the paper with what was measured.
-
-    Args:
-        results: of the comparison.
-    """
+    """Returns the claims of the paper with what was measured."""
     linear = [problem for problem in results["problems"] if problem["linear"]]
     found = [_moments_claim(results)]
     if linear:
@@ -43,11 +35,7 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def gain(row: Mapping[str, Any]) -> str:
-    """Returns "gain", "loss" or "tie" for a speed-up, by its 95 % interval.
-
-    Args:
-        row: of a speed-up.
-    """
+    """Returns "gain", "loss" or "tie" for a speed-up, by its 95 % interval."""
     if row["low"] is None:
         return "tie"
     return "gain" if row["low"] > 1 else "loss" if row["high"] < 1 else "tie"

@@ -63,7 +63,6 @@ def speed_up(problem: Problem, setting: str, fast: str, slow: str) -> Mapping[st
     """Returns the row of a speed-up.
 
     Args:
-        problem: whose.
         setting: "equal" or "tuned".
         fast: update whose speed is asked for.
         slow: update it is compared with.
@@ -76,11 +75,7 @@ def speed_up(problem: Problem, setting: str, fast: str, slow: str) -> Mapping[st
 
 
 def ratio(row: Mapping[str, Any]) -> str:
-    """Returns a speed-up as text: factor and interval.
-
-    Args:
-        row: of a speed-up.
-    """
+    """Returns a speed-up as text: factor and interval."""
     if row["value"] is None:
         return "not measured"
     sign = "" if not row["bounds"] else "≥\u202f" if row["value"] > 1 else "≤\u202f"

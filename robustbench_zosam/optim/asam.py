@@ -63,7 +63,6 @@ def scaled_ascent(gradient: Tensor, scales: Tensor, rho: float) -> Tensor:
     Args:
         gradient: shape (d,), overwritten.
         scales: T, shape (d,), not negative.
-        rho: radius.
 
     Returns:
         rho * T^2 g / |T g|, shape (d,).

@@ -31,8 +31,6 @@ def passes_per_step(
     Args:
         facts: of the method (see `OPTIMIZERS`).
         options: those that are not the method's defaults; others are ignored.
-        batch_size: examples in a mini-batch.
-        steps_per_epoch: mini-batches in an epoch.
 
     Returns:
         Forward and backward passes.

@@ -61,7 +61,6 @@ class Pattern:
 
         Args:
             scores: shape (d,).
-            space: of the parameters.
             support: bool, (d,): where weights may be chosen; None is everywhere.
 
         Returns:
@@ -84,7 +83,6 @@ class Pattern:
         Args:
             scores: shape (d,), finite.
             count: how many; N:M patterns have a count of their own.
-            space: of the parameters.
             support: bool, (d,): where weights may be chosen; None is everywhere.
 
         Returns:

@@ -37,9 +37,6 @@ class ParameterSpace:
     def fits(self, params: Sequence[Tensor]) -> bool:
         """Tells whether this is still the space of these parameters.
 
-        Args:
-            params: the optimizer's parameters now.
-
         Returns:
             False when one was added or the model has moved to another device.
         """
@@ -70,7 +67,6 @@ class ParameterSpace:
 
         Args:
             vector: shape (d,).
-            param: one of the parameters.
 
         Returns:
             A view of the parameter's shape.
@@ -160,7 +156,6 @@ class ParameterSpace:
 
         Args:
             direction: shape (d,).
-            scale: step along it.
         """
         assert self._saved is not None, "displace() belongs inside excursion()"
         torch._foreach_copy_(self.params, self._saved)

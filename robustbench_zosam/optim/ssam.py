@@ -35,7 +35,6 @@ class SparseSAM(Periodic):
             pattern says.
         pattern: `"unstructured"`, `"structured"` or N:M, as in `"2:4"` (see `Pattern`).
         update_epochs: epochs from one choice of p to the next.
-        steps_per_epoch: mini-batches in an epoch.
         **options: `mask`, `model`, `scaler`, and the base optimizer's.
     """
 

@@ -15,7 +15,6 @@ def clip_gradients(params: Sequence[Tensor], largest: float) -> Tensor:
 
     Args:
         params: with gradients; where one is not finite, all become not finite.
-        largest: Euclidean norm.
 
     Returns:
         Whether they were longer, 0-d bool, without waiting for the device.

@@ -35,9 +35,6 @@ class Answer:
 def answers(run: Run) -> tuple[Answer, ...]:
     """Returns who won, by how much, how certainly, why, and at what cost.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The answers; none where nothing was compared.
     """

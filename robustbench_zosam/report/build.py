@@ -43,11 +43,7 @@ def build_report(run_folder: Path) -> Path:
 
 
 def render(run: Run) -> str:
-    """Returns the page as text; equal results give equal bytes.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns the page as text; equal results give equal bytes."""
     return render_page(
         "report.html.j2",
         kind="Robustness report",

@@ -26,11 +26,7 @@ _CONTROL = (
 
 
 def glossary(run: Run) -> tuple[tuple[str, str], ...]:
-    """Returns the methods of a run and the terms of its verdict, each with its meaning.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns the methods of a run and the terms of its verdict, each with its meaning."""
     return tuple(_terms(run))
 
 

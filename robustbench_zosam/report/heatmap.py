@@ -65,9 +65,6 @@ class HeatMap:
 def heat_map(run: Run) -> HeatMap | None:
     """Collects the accuracy of every method under every corruption.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The table; None where nothing was evaluated.
     """

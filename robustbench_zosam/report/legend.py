@@ -24,11 +24,7 @@ _MARKER_PATHS = {
 
 
 def swatch(method: MethodView) -> Markup:
-    """Returns a small drawing of a method's line and marker, hidden from screen readers.
-
-    Args:
-        method: with its looks.
-    """
+    """Returns a small drawing of a method's line and marker, hidden from screen readers."""
     return Markup(
         '<svg class="swatch" viewBox="0 0 28 12" width="28" height="12" aria-hidden="true" '
         'style="color:var(--{})"><path d="M0 6H28" fill="none" stroke="currentColor" '

@@ -28,7 +28,6 @@ def render_page(template: str, package: str = _HERE, **contents: Any) -> str:
     """Fills a template that extends `page.html.j2`.
 
     Args:
-        template: file name.
         package: in whose folder `templates` it lies.
         **contents: `kind`, `title` and what the template needs; strings are escaped.
 
@@ -64,7 +63,6 @@ def scripted_names(
 
     Args:
         methods: at the places that their marks refer to.
-        corruptions: likewise.
 
     Returns:
         What a page embeds as `data`, or a part of it.

@@ -16,9 +16,6 @@ _OPTIONS = (("options", ""), ("sparsifier_options", "sparsifier "))
 def differing(run: Run) -> Table | None:
     """Returns the settings in which the methods differ.
 
-    Args:
-        run: the stored results.
-
     Returns:
         A row for each method; None where there are no two methods that differ in anything.
     """
@@ -35,11 +32,7 @@ def differing(run: Run) -> Table | None:
 
 
 def common(run: Run) -> str:
-    """Returns the training settings that all methods share, as one sentence.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns the training settings that all methods share, as one sentence."""
     training = run.results["config"].get("training") or {}
     idle = "" if training.get("schedule") == "multistep" else "milestones"
     parts = [

@@ -39,7 +39,6 @@ def write_figures(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """Writes the figures that a run has numbers for.
 
     Args:
-        results: what `results.json` holds.
         folder: where to write; they lie in `figures` below it.
 
     Returns:

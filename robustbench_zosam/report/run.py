@@ -138,12 +138,7 @@ class Run:
         return {method.id: method for method in self.methods}
 
     def cells(self, method: MethodView, part: str) -> list[Mapping[str, Any]]:
-        """Returns the finished cells of a method in which a part was measured.
-
-        Args:
-            method: whose.
-            part: such as "flatness".
-        """
+        """Returns the finished cells of a method in which a part was measured."""
         return [
             cell
             for cell in self.results["cells"]
@@ -188,7 +183,6 @@ class Run:
         """Returns severity to the accuracies of all seeds.
 
         Args:
-            method: whose.
             corruption: "clean" has the one severity 0.
         """
         found: dict[int, list[float]] = {}
@@ -202,7 +196,6 @@ class Run:
         """Returns the accuracy over seeds and severities, None where not measured.
 
         Args:
-            method: whose.
             corruption: "clean", "mean" or a corruption.
         """
         if corruption == "mean":
@@ -214,9 +207,6 @@ class Run:
 
 def load_run(folder: Path) -> Run:
     """Reads what a run has stored.
-
-    Args:
-        folder: its output folder.
 
     Returns:
         Results and gallery.
@@ -246,7 +236,6 @@ def against(method: MethodView, baseline: MethodView) -> str:
     """Returns the title of a comparison, with the setting only once where it is common.
 
     Args:
-        method: that is compared.
         baseline: with which it is compared.
     """
     if method.setting and method.setting == baseline.setting:

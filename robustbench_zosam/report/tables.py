@@ -122,9 +122,6 @@ class MethodTable:
 def method_tables(run: Run) -> tuple[MethodTable, ...]:
     """Returns what each method reached and what it cost.
 
-    Args:
-        run: the stored results.
-
     Returns:
         Tables of the metrics that at least one method has.
     """
@@ -210,11 +207,7 @@ def _seeds(run: Run, method: MethodView) -> str:
 
 
 def failures(run: Run) -> tuple[tuple[str, str, str], ...]:
-    """Returns method, seed and reason of each cell that failed or diverged.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns method, seed and reason of each cell that failed or diverged."""
     return tuple(_failures(run))
 
 
@@ -231,11 +224,7 @@ def _label(run: Run, method: str) -> str:
 
 
 def layers(run: Run) -> tuple[Table, ...]:
-    """Returns density and trace of each layer, for the first finished seed of each method.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns density and trace of each layer, for the first finished seed of each method."""
     found = []
     for method in run.methods:
         cells = [c for c in run.cells(method, "sparsity") if c["sparsity"].get("layers")]

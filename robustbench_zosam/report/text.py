@@ -17,7 +17,6 @@ def number(value: float | None, digits: int = 3) -> str:
 
     Args:
         value: the number; None where there is none.
-        digits: significant digits.
 
     Example:
         >>> number(1234.5), number(0.01234), number(None)
@@ -45,7 +44,6 @@ def percent(share: float | None, places: int = 1) -> str:
 
     Args:
         share: between 0 and 1; None where there is none.
-        places: decimals.
 
     Example:
         >>> percent(0.7125), percent(None)
@@ -59,7 +57,6 @@ def points(difference: float | None, places: int = 1) -> str:
 
     Args:
         difference: of two shares.
-        places: decimals.
 
     Example:
         >>> points(0.0123), points(-0.02), points(0.0)
@@ -73,9 +70,6 @@ def points(difference: float | None, places: int = 1) -> str:
 
 def margin(share: float) -> str:
     """Returns a margin of accuracies in words.
-
-    Args:
-        share: its size.
 
     Example:
         >>> margin(0.01), margin(0.005)
@@ -105,18 +99,12 @@ def interval(low: float | None, high: float | None, show: Any = percent) -> str:
 
     Args:
         low: lower limit; None where there is none.
-        high: upper limit.
-        show: formats a limit.
     """
     return "" if low is None or high is None else f"[{show(low)},\u00a0{show(high)}]"
 
 
 def plain(name: str) -> str:
-    """Returns an identifier as words.
-
-    Args:
-        name: such as "gaussian_noise".
-    """
+    """Returns an identifier as words."""
     return name.replace("_", " ")
 
 
@@ -136,9 +124,6 @@ def minus(words: str) -> str:
 def visible(words: str) -> str:
     r"""Returns text in which nothing is hidden and nothing turns round what follows.
 
-    Args:
-        words: from anywhere.
-
     Returns:
         The text with signs in place of control characters and of marks of writing direction.
 
@@ -157,10 +142,6 @@ def _shown(found: re.Match[str]) -> str:
 def count(n: int, noun: str) -> str:
     """Returns a number with its noun, in the plural where it belongs.
 
-    Args:
-        n: how many.
-        noun: in the singular.
-
     Example:
         >>> count(1, "seed"), count(3, "seed")
         ('1 seed', '3 seeds')
@@ -170,9 +151,6 @@ def count(n: int, noun: str) -> str:
 
 def listed(parts: Sequence[str]) -> str:
     """Returns parts as an enumeration.
-
-    Args:
-        parts: at least one.
 
     Example:
         >>> listed(["a", "b", "c"])
@@ -184,11 +162,7 @@ def listed(parts: Sequence[str]) -> str:
 
 
 def difference_text(row: Mapping[str, Any]) -> str:
-    """Returns a tested difference of accuracies: points, interval, p.
-
-    Args:
-        row: of a comparison.
-    """
+    """Returns a tested difference of accuracies: points, interval, p."""
     span = interval(row["low"], row["high"], points)
     p = p_value(row["p"])
     sign = "" if p.startswith("<") else "=\u00a0"

@@ -14,21 +14,13 @@ _WORDS = {"better": "is more accurate", "worse": "is less accurate", "tie": "can
 
 
 def verdict(run: Run) -> tuple[str, ...]:
-    """Returns the sentences at the top of the page.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns the sentences at the top of the page."""
     main = focus(run)
     return (*(_alone(run) if main is None else _lead(run, main)), *_limits(run))
 
 
 def question(run: Run) -> str:
-    """Returns what the page is about, for a reader who has never seen one; may be empty.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns what the page is about, for a reader who has never seen one; may be empty."""
     main = focus(run)
     if main is None:
         return ""
@@ -49,11 +41,7 @@ def question(run: Run) -> str:
 
 
 def facts(run: Run) -> tuple[str, ...]:
-    """Returns the size of the experiment in short sentences.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns the size of the experiment in short sentences."""
     data, suite = run.results["data"], run.results["suite"]
     found = [
         f"{data['title']}: {text.count(run.images, 'test image')} in {len(data['classes'])} "
@@ -87,11 +75,7 @@ def _training(run: Run) -> Iterator[str]:
 
 
 def focus(run: Run) -> Comparison | None:
-    """Returns the comparison the page is about: ZO-SAM's, or the first one there is.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns the comparison the page is about: ZO-SAM's, or the first one there is."""
     found = [c for c in main_comparisons(run) if main_row(c) is not None]
     named = [c for c in found if run.by_id[c["method"]].facts["optimizer"] == "zo-sam"]
     methods = [c for c in found if run.by_id[c["method"]].facts["role"] == "method"]
@@ -99,11 +83,7 @@ def focus(run: Run) -> Comparison | None:
 
 
 def main_row(comparison: Comparison) -> Mapping[str, Any] | None:
-    """Returns the row of the mean over corruptions, or of clean images where there are none.
-
-    Args:
-        comparison: of two methods.
-    """
+    """Returns the row of the mean over corruptions, or of clean images where there are none."""
     rows = {row["corruption"]: row for row in comparison["rows"]}
     return rows.get("mean", rows.get("clean"))
 
@@ -137,11 +117,7 @@ def names(run: Run, comparison: Comparison) -> tuple[str, str, str]:
 
 
 def corruption_count(comparison: Comparison) -> int:
-    """Returns on how many corruptions two methods were compared.
-
-    Args:
-        comparison: of the two.
-    """
+    """Returns on how many corruptions two methods were compared."""
     return sum(row["corruption"] not in {"clean", "mean"} for row in comparison["rows"])
 
 

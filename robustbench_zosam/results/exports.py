@@ -66,10 +66,6 @@ def export(run: Path | str, kind: str, folder: Path | None = None) -> tuple[Path
 def write_csv(results: Results, folder: Path) -> list[Path]:
     """Writes the tidy table as CSV.
 
-    Args:
-        results: what `results.json` holds.
-        folder: where to write.
-
     Returns:
         The file.
     """
@@ -82,10 +78,6 @@ def write_csv(results: Results, folder: Path) -> list[Path]:
 
 def write_parquet(results: Results, folder: Path) -> list[Path]:
     """Writes the tidy table as Parquet.
-
-    Args:
-        results: what `results.json` holds.
-        folder: where to write.
 
     Returns:
         The file.
@@ -102,10 +94,6 @@ def write_parquet(results: Results, folder: Path) -> list[Path]:
 def write_markdown(results: Results, folder: Path) -> list[Path]:
     """Writes the tables of a paper in Markdown.
 
-    Args:
-        results: what `results.json` holds.
-        folder: where to write.
-
     Returns:
         The file.
     """
@@ -119,10 +107,6 @@ def write_markdown(results: Results, folder: Path) -> list[Path]:
 def write_latex(results: Results, folder: Path) -> list[Path]:
     """Writes the tables of a paper in LaTeX.
 
-    Args:
-        results: what `results.json` holds.
-        folder: where to write.
-
     Returns:
         The file.
     """
@@ -135,10 +119,6 @@ def write_latex(results: Results, folder: Path) -> list[Path]:
 
 def write_robustbench(results: Results, folder: Path) -> list[Path]:
     """Writes one model entry per finished cell, with RobustBench's JSON fields.
-
-    Args:
-        results: what `results.json` holds.
-        folder: where to write.
 
     Returns:
         The files.
@@ -156,7 +136,6 @@ def optional(module: str, extra: str) -> Any:
     """Returns a module of an optional package.
 
     Args:
-        module: its name.
         extra: of this project, that brings the package.
 
     Returns:

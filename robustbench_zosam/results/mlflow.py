@@ -18,7 +18,6 @@ def write_mlflow(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """Writes one MLflow run per cell into an experiment named like the results.
 
     Args:
-        results: what `results.json` holds.
         folder: holds the new store `mlflow.db`, unless MLFLOW_TRACKING_URI names another one.
 
     Returns:

@@ -17,9 +17,6 @@ def entries(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     The leaderboard takes the 15 common corruptions at all five severities: other corruptions are
     left out of its mean, and the footnote says what is not as it wants it.
 
-    Args:
-        results: what `results.json` holds.
-
     Returns:
         Cell id to fields; `link`, `authors` and `venue` are empty, for the authors to fill in.
 

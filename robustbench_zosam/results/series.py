@@ -18,9 +18,6 @@ _COST = ("seconds", "images_per_second", "forwards", "backwards", "steps")
 def series(cell: Mapping[str, Any]) -> Iterator[Point]:
     """Yields the finite numbers of a cell.
 
-    Args:
-        cell: of the results.
-
     Yields:
         Name, step and value: training curves by optimizer step, accuracies under a corruption by
         severity, and single numbers at step 0.

@@ -49,32 +49,20 @@ class Table:
 
 
 def tables(results: Results) -> tuple[Table, ...]:
-    """Returns the tables of a run that have rows: methods, differences, claims.
-
-    Args:
-        results: what `results.json` holds.
-    """
+    """Returns the tables of a run that have rows: methods, differences, claims."""
     found = (_methods(results), _differences(results), _claims(results))
     return tuple(table for table in found if table.rows)
 
 
 def markdown(table: Table) -> str:
-    """Returns a table in Markdown, with its caption below.
-
-    Args:
-        table: to be written.
-    """
+    """Returns a table in Markdown, with its caption below."""
     rows = [table.head, tuple("---" for _ in table.head), *table.rows]
     lines = ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in rows]
     return "\n".join([*lines, "", f"*{_markdown(table.caption)}*", ""])
 
 
 def latex(table: Table) -> str:
-    """Returns a table in LaTeX; the document needs the package booktabs.
-
-    Args:
-        table: to be written.
-    """
+    """Returns a table in LaTeX; the document needs the package booktabs."""
     columns = "l" + "r" * (len(table.head) - 1)
     lines = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.rows]
     return "\n".join([

@@ -15,7 +15,6 @@ def write_tensorboard(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """Writes one log folder per cell; `tensorboard --logdir FOLDER/tensorboard` shows them.
 
     Args:
-        results: what `results.json` holds.
         folder: where to write; an older export there is replaced.
 
     Returns:

@@ -187,10 +187,7 @@ def open_layout(
     """Opens the files of a suite, all of them.
 
     Args:
-        layout: of the files.
-        folders: where they are.
         classes: their names, in the order of the labels.
-        name: for reports.
 
     Returns:
         Whatever is present of it.
@@ -220,11 +217,7 @@ def select(
     """Returns a part of a suite.
 
     Args:
-        suite: the whole.
-        names: corruptions to keep.
-        severities: to keep.
         limit: images to keep at most, the same as `limit_classwise` keeps of equal labels.
-        seed: of the draw.
 
     Returns:
         The part, read from disk when used.
@@ -239,7 +232,6 @@ def take(suite: Suite, chosen: NDArray[np.int64]) -> Suite:
     """Returns some images of every condition of a suite.
 
     Args:
-        suite: the whole.
         chosen: indices of the images, in the order wanted.
 
     Returns:

@@ -30,13 +30,10 @@ def write_suite(
     """Corrupts the test images of a data set at all severities; goes on where it was interrupted.
 
     Args:
-        data: whose test images.
-        out: folder to write into.
         corruptions: names, or the groups common, extra and all.
         preset: whose constants; by image size if "auto".
         layout: "cifar-c" (arrays) or "imagenet-c" (JPEG files in class folders); arrays for
             images of less than 48 pixels if "auto".
-        seed: of the random draws.
         on_progress: called with (images written, images in all).
 
     Returns:

@@ -81,11 +81,7 @@ def identity(**parts: Any) -> str:
 
 
 def named_model(config: ExperimentConfig) -> ModelConfig | None:
-    """Returns the architecture, or None where the user leaves it to the checkpoints to say.
-
-    Args:
-        config: the experiment.
-    """
+    """Returns the architecture, or None where the user leaves it to the checkpoints to say."""
     named = "model" in config.model_fields_set
     return config.model if named or not config.checkpoints else None
 
@@ -94,9 +90,7 @@ def training_identity(config: ExperimentConfig, method: Method, seed: int, finge
     """Returns the identity of a trained model.
 
     Args:
-        config: the experiment.
         method: how the model is obtained.
-        seed: of the cell.
         fingerprint: sha256 of the data.
     """
     if method.kind == "checkpoint":
@@ -120,11 +114,7 @@ def training_identity(config: ExperimentConfig, method: Method, seed: int, finge
 
 
 class CellStore:
-    """The folder of one cell.
-
-    Args:
-        folder: OUT/cells/ID.
-    """
+    """The folder of one cell."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -138,11 +128,7 @@ class CellStore:
         self.result_file = folder / "result.json"
 
     def write_spec(self, spec: CellSpec) -> None:
-        """Stores what the cell's process reads.
-
-        Args:
-            spec: the cell.
-        """
+        """Stores what the cell's process reads."""
         write_json(self.spec_file, spec.model_dump(mode="json"))
 
     def read_spec(self) -> CellSpec:
@@ -163,29 +149,15 @@ class CellStore:
         return stored["value"] if stored["identity"] == wanted else None
 
     def save(self, stage: str, wanted: str, value: Any) -> None:
-        """Stores a stage's value.
-
-        Args:
-            stage: one of `STAGES`.
-            wanted: the identity.
-            value: JSON values.
-        """
+        """Stores a stage's value."""
         write_json(self.folder / f"{stage}.json", {"identity": wanted, "value": value})
 
     def is_finished(self, spec: CellSpec) -> bool:
-        """Returns whether all wanted stages are stored; a diverged training has no others.
-
-        Args:
-            spec: the cell.
-        """
+        """Returns whether all wanted stages are stored; a diverged training has no others."""
         return self.missing(spec) == []
 
     def missing(self, spec: CellSpec) -> list[str]:
-        """Returns the wanted stages that are not stored, in order.
-
-        Args:
-            spec: the cell.
-        """
+        """Returns the wanted stages that are not stored, in order."""
         training = self.load("training", spec.identities["training"])
         if training is not None and training["status"] == "diverged":
             return []

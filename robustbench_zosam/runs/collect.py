@@ -39,7 +39,6 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
     """Writes results, comparisons and gallery of all finished cells.
 
     Args:
-        plan: the experiment.
         failed: cell id to one sentence.
         seconds: wall-clock time of this run.
 
@@ -169,10 +168,6 @@ def _comparisons(
 
 def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
     """Returns what a finished cell did on each image.
-
-    Args:
-        store: the cell's folder.
-        cell: its result.
 
     Returns:
         Its outcomes, and traces where they were measured.

@@ -91,7 +91,6 @@ def compare_sides(mine: Side, theirs: Side) -> dict[str, Any]:
     """Compares two methods image by image.
 
     Args:
-        mine: the method.
         theirs: what it is compared with.
 
     Returns:
@@ -108,7 +107,6 @@ def compare_runs(first: Path, second: Path) -> list[dict[str, Any]]:
     """Compares the methods that two runs have in common, each with itself in the other run.
 
     Args:
-        first: output folder.
         second: output folder of what it is compared with.
 
     Returns:
@@ -140,9 +138,7 @@ def as_run(mine: Side, theirs: Side, comparison: Mapping[str, Any]) -> dict[str,
     """Returns two methods as the results of one run, for a page about them alone.
 
     Args:
-        mine: the method.
         theirs: what it is compared with.
-        comparison: of the two.
     """
     sides = (mine, theirs)
     across = mine.run.resolve() != theirs.run.resolve()

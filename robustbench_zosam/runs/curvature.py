@@ -38,11 +38,9 @@ def measure_curvature(
     """Measures a model.
 
     Args:
-        model: the classifier.
         images: (n, 3, h, w) floating point in [0, 1].
         labels: (n,) int64.
         masks: parameter name to bool mask.
-        settings: what to measure.
         on_progress: called with (measures done, measures in all).
 
     Returns:
@@ -90,11 +88,7 @@ def measure_curvature(
 
 
 def flatness_facts(result: TraceResult) -> dict[str, Any]:
-    """Returns a trace result under the names of the result schema.
-
-    Args:
-        result: the trace.
-    """
+    """Returns a trace result under the names of the result schema."""
     facts = result.to_dict()
     names = {"n": "images", "D": "dimensions", "D_A": "active_dimensions"}
     names |= {"trace_per_param": "trace_per_parameter"}
@@ -136,11 +130,6 @@ def _density_arrays(result: DensityResult) -> dict[str, np.ndarray]:
 
 
 def save_arrays(file: Path, **arrays: Any) -> None:
-    """Writes arrays atomically.
-
-    Args:
-        file: a `.npz` file.
-        **arrays: by name.
-    """
+    """Writes arrays atomically."""
     with atomic_path(file) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)

@@ -41,12 +41,7 @@ class Engine(Protocol):
     def __exit__(self, kind: object, error: object, trace: object) -> None: ...
 
     def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
-        """Runs all cells; failures are stored in the folders and do not end the others.
-
-        Args:
-            stores: the cells' folders.
-            on_event: called from this thread.
-        """
+        """Runs all cells; failures are stored in the folders and do not end the others."""
 
 
 class InlineEngine:
@@ -59,12 +54,7 @@ class InlineEngine:
         pass
 
     def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
-        """Runs all cells.
-
-        Args:
-            stores: the cells' folders.
-            on_event: called from this thread.
-        """
+        """Runs all cells."""
         from robustbench_zosam.runs.cell import run_cell  # imports torch
 
         for store in stores:
@@ -82,7 +72,6 @@ class ProcessEngine:
     starts the cells (see `robustbench_zosam.runs.server`).
 
     Args:
-        workers: cells at a time.
         threads: CPU threads of each.
     """
 
@@ -112,12 +101,7 @@ class ProcessEngine:
             self._server.communicate()
 
     def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
-        """Runs all cells.
-
-        Args:
-            stores: the cells' folders.
-            on_event: called from this thread.
-        """
+        """Runs all cells."""
         waiting, left = iter(stores), len(stores)
         for store in islice(waiting, self._workers):
             self._start(store, on_event)

@@ -25,11 +25,7 @@ _LIMIT = 20.0  # seconds spent on steps of more passes than most
 
 
 def describe(plan: Plan) -> str:
-    """Returns settings, cells and estimated training time as text; nothing is written.
-
-    Args:
-        plan: from `make_plan`.
-    """
+    """Returns settings, cells and estimated training time as text; nothing is written."""
     unfinished = {cell.id for cell in plan.unfinished()}
     seconds = {cell.method.id: cell for cell in plan.cells if cell.id in unfinished}
     times = {name: _training_seconds(plan, cell) for name, cell in seconds.items()}

@@ -47,8 +47,6 @@ def run(plan: Plan, on_event: OnEvent, *, report: bool = True) -> Outcome:
     """Runs what is unfinished of a plan, then collects and reports everything there is.
 
     Args:
-        plan: from `make_plan`.
-        on_event: told what happens.
         report: whether to write results and the page; training alone has none.
 
     Returns:
@@ -80,7 +78,6 @@ def forget(plan: Plan, what: str) -> int:
     """Deletes cells, so that they run again.
 
     Args:
-        plan: from `make_plan`.
         what: "all", "failed", or a pattern of cell ids such as `zo-sam-*`.
 
     Returns:

@@ -31,8 +31,6 @@ def measure_flatness_of(
     """Measures all models.
 
     Args:
-        subjects: models and images.
-        settings: what to measure.
         on_progress: called with (measures done, measures in all).
 
     Returns:
@@ -70,11 +68,7 @@ def measure_flatness_of(
 
 
 def image_hash(subjects: Subjects) -> str:
-    """Returns a sha256 of the images and labels, to tell whether two results share them.
-
-    Args:
-        subjects: the images.
-    """
+    """Returns a sha256 of the images and labels, to tell whether two results share them."""
     digest = hashlib.sha256(subjects.images.cpu().numpy().tobytes())
     digest.update(subjects.labels.cpu().numpy().tobytes())
     return digest.hexdigest()
@@ -85,7 +79,6 @@ def paired(arrays: dict[str, Arrays], seed: int) -> list[dict[str, Any]]:
 
     Args:
         arrays: per-image values by model; a method that does not resolve images has none.
-        seed: of the resampling.
 
     Returns:
         Differences, first minus second, with 95 % bootstrap intervals over images, conditional on
@@ -113,8 +106,6 @@ def write_flatness(out: Path, found: dict[str, Any], arrays: dict[str, Arrays]) 
     """Writes OUT/flatness.json, OUT/flatness.csv and OUT/flatness.npz.
 
     Args:
-        out: folder.
-        found: the results.
         arrays: by model; in the file their names are MODEL/ARRAY.
     """
     write_json(out / "flatness.json", found)

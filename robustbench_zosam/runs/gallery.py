@@ -46,7 +46,6 @@ def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
     """Stores images under every corruption and severity, and the worst failures.
 
     Args:
-        plan: the experiment.
         cells: ids of the cells whose predictions are stored.
     """
     assert plan.suite is not None

@@ -18,10 +18,6 @@ _LEVELS = 12
 def draw_figure(found: dict[str, Any], file: Path) -> Path:
     """Draws what OUT/landscape.json holds.
 
-    Args:
-        found: results of `Drawing.draw`.
-        file: a `.png` file.
-
     Returns:
         The file.
     """

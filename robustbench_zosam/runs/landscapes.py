@@ -66,9 +66,6 @@ class Drawing:
     def draw(self, kind: str) -> dict[str, Any]:
         """Evaluates all slices of a kind, going on from rows that are already there.
 
-        Args:
-            kind: one of `KINDS`.
-
         Returns:
             What was written to OUT/landscape.json.
 

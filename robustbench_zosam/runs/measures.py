@@ -26,10 +26,6 @@ def measure_robustness(
     """Evaluates a cell's model on the suite; predictions are kept for paired comparisons.
 
     Args:
-        spec: the cell.
-        store: its folder.
-        data: its data.
-        model: the trained model.
         on_progress: called with (stage, done, total).
 
     Returns:
@@ -60,10 +56,7 @@ def measure_flatness(
     """Measures the curvature of a cell's loss in the active subspace of its model.
 
     Args:
-        spec: the cell.
-        store: its folder.
         data: its data; training images without augmentation are used.
-        model: the trained model.
         on_progress: called with (stage, done, total).
 
     Returns:
@@ -89,10 +82,7 @@ def measure_landscape(
     """Evaluates the loss along random filter-normalised directions and on a plane.
 
     Args:
-        spec: the cell.
-        store: its folder.
         data: its data; training images without augmentation are used.
-        model: the trained model.
         on_progress: called with (stage, done, total).
 
     Returns:

@@ -27,10 +27,6 @@ OnProgress = Callable[[str, int, int], None]
 def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
     """Builds model, masks, optimizer and batches of a cell.
 
-    Args:
-        spec: the cell.
-        data: its data.
-
     Returns:
         All of it at step 0, on the cell's device.
     """
@@ -78,11 +74,7 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
 
 
 def recipe(spec: CellSpec) -> TrainingConfig:
-    """Returns the training settings of a cell, with its method's own learning rate if it has one.
-
-    Args:
-        spec: the cell.
-    """
+    """Returns the training settings of a cell, with its method's own learning rate if it has one."""
     rate = spec.method.options.get("lr", spec.training.lr)
     return spec.training.model_copy(update={"lr": rate})
 
@@ -97,11 +89,7 @@ def train_cell(
     """Trains a cell, or loads its checkpoint, and stores the model.
 
     Args:
-        spec: the cell.
-        store: its folder.
-        data: its data.
         on_progress: called with (stage, done, total).
-        should_stop: asked after each step.
 
     Returns:
         The training record and the sparsity reached.
@@ -149,7 +137,6 @@ def load_for(path: str, model: ModelConfig | None, data: Dataset) -> Checkpoint:
     """Loads a checkpoint that is to classify this data.
 
     Args:
-        path: of the file.
         model: the architecture, where the user named one.
         data: what it will be evaluated on.
 
@@ -183,7 +170,6 @@ def sparsity_facts(model: torch.nn.Module, masks: dict[str, Tensor]) -> dict[str
     A layer is called collapsed when it is down to the one weight that every sparsifier leaves it.
 
     Args:
-        model: the classifier.
         masks: parameter name to bool mask.
     """
     found = maskable_layers(model, ())

@@ -96,7 +96,6 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
     """Expands a configuration and prepares its data.
 
     Args:
-        config: the experiment.
         measure: whether the cells are evaluated after training.
 
     Returns:
@@ -160,7 +159,6 @@ def share_cores(config: ExperimentConfig, device: str, cells: int) -> tuple[int,
     Args:
         config: `run.workers` and `run.threads` where given.
         device: of the cells; one cell at a time on a GPU unless told otherwise.
-        cells: how many there are.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1

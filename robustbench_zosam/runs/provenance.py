@@ -44,11 +44,7 @@ def commit() -> dict[str, Any]:
 
 
 def hardware(device: str) -> dict[str, Any]:
-    """Returns what the run computes on.
-
-    Args:
-        device: of the cells.
-    """
+    """Returns what the run computes on."""
     found: dict[str, Any] = {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),

@@ -44,11 +44,7 @@ class Subjects:
     split: str
 
     def masks(self, name: str) -> dict[str, Tensor]:
-        """Returns a model's masks on the device of the images.
-
-        Args:
-            name: of the model.
-        """
+        """Returns a model's masks on the device of the images."""
         found = self.models[name].masks
         return {key: mask.to(self.images.device) for key, mask in found.items()}
 
@@ -56,9 +52,6 @@ class Subjects:
 @contextmanager
 def about(name: str) -> Iterator[None]:
     """Says which model it was that could not be measured.
-
-    Args:
-        name: of the model.
 
     Yields:
         Nothing.
@@ -121,7 +114,6 @@ def load_subjects(
         images: at most this many, drawn class by class.
         split: "train", "validation" or "test".
         seed: of the choice of images.
-        device: where to measure.
 
     Returns:
         The models, in order.

@@ -31,10 +31,6 @@ def optimizer_slots(optimizer: Optimizer) -> Slots:
 def state_tensors(optimizer: Optimizer, param: Tensor) -> list[Tensor]:
     """State tensors that have one entry per weight.
 
-    Args:
-        optimizer: any optimizer.
-        param: one of its parameters.
-
     Returns:
         Momentum, second moments and the like; empty before the first step.
     """

@@ -50,7 +50,6 @@ class RoundPlan:
 
         Args:
             rounds: how many, the first one included.
-            recipe_steps: steps of the recipe.
             rewind: step of it that every round but the first begins at.
 
         Returns:
@@ -80,9 +79,6 @@ class RoundPlan:
     def round_of(self, step: int) -> int:
         """Tells which round a step belongs to.
 
-        Args:
-            step: optimizer steps completed.
-
         Returns:
             The round, from 0.
         """
@@ -90,9 +86,6 @@ class RoundPlan:
 
     def recipe_step(self, step: int) -> int:
         """Tells where in the recipe a step is.
-
-        Args:
-            step: optimizer steps completed.
 
         Returns:
             A step of the recipe.

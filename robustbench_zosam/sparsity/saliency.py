@@ -55,7 +55,6 @@ class Scene:
         """Differentiates with respect to the weights.
 
         Args:
-            loss: without dimensions.
             create_graph: whether the result is differentiated again.
 
         Returns:
@@ -72,9 +71,6 @@ class Saliency(Policy):
     """Scores all weights together and keeps the highest, in one round or several.
 
     Density falls exponentially over the rounds, and each round scores what the one before left.
-
-    Args:
-        rounds: how often to score.
     """
 
     training: ClassVar[bool] = True

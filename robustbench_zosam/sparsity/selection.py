@@ -22,7 +22,6 @@ def shared_counts(
     """Shares the weights among the layers.
 
     Args:
-        layers: the maskable layers.
         sparsity: fraction of all their weights to remove.
         allocate: densities from shapes and sparsity.
 
@@ -95,7 +94,6 @@ def grow_at_random(
 
     Args:
         kept: bool mask.
-        count: how many to add.
         generator: a CPU generator.
         taken: bool, the mask's shape: where nothing may be added; covers the mask.
 
@@ -112,7 +110,6 @@ def magnitudes(layers: Sequence[Layer], masks: Sequence[Tensor] | None = None) -
     """Magnitudes of weights, -inf off the masks: what is inactive ranks below any live weight.
 
     Args:
-        layers: whose weights.
         masks: current masks, if there are any.
 
     Returns:

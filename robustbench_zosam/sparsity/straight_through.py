@@ -36,8 +36,6 @@ class StraightThroughMasker(Masker):
 
     Args:
         model: any module; move it to its device first.
-        policy: what decides the masks.
-        **options: as in `Masker`.
     """
 
     def __init__(self, model: nn.Module, policy: Policy, **options: Any) -> None:

@@ -76,9 +76,7 @@ def verdict(difference: float, p: float, level: float) -> Verdict:
     """Returns what a test says about a measure of which more is better.
 
     Args:
-        difference: method - baseline.
         p: two-sided p-value, corrected if it belongs to a family.
-        level: confidence level.
     """
     if p >= 1 - level or difference == 0:
         return "tie"

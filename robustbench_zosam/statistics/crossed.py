@@ -62,11 +62,6 @@ class Pivot:
     one image, and where training runs are all that matters, this is Student's t exactly; where
     images are, it is close to the normal.
 
-    Args:
-        squares: of the table.
-        seeds: rows of the table.
-        images: columns of the table.
-
     Source: Weerahandi, "Generalized Confidence Intervals", 1993; the model of Obuchowski &
         Rockette 1995.
     """

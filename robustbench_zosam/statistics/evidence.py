@@ -24,8 +24,6 @@ def accuracy_gain(method: str, baseline: str, row: str, *, expected: float = POI
     """Tests whether an optimizer is more accurate than another.
 
     Args:
-        method: name of the optimizer.
-        baseline: name of the other.
         row: "clean" or "mean".
         expected: the true gain that should not be missed, as a share.
 
@@ -42,8 +40,6 @@ def close_in_accuracy(method: str, baseline: str, margin: float) -> Evidence:
     """Tests whether the clean accuracies of two optimizers differ by less than a margin.
 
     Args:
-        method: name of the optimizer.
-        baseline: name of the other.
         margin: largest difference that counts as close, as a share.
 
     Returns:
@@ -59,8 +55,6 @@ def not_worse_in_accuracy(method: str, baseline: str, margin: float) -> Evidence
     """Tests whether the clean accuracy of an optimizer is at most a margin below another's.
 
     Args:
-        method: name of the optimizer.
-        baseline: name of the other.
         margin: largest loss that counts as none, as a share.
 
     Returns:
@@ -76,8 +70,6 @@ def flatter(method: str, baseline: str, field: str, name: str) -> Evidence:
     """Tests whether an optimizer ends with a smaller Hessian trace than another.
 
     Args:
-        method: name of the optimizer.
-        baseline: name of the other.
         field: of the comparison: "flatness" or "adaptive".
         name: of the measure, in words.
 

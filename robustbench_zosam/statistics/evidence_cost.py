@@ -25,9 +25,6 @@ def throughput(
     """Tests whether an optimizer's throughput exceeds a multiple of another's.
 
     Args:
-        method: name of the optimizer.
-        baseline: name of the other.
-        above: the multiple.
         expected: the true ratio that should not be missed.
         of: what the ratio is a multiple of, in words.
 
@@ -57,7 +54,6 @@ def one_backward(method: str, baseline: str) -> Evidence:
     """Tests whether an optimizer takes one backward pass per step.
 
     Args:
-        method: name of the optimizer.
         baseline: name of one that takes more, for the words.
 
     Returns:
@@ -81,8 +77,6 @@ def converges_faster(method: str, baseline: str, *, expected: float) -> Evidence
     """Tests whether an optimizer needs fewer epochs to an accuracy on the validation images.
 
     Args:
-        method: name of the optimizer.
-        baseline: name of the other.
         expected: the true ratio of epochs that should not be missed.
 
     Returns:

@@ -16,8 +16,6 @@ def steadier(method: str, baseline: str, *, expected: float) -> Evidence:
     """Tests whether the gradients an optimizer uses vary less over mini-batches than another's.
 
     Args:
-        method: name of the optimizer.
-        baseline: name of the other.
         expected: the true ratio that should not be missed.
 
     Returns:

@@ -77,7 +77,6 @@ def decide(gain: float, p: float, level: float) -> Outcome:
     Args:
         gain: the estimate, positive where the claim is right.
         p: two-sided p-value of no gain.
-        level: confidence level.
     """
     if p >= 1 - level or gain == 0:
         return "inconclusive"

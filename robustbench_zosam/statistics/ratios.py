@@ -43,7 +43,6 @@ def ratio(logs: Sequence[float], level: float) -> Ratio:
 
     Args:
         logs: logarithm of each seed's ratio.
-        level: confidence level.
     """
     found = t_interval(logs, level)
     low, high = (None if x is None else math.exp(x) for x in (found.low, found.high))
@@ -64,12 +63,8 @@ def judge_ratio(
     """Judges a claim that a ratio lies on one side of a bound.
 
     Args:
-        group: the setting.
-        found: the ratio.
-        measured: the numbers, in words.
         side: where the claim sees it.
         expected: the true ratio that should not be missed.
-        bound: the bound.
         limits: of the measurement, in a sentence.
 
     Returns:

@@ -43,12 +43,6 @@ def common_pairs(
 ) -> Pairs:
     """Returns the runs of two methods that share a seed, in the order of the seeds.
 
-    Args:
-        cells: the method's runs.
-        others: the baseline's runs.
-        method: id of the method.
-        baseline: id of the baseline.
-
     Returns:
         Pairs (method, baseline).
 
@@ -112,7 +106,6 @@ def image_scores(cell: CellScores, weights: Weights) -> Floats:
     """Returns a weighted sum of the outcomes of each image, (n,).
 
     Args:
-        cell: one model's outcomes.
         weights: condition to weight; all these conditions have the same n.
     """
     total: Floats = sum(

@@ -26,10 +26,8 @@ def seeds_to_find(
     """Returns how many seeds find a true effect with the given probability.
 
     Args:
-        effect: the true difference.
         variance: of the estimated mean, by number of seeds.
         level: confidence level of the test.
-        power: probability of finding it.
 
     Returns:
         The smallest such number from 2 on; None if `MOST_SEEDS` are too few.
@@ -50,7 +48,6 @@ def settle_mean(row: Mapping[str, Any], outcome: Outcome, expected: float, words
 
     Args:
         row: of a comparison, with its variance components.
-        outcome: of the test.
         expected: the true difference that should not be missed.
         words: the same in words.
     """
@@ -86,9 +83,7 @@ def settle_ratio(
 
     Args:
         logs: logarithms of the ratio, one per seed, (n,).
-        outcome: of the test.
         expected: the true ratio that should not be missed.
-        level: confidence level.
         bound: the ratio it is told from.
     """
     values = np.asarray(logs, dtype=np.float64)

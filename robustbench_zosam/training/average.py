@@ -21,7 +21,6 @@ class Average:
     Source: Polyak & Juditsky 1992; the rising decay as in TensorFlow's ExponentialMovingAverage.
 
     Args:
-        params: the parameters.
         decay: share of the average that stays in a step, in (0, 1).
 
     Example:
@@ -54,11 +53,7 @@ class Average:
 
     @torch.no_grad()
     def install(self, masks: MaskSet) -> None:
-        """Replaces the parameters by their average, exactly zero off the masks.
-
-        Args:
-            masks: the last ones.
-        """
+        """Replaces the parameters by their average, exactly zero off the masks."""
         for param, value in zip(self._params, self.values, strict=True):
             mask = masks.mask_of(param)
             param.copy_(value if mask is None else value * mask)

@@ -51,7 +51,6 @@ def observe(optimizer: WrappedOptimizer, model: nn.Module, closure: Closure) -> 
     """Takes one mini-batch's gradients at the present weights; nothing else changes.
 
     Args:
-        optimizer: of the model.
         model: in the mode of training.
         closure: of the mini-batch; accepts what the optimizer asks for.
 
@@ -212,7 +211,6 @@ def is_due(epoch: int, epochs: int) -> bool:
 
     Args:
         epoch: epochs done, from 1.
-        epochs: in all.
 
     Returns:
         Whether it is time.
@@ -225,7 +223,6 @@ def time_to(history: Sequence[dict[str, Any]], target: float) -> dict[str, Any]:
 
     Args:
         history: of a training, one row per epoch.
-        target: an accuracy.
 
     Returns:
         The target, and `epoch`, `step` and `seconds` of training, None where it never did.

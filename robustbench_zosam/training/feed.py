@@ -32,11 +32,6 @@ class Feed(Protocol):
 def open_feed(images: Pixels, indices_of: IndicesOf, device: torch.device) -> Feed:
     """Chooses by where the images are.
 
-    Args:
-        images: of the training split.
-        indices_of: the mini-batches.
-        device: where they are wanted.
-
     Returns:
         The feed; both kinds give the same images.
     """

@@ -21,7 +21,6 @@ def training_losses(model: nn.Module, config: TrainingConfig) -> LossesOf:
     losses that bf16 rounds away.
 
     Args:
-        model: the classifier.
         config: precision, compilation and label smoothing.
     """
     network = _compiled(model) if config.compile else model

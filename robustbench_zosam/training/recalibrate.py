@@ -18,8 +18,6 @@ def recalibrate(model: nn.Module, batches: Batches, step: int) -> int:
 
     Args:
         model: left in the mode of training.
-        batches: the training data.
-        step: where the epoch begins.
 
     Returns:
         The number of layers whose statistics were replaced.

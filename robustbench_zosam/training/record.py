@@ -48,7 +48,6 @@ def record_epoch(trainee: Trainee, progress: Progress, loss: float) -> bool:
 
     Args:
         trainee: at the end of the epoch.
-        progress: whose history grows.
         loss: mean over the epoch's steps.
 
     Returns:
@@ -69,11 +68,7 @@ def record_epoch(trainee: Trainee, progress: Progress, loss: float) -> bool:
 
 
 def validate(trainee: Trainee) -> dict[str, float]:
-    """Returns accuracy and loss on the validation images, in fp32.
-
-    Args:
-        trainee: whose model and images.
-    """
+    """Returns accuracy and loss on the validation images, in fp32."""
     logits = predict_logits(trainee.model, trainee.validation.images, trainee.device)
     labels = torch.from_numpy(trainee.validation.labels)
     return {
@@ -87,7 +82,6 @@ def diagnose(trainee: Trainee, config: TrainingConfig, progress: Progress) -> No
 
     Args:
         trainee: at the end of an epoch.
-        config: the recipe.
         progress: that keeps what is found.
     """
     epoch = len(progress.history)
@@ -111,9 +105,6 @@ def outcome(
     """Returns what is known of a training that has ended, as JSON values.
 
     Args:
-        trainee: at the end.
-        config: the recipe.
-        progress: of the training.
         diverged: whether it left the finite numbers.
     """
     cost = trainee.optimizer.cost

@@ -20,7 +20,6 @@ def save_state(file: Path, state: Any) -> None:
     """Writes nested dicts, lists and tuples of tensors, numbers, texts and None; atomically.
 
     Args:
-        file: where.
         state: what; dictionary keys may be texts or numbers, tensors come back on the CPU.
     """
     tensors: dict[str, Tensor] = {}
@@ -31,9 +30,6 @@ def save_state(file: Path, state: Any) -> None:
 
 def load_state(file: Path) -> Any | None:
     """Reads what `save_state` wrote.
-
-    Args:
-        file: where.
 
     Returns:
         The state, or None where the file is missing or damaged (training then starts over).
@@ -48,11 +44,7 @@ def load_state(file: Path) -> Any | None:
 
 
 def random_state(device: torch.device) -> list[Tensor]:
-    """Returns the state of torch's global generators: the CPU's, and the device's if it has one.
-
-    Args:
-        device: where a training runs.
-    """
+    """Returns the state of torch's global generators: the CPU's, and the device's if it has one."""
     states = [torch.get_rng_state()]
     if device.type != "cpu":
         states.append(torch.get_device_module(device).get_rng_state(device))
@@ -63,7 +55,6 @@ def set_random_state(states: list[Tensor], device: torch.device) -> None:
     """Goes back to what `random_state` returned, as far as it is for this kind of device.
 
     Args:
-        states: what was returned.
         device: where the training goes on.
     """
     torch.set_rng_state(states[0])

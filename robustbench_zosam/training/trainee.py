@@ -67,8 +67,6 @@ def train_step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
     """Does one step of a training.
 
     Args:
-        trainee: changed in place.
-        config: the recipe.
         step: from 0; decides mini-batch and augmentation. The learning rate follows the masker's
             step of the recipe.
 
@@ -91,8 +89,6 @@ def step_closure(trainee: Trainee, config: TrainingConfig, step: int) -> Closure
     """Returns the closure of a step, over its mini-batch.
 
     Args:
-        trainee: whose model and batches.
-        config: the recipe.
         step: from 0; decides mini-batch and augmentation.
     """
     return make_closure(trainee.losses(config), *trainee.batches[step])

@@ -79,9 +79,7 @@ def linear(
 
     Args:
         label: quantity and unit.
-        values: finite, at least one.
         pad: room beyond them, as a share of their range.
-        count: about how many ticks.
         least: range at which equal values are shown.
 
     Returns:
@@ -149,7 +147,6 @@ def fitting(label: str, values: Iterable[float], *, pad: float = 0.06) -> Axis:
 
     Args:
         label: quantity and unit.
-        values: finite, at least one.
         pad: room beyond them, as a share of their range.
 
     Returns:
@@ -162,11 +159,7 @@ def fitting(label: str, values: Iterable[float], *, pad: float = 0.06) -> Axis:
 
 
 def shortened(name: str) -> str:
-    """Returns a name that leaves room for the plot beside it.
-
-    Args:
-        name: of any length.
-    """
+    """Returns a name that leaves room for the plot beside it."""
     return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 

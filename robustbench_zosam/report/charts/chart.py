@@ -27,8 +27,6 @@ class Chart:
     Args:
         width: CSS pixels.
         height: CSS pixels.
-        x: horizontal axis.
-        y: vertical axis.
         readable: whether the page may read values of its lines and markers off at the pointer.
     """
 
@@ -46,19 +44,11 @@ class Chart:
         self._parts: list[Markup] = []
 
     def x(self, value: float) -> float:
-        """Returns the horizontal place of a value in CSS pixels.
-
-        Args:
-            value: on the horizontal axis.
-        """
+        """Returns the horizontal place of a value in CSS pixels."""
         return self._left + self._x.share(value) * (self._right - self._left)
 
     def y(self, value: float) -> float:
-        """Returns the vertical place of a value in CSS pixels.
-
-        Args:
-            value: on the vertical axis.
-        """
+        """Returns the vertical place of a value in CSS pixels."""
         return self._bottom - self._y.share(value) * (self._bottom - self._top)
 
     def group(
@@ -121,13 +111,7 @@ class Chart:
         )
 
     def band(self, xs: Iterable[float], low: Iterable[float], high: Iterable[float]) -> Markup:
-        """Returns the area between two lines, broken where they are not finite.
-
-        Args:
-            xs: horizontal values.
-            low: lower ends, as many.
-            high: upper ends, as many.
-        """
+        """Returns the area between two lines, broken where they are not finite."""
         return Markup("").join(
             Markup('<polygon class="b" points="{}"/>').format(
                 self._points([*x, *reversed(x)], [*bottom, *reversed(top)])
@@ -141,9 +125,6 @@ class Chart:
         """Returns the marker of a method.
 
         Args:
-            x: on the horizontal axis.
-            y: on the vertical axis.
-            method: whose.
             size: relative to that of the legend.
             kind: class of another look: "open", "faint" or "framed".
         """
@@ -155,26 +136,14 @@ class Chart:
         )
 
     def segment(self, x1: float, x2: float, y: float) -> Markup:
-        """Returns a horizontal line between two values.
-
-        Args:
-            x1: one end.
-            x2: other end.
-            y: on the vertical axis.
-        """
+        """Returns a horizontal line between two values."""
         h = short(self.y(y))
         return Markup('<path class="s" d="M{} {}H{}"/>').format(
             short(self.x(x1)), h, short(self.x(x2))
         )
 
     def stem(self, x: float, y1: float, y2: float) -> Markup:
-        """Returns an upright line between two values, such as an error bar.
-
-        Args:
-            x: on the horizontal axis.
-            y1: one end.
-            y2: other end.
-        """
+        """Returns an upright line between two values, such as an error bar."""
         return Markup('<path class="s" d="M{} {}V{}"/>').format(
             short(self.x(x)), short(self.y(y1)), short(self.y(y2))
         )
@@ -183,8 +152,6 @@ class Chart:
         """Returns a small upright stroke.
 
         Args:
-            x: on the horizontal axis.
-            y: on the vertical axis.
             firm: taller than markers, in the colour of text, such as that of a prediction.
         """
         kind, height = ("k firm", 18) if firm else ("k", 6)
@@ -196,7 +163,6 @@ class Chart:
         """Returns an arrowhead at the edge: what it belongs to goes on beyond.
 
         Args:
-            y: on the vertical axis.
             right: at the right edge, else at the left one.
         """
         edge, way = (self._right, -5) if right else (self._left, 5)
@@ -205,11 +171,7 @@ class Chart:
         )
 
     def upright(self, x: float) -> None:
-        """Adds an upright line across the plot, such as that of no difference.
-
-        Args:
-            x: on the horizontal axis.
-        """
+        """Adds an upright line across the plot, such as that of no difference."""
         self._parts.append(
             Markup('<path class="z" d="M{} {}V{}"/>').format(
                 short(self.x(x)), short(self._top), short(self._bottom)
@@ -217,11 +179,7 @@ class Chart:
         )
 
     def level(self, y: float) -> None:
-        """Adds a dashed horizontal line across the plot, such as that of a value to reach.
-
-        Args:
-            y: on the vertical axis.
-        """
+        """Adds a dashed horizontal line across the plot, such as that of a value to reach."""
         self._parts.append(
             Markup('<path class="z" stroke-dasharray="5 3" d="M{} {}H{}"/>').format(
                 short(self._left), short(self.y(y)), short(self._right)
@@ -229,11 +187,7 @@ class Chart:
         )
 
     def across(self, y: float) -> None:
-        """Adds a horizontal line that parts rows.
-
-        Args:
-            y: on the vertical axis.
-        """
+        """Adds a horizontal line that parts rows."""
         self._parts.append(
             Markup('<path class="r" d="M{} {}H{}"/>').format(
                 short(self._left), short(self.y(y)), short(self._right)

@@ -23,7 +23,6 @@ def contour(grid: Floats, level: float) -> Iterator[tuple[Point, Point]]:
 
     Args:
         grid: heights, (rows, columns); squares with a corner that is not finite have no line.
-        level: height.
 
     Yields:
         Both ends of a piece as (column, row), where grid points have whole numbers.

@@ -44,10 +44,6 @@ def line_chart(
     """Draws the mean of each curve, and a band from its lowest to its highest repetition.
 
     Args:
-        curves: at least one.
-        x: horizontal axis.
-        y: vertical axis.
-        alt: what the chart shows.
         size: width and height in CSS pixels.
         every: a marker on each so-many-th point.
 
@@ -70,11 +66,7 @@ def line_chart(
 
 
 def banded(curves: Sequence[Curve]) -> bool:
-    """Returns whether bands over repetitions are drawn.
-
-    Args:
-        curves: of a chart.
-    """
+    """Returns whether bands over repetitions are drawn."""
     return len(curves) <= _BANDED and any(len(curve.values) > 1 for curve in curves)
 
 
@@ -82,9 +74,7 @@ def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> 
     """Returns the means of curves as numbers.
 
     Args:
-        caption: what they are.
         x: quantity and unit of the first column.
-        curves: at least one.
         methods: of the run; if each has a curve, the columns are tied to them.
     """
     found = [

@@ -15,11 +15,7 @@ _LINE = 12  # CSS pixels from line to line
 
 
 def marker_id(marker: str) -> str:
-    """Returns the id in the page of a marker's drawing.
-
-    Args:
-        marker: matplotlib's name.
-    """
+    """Returns the id in the page of a marker's drawing."""
     return f"mark-{ord(marker):x}"
 
 
@@ -36,7 +32,6 @@ def text_width(words: str, size: float) -> float:
     """Returns about how wide a text is in a wide sans-serif font.
 
     Args:
-        words: of the longest line.
         size: of the font, CSS pixels.
     """
     return size * max(sum(map(_character, line)) for line in words.split("\n"))
@@ -56,8 +51,6 @@ def label(x: float, y: float, words: str, kind: str) -> Markup:
     Args:
         x: CSS pixels.
         y: of the base line, CSS pixels.
-        words: may be empty.
-        kind: classes of its looks.
     """
     if not words:
         return Markup("")
@@ -82,9 +75,6 @@ def short(value: float) -> str:
 
 def pieces(*columns: Iterable[float]) -> Iterator[tuple[tuple[float, ...], ...]]:
     """Yields the stretches of points whose values are all finite.
-
-    Args:
-        *columns: equally many values.
 
     Yields:
         The columns of a stretch.

@@ -21,9 +21,6 @@ Rows = Sequence[Mapping[str, Any]]
 def forest(run: Run) -> Block | None:
     """Draws one panel per comparison with the baseline of its sparsity.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The figure; None where nothing was compared.
     """
@@ -51,11 +48,7 @@ def forest(run: Run) -> Block | None:
 
 
 def main_comparisons(run: Run) -> list[Mapping[str, Any]]:
-    """Returns each method's comparison with its baseline: the first one listed.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns each method's comparison with its baseline: the first one listed."""
     found: dict[str, Mapping[str, Any]] = {}
     for comparison in run.results["comparisons"]:
         if comparison["method"] in run.by_id and comparison["baseline"] in run.by_id:
@@ -64,11 +57,7 @@ def main_comparisons(run: Run) -> list[Mapping[str, Any]]:
 
 
 def tally(comparison: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Returns on how many corruptions a method is better, worse and tied.
-
-    Args:
-        comparison: with corrected verdicts.
-    """
+    """Returns on how many corruptions a method is better, worse and tied."""
     verdicts = [
         r["verdict"] for r in comparison["rows"] if r["corruption"] not in {"clean", "mean"}
     ]

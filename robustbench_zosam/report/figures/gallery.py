@@ -20,9 +20,6 @@ _CHOICES = ((2, 96), (1, 96), (1, 64), (1, 48))  # samples and largest side, the
 def sample_gallery(run: Run) -> Block | None:
     """Shows the same images under every corruption and severity.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The figure; None where no samples were stored.
     """
@@ -53,9 +50,6 @@ def sample_gallery(run: Run) -> Block | None:
 
 def worst_failures(run: Run) -> Block | None:
     """Shows the images that misled the most models.
-
-    Args:
-        run: the stored results.
 
     Returns:
         The figure; None where no model was wrong, or no images were stored.

@@ -16,9 +16,6 @@ CLIP = 10.0  # nats; far above chance, where a loss says nothing more
 def slices(run: Run) -> Block | None:
     """Draws the loss and the accuracy along random directions, all methods on one axis.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The figure; None where no slice was measured.
     """
@@ -55,7 +52,6 @@ def how_measured(run: Run, methods: list[MethodView]) -> str:
     """Returns on which directions and images the landscape was measured.
 
     Args:
-        run: the stored results.
         methods: with a landscape; the first one's settings are told.
     """
     landscape = run.cells(methods[0], "landscape")[0]["landscape"]

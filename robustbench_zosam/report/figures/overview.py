@@ -16,9 +16,6 @@ _ROW, _MOST = 26, 14  # CSS pixels; methods
 def overview(run: Run) -> Panel | None:
     """Draws the difference over all corruptions of each method from the baseline.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The chart; None where nothing was compared.
     """

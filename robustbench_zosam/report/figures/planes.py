@@ -47,9 +47,6 @@ class Plane:
 def planes(run: Run) -> Block | None:
     """Draws the loss on a plane for every method, on one colour scale.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The figure; None where no plane was measured.
     """
@@ -71,11 +68,7 @@ def planes(run: Run) -> Block | None:
 
 
 def measured_planes(run: Run) -> list[Plane]:
-    """Returns the first plane of each method that has one.
-
-    Args:
-        run: the stored results.
-    """
+    """Returns the first plane of each method that has one."""
     found = []
     for method in run.methods:
         for cell in run.cells(method, "landscape"):
@@ -90,9 +83,6 @@ def measured_planes(run: Run) -> list[Plane]:
 def colour_limits(found: list[Plane]) -> tuple[float, float] | None:
     """Returns the losses at both ends of the common colour scale.
 
-    Args:
-        found: the planes.
-
     Returns:
         Lowest and highest, in nats; None where no loss is finite.
     """
@@ -106,9 +96,6 @@ def colour_limits(found: list[Plane]) -> tuple[float, float] | None:
 
 def surfaces(run: Run) -> dict[str, Any] | None:
     """Returns what the page needs to draw the planes as surfaces.
-
-    Args:
-        run: the stored results.
 
     Returns:
         Limits of the colours, and losses to three digits; None without planes.

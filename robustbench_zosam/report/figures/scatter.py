@@ -22,9 +22,6 @@ Points = list[tuple[MethodView, list[tuple[float, float]]]]
 def flatness_against_robustness(run: Run) -> Block | None:
     """Draws accuracy under corruption over the trace, a marker per run.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The figure; None where no trace was measured.
     """

@@ -16,9 +16,6 @@ _SIZE = (220, 165)
 def severity_curves(run: Run) -> Block | None:
     """Draws the decline with severity for every corruption.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The figure; None where no corruption was measured.
     """

@@ -18,9 +18,6 @@ Pick = Callable[[Facts], float | None]
 def sharpness_tables(run: Run) -> tuple[Table, ...]:
     """Returns eigenvalues and sharpness of each method, means over its seeds.
 
-    Args:
-        run: the stored results.
-
     Returns:
         One table; none where neither was measured.
     """

@@ -20,9 +20,6 @@ _AXES = (("step", "training step", "steps"), ("seconds", "training time (s)", "t
 def training_curves(run: Run) -> Block | None:
     """Draws validation accuracy and loss over steps and over seconds.
 
-    Args:
-        run: the stored results.
-
     Returns:
         The figure; None where nothing was trained.
     """
@@ -57,13 +54,7 @@ def training_curves(run: Run) -> Block | None:
 
 
 def curves(run: Run, method: MethodView, key: str) -> Floats | None:
-    """Returns a quantity of the history of each seed, cut to the shortest, (seeds, epochs).
-
-    Args:
-        run: the stored results.
-        method: whose.
-        key: of the history.
-    """
+    """Returns a quantity of the history of each seed, cut to the shortest, (seeds, epochs)."""
     histories = [c["training"].get("history") for c in run.cells(method, "training")]
     histories = [h for h in histories if h]
     if not histories:
@@ -73,12 +64,7 @@ def curves(run: Run, method: MethodView, key: str) -> Floats | None:
 
 
 def variances(run: Run, method: MethodView) -> tuple[Floats, Floats] | None:
-    """Returns steps and gradient variances of each seed, cut to the shortest, (seeds, times).
-
-    Args:
-        run: the stored results.
-        method: whose.
-    """
+    """Returns steps and gradient variances of each seed, cut to the shortest, (seeds, times)."""
     found = [c["training"].get("diagnostics") or {} for c in run.cells(method, "training")]
     rows = [
         [row for row in facts.get("gradients", []) if row["variance"] is not None]

@@ -71,9 +71,6 @@ class DropGrow(Random):
     def due(self, moment: Moment) -> bool:
         """Tells whether the masks change in this step.
 
-        Args:
-            moment: where training stands.
-
         Returns:
             True on multiples of the interval before the end of the updating phase, except 0.
         """
@@ -86,8 +83,6 @@ class DropGrow(Random):
         """Drops and grows in every layer.
 
         Args:
-            layers: weights and current masks.
-            moment: where training stands.
             generator: a CPU generator for tie noise and random growth.
 
         Returns:
@@ -119,7 +114,6 @@ class DropGrow(Random):
         """Ranks where to grow; every position that is not kept competes, just-dropped ones too.
 
         Args:
-            layer: weight and current mask.
             generator: a CPU generator.
 
         Returns:

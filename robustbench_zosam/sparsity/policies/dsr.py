@@ -66,9 +66,6 @@ class DSR(Random):
     def due(self, moment: Moment) -> bool:
         """Tells whether the masks change after this step.
 
-        Args:
-            moment: where training stands.
-
         Returns:
             True on multiples of the interval of this part of training, except 0.
         """
@@ -83,7 +80,6 @@ class DSR(Random):
         """Drops below the threshold and grows at random.
 
         Args:
-            layers: weights and current masks.
             moment: unused.
             generator: a CPU generator.
 

@@ -21,7 +21,6 @@ class GMP(Pruning):
         stop_fraction: part of training after which it is complete.
         interval: steps between events; None means 100, or a fiftieth of the phase where that is
             shorter.
-        **options: as in `Pruning`.
     """
 
     def __init__(
@@ -67,9 +66,6 @@ class GMP(Pruning):
 
     def due(self, moment: Moment) -> bool:
         """Tells whether weights are pruned after this step.
-
-        Args:
-            moment: where training stands.
 
         Returns:
             True every interval of the phase, and at its end.

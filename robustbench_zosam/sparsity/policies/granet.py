@@ -77,9 +77,6 @@ class GraNet(RigL):
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Draws random masks of the initial sparsity.
 
-        Args:
-            start: layers, sparsity and generator.
-
         Returns:
             One bool tensor per layer.
         """
@@ -89,9 +86,6 @@ class GraNet(RigL):
 
     def due(self, moment: Moment) -> bool:
         """Tells whether the masks change in this step.
-
-        Args:
-            moment: where training stands.
 
         Returns:
             True on the updates of RigL and where pruning ends.
@@ -105,7 +99,6 @@ class GraNet(RigL):
 
         Args:
             layers: weights, with dense gradients, and current masks.
-            moment: where training stands.
             generator: a CPU generator for tie noise.
 
         Returns:

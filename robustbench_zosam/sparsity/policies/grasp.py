@@ -23,7 +23,6 @@ class GraSP(Saliency):
     Args:
         per_class: training examples of each class in a batch.
         batches: number of batches; each is scored in two halves.
-        temperature: divides the logits.
     """
 
     def __init__(self, per_class: int = 10, batches: int = 1, temperature: float = 200.0) -> None:
@@ -38,7 +37,6 @@ class GraSP(Saliency):
 
         Args:
             scene: the copy of the model.
-            start: with a generator.
         """
         drawn = {id(m.weight) for m in scene.model.modules() if isinstance(m, nn.Linear)}
         for weight, value in zip(scene.weights, scene.initial, strict=True):
@@ -52,7 +50,6 @@ class GraSP(Saliency):
 
         Args:
             scene: the copy of the model.
-            start: with examples.
 
         Returns:
             `w (H g)`, so that what is to be removed is lowest.

@@ -69,9 +69,6 @@ class IterativePruning(InRounds):
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Begins dense.
 
-        Args:
-            start: layers and sparsity.
-
         Returns:
             Masks that keep everything.
 
@@ -94,8 +91,6 @@ class IterativePruning(InRounds):
         """Keeps the largest of the live weights of all layers.
 
         Args:
-            layers: weights and current masks.
-            moment: where training stands.
             generator: unused.
 
         Returns:
@@ -112,7 +107,6 @@ def kept_after(
     """Counts what is left after each pruning.
 
     Args:
-        total: number of weights.
         target: number to keep in the end.
         fraction: share of the rest that each pruning removes, rounded up.
         prunings: how many; None is as many as that needs. If given, the counts fall geometrically.

@@ -20,7 +20,6 @@ class Magnitude(Pruning):
 
     Args:
         prune_at: part of training after which to prune; 0 prunes the initial weights.
-        **options: as in `Pruning`.
     """
 
     def __init__(self, prune_at: float = 0.5, **options: Any) -> None:
@@ -42,9 +41,6 @@ class Magnitude(Pruning):
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Begins dense, or pruned if nothing is to be trained before.
 
-        Args:
-            start: layers and sparsity.
-
         Returns:
             One bool tensor per layer.
         """
@@ -58,9 +54,6 @@ class Magnitude(Pruning):
 
     def due(self, moment: Moment) -> bool:
         """Tells whether this is the step of pruning.
-
-        Args:
-            moment: where training stands.
 
         Returns:
             True once.

@@ -71,9 +71,6 @@ class MestEM(Random):
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Keeps the largest initial weights of each layer.
 
-        Args:
-            start: layers and sparsity.
-
         Returns:
             One bool tensor per layer.
         """
@@ -88,7 +85,6 @@ class MestEM(Random):
 
         Args:
             count: what the layer is to keep in the end.
-            size: its number of weights.
             stage: 0, 1 or 2.
 
         Returns:
@@ -99,9 +95,6 @@ class MestEM(Random):
 
     def due(self, moment: Moment) -> bool:
         """Tells whether the masks change after this step.
-
-        Args:
-            moment: where training stands.
 
         Returns:
             True on multiples of the interval in the first two stages, except 0.
@@ -115,8 +108,6 @@ class MestEM(Random):
         """Drops by importance and grows at random.
 
         Args:
-            layers: weights and current masks.
-            moment: where training stands.
             generator: a CPU generator.
 
         Returns:
@@ -139,9 +130,6 @@ class MestEM(Random):
 
 def stage_of(moment: Moment) -> int:
     """Stage of the training: 0, 1 or 2.
-
-    Args:
-        moment: where training stands.
 
     Returns:
         The number of boundaries passed.

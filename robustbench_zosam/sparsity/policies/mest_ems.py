@@ -23,7 +23,6 @@ class MestEMS(MestEM):
     Args:
         extra_density: extra weights in the first stage, as a fraction of a layer; never more than
             the layer keeps in the end.
-        **options: as in `MestEM`.
     """
 
     conserves: ClassVar[Literal["layer", "total"] | None] = None
@@ -50,7 +49,6 @@ class MestEMS(MestEM):
 
         Args:
             count: what the layer is to keep in the end.
-            size: its number of weights.
             stage: 0, 1 or 2.
 
         Returns:
@@ -61,9 +59,6 @@ class MestEMS(MestEM):
 
     def due(self, moment: Moment) -> bool:
         """Tells whether the masks change after this step.
-
-        Args:
-            moment: where training stands.
 
         Returns:
             True on multiples of the interval in the first two stages, and where a stage begins.

@@ -71,9 +71,6 @@ class Pruning(Policy):
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Begins dense.
 
-        Args:
-            start: layers and sparsity.
-
         Returns:
             Masks that keep everything.
         """
@@ -92,8 +89,6 @@ class Pruning(Policy):
         """Keeps as many of the largest live weights as the schedule says.
 
         Args:
-            layers: weights and current masks.
-            moment: where training stands.
             generator: unused.
 
         Returns:

@@ -28,9 +28,6 @@ class Random(Policy):
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Draws exact-count masks.
 
-        Args:
-            start: layers, sparsity and generator.
-
         Returns:
             One bool tensor per layer, `round((1 - sparsity) * N)` true entries in all.
         """
@@ -39,9 +36,6 @@ class Random(Policy):
 
     def counts(self, start: Start) -> tuple[int, ...]:
         """Shares the weights among the layers.
-
-        Args:
-            start: layers and sparsity.
 
         Returns:
             The number of active weights of each layer.

@@ -23,7 +23,6 @@ class RigL(DropGrow):
         grow_grad: `"update"` grows by the gradient the optimizer uses (of perturbed weights under
             sharpness-aware methods), `"clean"` by the one at the weights themselves; since the
             update replaces the step, a clean step costs one ordinary pass and no perturbation.
-        **options: as in `DropGrow`.
     """
 
     def __init__(self, grow_grad: str = "update", **options: Any) -> None:

@@ -20,7 +20,6 @@ class RigLITOP(RigL):
         interval: steps between updates; None means 4000, or a twenty-fourth of the training where
             that is shorter.
         stop_fraction: part of training after which the masks stay.
-        **options: as in `RigL`.
     """
 
     _published: ClassVar[tuple[int, int]] = 4000, 24

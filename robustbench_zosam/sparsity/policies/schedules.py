@@ -15,7 +15,6 @@ def cosine_fraction(initial: float, step: int, end: int, floor: float = 0.0) -> 
 
     Args:
         initial: the fraction at step 0.
-        step: optimizer steps completed.
         end: step at which the fraction reaches the floor.
         floor: the fraction at the end.
 
@@ -35,7 +34,6 @@ def cubic_remainder(step: int, start: int, end: int) -> float:
     Source: Zhu & Gupta 2017, equation 1: `s_t = s_f + (s_i - s_f) * remainder`.
 
     Args:
-        step: optimizer steps completed.
         start: step at which pruning begins.
         end: step at which it is complete.
 

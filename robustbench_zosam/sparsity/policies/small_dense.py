@@ -24,9 +24,6 @@ class SmallDense(Policy):
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Keeps the first channels.
 
-        Args:
-            start: layers and sparsity.
-
         Returns:
             One bool tensor per layer, `round((1 - sparsity) * N)` true entries in all.
         """

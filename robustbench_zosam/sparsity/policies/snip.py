@@ -22,7 +22,6 @@ class SNIP(Saliency):
 
     Args:
         per_class: training examples of each class; the same ones in every round.
-        **options: as in `Saliency`.
     """
 
     def __init__(self, per_class: int = 10, **options: Any) -> None:
@@ -30,12 +29,7 @@ class SNIP(Saliency):
         self.per_class = require_integer("per_class", per_class, least=1)
 
     def arrange(self, scene: Scene, start: Start) -> None:
-        """Draws the examples.
-
-        Args:
-            scene: takes them.
-            start: with examples.
-        """
+        """Draws the examples."""
         scene.data = start.draw(self.per_class)
 
     def scores(self, scene: Scene, start: Start) -> list[Tensor]:

@@ -37,9 +37,6 @@ class SRSTE(StraightThrough):
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Keeps the largest weights of each group.
 
-        Args:
-            start: layers and sparsity.
-
         Returns:
             One bool tensor per layer.
 
@@ -65,7 +62,6 @@ class SRSTE(StraightThrough):
         """Keeps the largest weights of each group, hidden ones included.
 
         Args:
-            layers: with all weights.
             moment: unused.
             generator: unused.
 

@@ -37,7 +37,6 @@ class SynFlow(Saliency):
 
         Args:
             scene: the copy of the model.
-            start: with examples.
         """
         for parameter in scene.model.parameters():
             parameter.abs_()
