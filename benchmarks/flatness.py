@@ -42,7 +42,7 @@ from torch.func import functional_call
 
 from robustbench_zosam.flatness import gate, hessian_trace, top_eigenvalues
 from robustbench_zosam.landscape import plane
-from robustbench_zosam.runs.subjects import Subjects, load_subjects
+from robustbench_zosam.measurement.trained_models import Subjects, load_subjects
 
 HERE = Path(__file__).resolve()
 PROBES = 30

@@ -31,8 +31,8 @@ from robustbench_zosam.loading import load_config  # noqa: E402
 from robustbench_zosam.models.checkpoints import load_checkpoint  # noqa: E402
 from robustbench_zosam.models.predict import predict_logits  # noqa: E402
 from robustbench_zosam.runs import experiment  # noqa: E402
-from robustbench_zosam.runs.cells import CellSpec  # noqa: E402
-from robustbench_zosam.runs.planning import Plan, make_plan  # noqa: E402
+from robustbench_zosam.runs.cell_store import CellSpec  # noqa: E402
+from robustbench_zosam.runs.plan import Plan, make_plan  # noqa: E402
 from robustbench_zosam.statistics import t_interval  # noqa: E402
 
 PAGE = HERE.parents[1] / "docs/sparsifiers/README.md"

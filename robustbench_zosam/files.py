@@ -7,6 +7,7 @@ the disk and renamed. A reader never sees half a file, and a kill leaves the old
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterator
@@ -44,6 +45,14 @@ def write_text(file: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_arrays(file: Path, **arrays: Any) -> None:
+    """Writes named arrays as a compressed `.npz` file, atomically."""
+    import numpy as np
+
+    with atomic_path(file) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+
+
 def write_json(file: Path, value: Any) -> None:
     """Writes strict JSON atomically.
 
@@ -51,6 +60,22 @@ def write_json(file: Path, value: Any) -> None:
         value: JSON values; NaN and infinities are refused, since no other reader takes them.
     """
     write_text(file, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def strict(value: Any) -> Any:
+    """Replaces non-finite floats by None.
+
+    Args:
+        value: nested dicts, lists and tuples of JSON values.
+
+    Returns:
+        The same structure with None where a float was NaN or infinite.
+    """
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(file: Path) -> Any:

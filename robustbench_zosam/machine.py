@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+from pathlib import Path
 
+from robustbench_zosam.errors import InputError
+
+_GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, Windows' Linux, AMD
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 
 
@@ -27,3 +31,29 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_MMAP_MAX, 0)
         library.mallopt(_TRIM_THRESHOLD, -1)
+
+
+def choose_device(wanted: str) -> str:
+    """Returns the device of all cells.
+
+    Args:
+        wanted: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    if wanted == "cpu":
+        return wanted
+    if wanted != "auto" and not wanted.startswith("cuda"):
+        raise InputError(f"unknown device {wanted!r}: use auto, cpu, cuda or cuda:N")
+    count = 0
+    if wanted != "auto" or any(Path(node).exists() for node in _GPU_NODES):
+        import torch  # seconds, which a machine without a GPU need not spend
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        return "cuda:0" if count else "cpu"
+    index = wanted.partition(":")[2] or "0"
+    if not index.isdigit() or int(index) >= count:
+        raise InputError(f"device {wanted!r} is not here ({count} GPUs found): use --device cpu")
+    return f"cuda:{index}"

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from common.peers import install, peer_folder
-from robustbench_zosam.runs.subjects import Subjects
+from robustbench_zosam.measurement.trained_models import Subjects
 
 PACKAGES = ("pyhessian==0.1", "loss-landscapes==3.0.6")
 PEER_FOLDER = peer_folder("peers-flatness")

@@ -48,7 +48,7 @@ def compare(
 
 
 def _compare_runs(folders: Sequence[Path], page: Path | None) -> list[dict[str, Any]]:
-    from robustbench_zosam.runs.comparing import compare_runs
+    from robustbench_zosam.runs.compare_runs import compare_runs
 
     found = [c for folder in folders[1:] for c in compare_runs(folder, folders[0])]
     if page is not None:
@@ -62,7 +62,7 @@ def _compare_methods(
     first: str, second: str, more: list[str], out: Path, page: Path | None
 ) -> list[dict[str, Any]]:
     from robustbench_zosam.errors import InputError
-    from robustbench_zosam.runs.comparing import as_run, compare_sides, find_side
+    from robustbench_zosam.runs.compare_runs import as_run, compare_sides, find_side
 
     if more:
         raise InputError(f"{more[0]} is one too many: compare two methods, or any number of runs")

@@ -20,8 +20,8 @@ def doctor(
 
     Of the data, names and sizes are looked at, not the content.
     """
-    from robustbench_zosam.runs.planning import choose_device
-    from robustbench_zosam.runs.provenance import commit, hardware, versions
+    from robustbench_zosam.machine import choose_device
+    from robustbench_zosam.provenance import commit, hardware, versions
 
     device = choose_device("auto")
     machine = hardware(device)

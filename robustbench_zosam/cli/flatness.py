@@ -12,7 +12,7 @@ import typer
 from robustbench_zosam.cli import options as o
 
 if TYPE_CHECKING:
-    from robustbench_zosam.runs.subjects import Subjects
+    from robustbench_zosam.measurement.trained_models import Subjects
 
 Paths = Annotated[
     list[Path],
@@ -79,8 +79,8 @@ def flatness(
     )
     from robustbench_zosam.cli.display import Bar
     from robustbench_zosam.files import require_writable
-    from robustbench_zosam.runs.flatness import measure_flatness_of, write_flatness
-    from robustbench_zosam.runs.subjects import load_configured
+    from robustbench_zosam.measurement.flatness import measure_flatness_of, write_flatness
+    from robustbench_zosam.measurement.trained_models import load_configured
 
     if out is not None:
         require_writable(out)

@@ -80,9 +80,9 @@ def landscape(
     )
     from robustbench_zosam.cli.display import Bar
     from robustbench_zosam.files import require_writable
-    from robustbench_zosam.runs.landscape_figure import draw_figure
-    from robustbench_zosam.runs.landscapes import Drawing
-    from robustbench_zosam.runs.subjects import load_configured
+    from robustbench_zosam.measurement.landscape_figure import draw_figure
+    from robustbench_zosam.measurement.landscapes import Drawing
+    from robustbench_zosam.measurement.trained_models import load_configured
 
     require_writable(out)
     subjects = load_configured(

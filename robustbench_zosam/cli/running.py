@@ -10,9 +10,9 @@ import typer
 
 from robustbench_zosam.cli.display import Display
 from robustbench_zosam.config import ExperimentConfig
+from robustbench_zosam.provenance import command
 from robustbench_zosam.runs import experiment
-from robustbench_zosam.runs.planning import Plan, make_plan
-from robustbench_zosam.runs.provenance import command
+from robustbench_zosam.runs.plan import Plan, make_plan
 
 SOME_FAILED, INTERRUPTED = 1, 130
 

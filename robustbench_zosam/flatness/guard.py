@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from robustbench_zosam.errors import DivergedError, InputError
+from robustbench_zosam.precision import ieee_float32
 
 _FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, MemoryError)
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -68,7 +68,7 @@ def measuring(model: nn.Module, *, evaluation: bool = True) -> Iterator[None]:
     """
     device = device_of(model)
     with ExitStack() as stack:
-        stack.enter_context(_ieee_arithmetic())
+        stack.enter_context(ieee_float32(deterministic=True))
         stack.enter_context(_same_module_state(model))
         cuda = [device] if device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(devices=cuda))
@@ -80,27 +80,6 @@ def measuring(model: nn.Module, *, evaluation: bool = True) -> Iterator[None]:
         if evaluation:
             model.eval()
         yield
-
-
-@contextmanager
-def _ieee_arithmetic() -> Iterator[None]:
-    cudnn = torch.backends.cudnn
-    settings: list[tuple[Any, str, Any]] = [
-        (torch.backends.cuda.matmul, "fp32_precision", "ieee"),
-        (cudnn.conv, "fp32_precision", "ieee"),  # type: ignore[attr-defined] # missing in the stubs
-        (torch.backends.mkldnn.matmul, "fp32_precision", "ieee"),  # type: ignore[attr-defined] # idem
-        (torch.backends.mkldnn.conv, "fp32_precision", "ieee"),  # type: ignore[attr-defined] # idem
-        (cudnn, "deterministic", True),
-        (cudnn, "benchmark", False),
-    ]
-    before = [getattr(holder, name) for holder, name, _ in settings]
-    try:
-        for holder, name, value in settings:
-            setattr(holder, name, value)
-        yield
-    finally:
-        for (holder, name, _), value in zip(settings, before, strict=True):
-            setattr(holder, name, value)
 
 
 @contextmanager

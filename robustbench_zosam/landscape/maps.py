@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from robustbench_zosam.files import strict
 from robustbench_zosam.landscape.results import grid_columns
-from robustbench_zosam.landscape.strict import strict
 from robustbench_zosam.landscape.summary import Array
 
 

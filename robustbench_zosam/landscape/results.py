@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from robustbench_zosam.landscape.strict import strict
+from robustbench_zosam.files import strict
 from robustbench_zosam.landscape.summary import Array, Summary
 
 AXIS = "filter-normalised step, 1 = one filter norm"

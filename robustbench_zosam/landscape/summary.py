@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robustbench_zosam.landscape.strict import strict
+from robustbench_zosam.files import strict
 
 Array = NDArray[np.float64]
 _RADII = (0.25, 0.5, 1.0)

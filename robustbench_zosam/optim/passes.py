@@ -13,6 +13,7 @@ from torch import Tensor
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.cost import Cost
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay
+from robustbench_zosam.precision import ieee_float32
 
 Closure = Callable[..., Tensor]
 """`closure(backward=True)` -> mean loss; without arguments it is torch's own convention.
@@ -150,21 +151,9 @@ _WHY = {
 
 @contextmanager
 def _full_precision(device: torch.device) -> Iterator[None]:
-    """Turns autocast off, and TF32 on the devices that have it."""
-    with torch.autocast(device.type, enabled=False):
-        if device.type != "cuda":
-            yield
-            return
-        convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined] # set at run time
-        switches = (torch.backends.cuda.matmul, convolutions)
-        before = [switch.fp32_precision for switch in switches]
-        try:
-            for switch in switches:
-                switch.fp32_precision = "ieee"
-            yield
-        finally:
-            for switch, precision in zip(switches, before, strict=True):
-                switch.fp32_precision = precision
+    """Turns autocast off, and reduced precision behind float32."""
+    with torch.autocast(device.type, enabled=False), ieee_float32():
+        yield
 
 
 def _require_argument(closure: Closure, name: str) -> None:

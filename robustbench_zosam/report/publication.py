@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from robustbench_zosam.analysis import METRICS
 from robustbench_zosam.files import atomic_path
 from robustbench_zosam.report import text
 from robustbench_zosam.report.run import MethodView, Run
-from robustbench_zosam.statistics import METRICS
 
 COLUMN, PAGE = 3.35, 6.9  # inches: one column, both columns
 _SETTINGS: Any = {

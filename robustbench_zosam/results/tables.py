@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from robustbench_zosam.analysis import METRICS
 from robustbench_zosam.results.words import verdict_words
-from robustbench_zosam.statistics import METRICS
 
 Results = Mapping[str, Any]
 

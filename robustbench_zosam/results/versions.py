@@ -48,8 +48,9 @@ def upgrade(results: Any, where: str = "results.json") -> Tree:
 
 
 def _from_1(results: Tree) -> Tree:
+    from robustbench_zosam.analysis import summarise, summary_dict
+    from robustbench_zosam.claims import claims_dict, evaluate_claims
     from robustbench_zosam.results.limits import with_limits
-    from robustbench_zosam.statistics import claims_dict, evaluate_claims, summarise, summary_dict
 
     tree = results | {
         "schema": 2,

@@ -10,26 +10,19 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from robustbench_zosam import provenance
+from robustbench_zosam.analysis import plan_comparisons, rankings, summarise, summary_dict
+from robustbench_zosam.claims import claims_dict, evaluate_claims
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json, write_text
 from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results import VERSION, tidy
 from robustbench_zosam.results.limits import with_limits
-from robustbench_zosam.runs import provenance
-from robustbench_zosam.runs.cells import CellSpec, CellStore
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 from robustbench_zosam.runs.gallery import write_gallery
-from robustbench_zosam.runs.planning import Plan
-from robustbench_zosam.statistics import (
-    CellScores,
-    claims_dict,
-    compare,
-    evaluate_claims,
-    plan_comparisons,
-    rankings,
-    summarise,
-    summary_dict,
-)
+from robustbench_zosam.runs.plan import Plan
+from robustbench_zosam.statistics import CellScores, compare
 
 _TRAINING = ("epochs", "steps", "batch_size", "history", "cost", "diagnostics")
 _OPTIONAL = ("recalibrated", "averaged")  # where the recipe asks for it

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, Self
 
-from robustbench_zosam.runs.cells import CellStore
+from robustbench_zosam.runs.cell_store import CellStore
 
 _GRACE_SECONDS = 60  # to finish a step and write the training state
 
@@ -55,7 +55,7 @@ class InlineEngine:
 
     def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
         """Runs all cells."""
-        from robustbench_zosam.runs.cell import run_cell  # imports torch
+        from robustbench_zosam.runs.cell_process import run_cell  # imports torch
 
         for store in stores:
             name = store.folder.name

@@ -14,9 +14,9 @@ from robustbench_zosam.data import load_prepared
 from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.optim.cost import passes_per_step
 from robustbench_zosam.recipes import recipe_facts
-from robustbench_zosam.runs.cells import CellSpec
-from robustbench_zosam.runs.obtain import make_trainee, recipe
-from robustbench_zosam.runs.planning import Plan
+from robustbench_zosam.runs.cell_store import CellSpec
+from robustbench_zosam.runs.plan import Plan
+from robustbench_zosam.runs.stage_training import make_trainee, recipe
 from robustbench_zosam.training.trainee import Trainee, train_step
 
 _WARM_UP, _TIMED = 2, 5  # steps

@@ -16,9 +16,9 @@ from filelock import FileLock, Timeout
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
-from robustbench_zosam.runs.cells import CellSpec, CellStore
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 from robustbench_zosam.runs.engines import Engine, Event, InlineEngine, ProcessEngine
-from robustbench_zosam.runs.planning import Plan
+from robustbench_zosam.runs.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,8 @@ def _only_run_in(out: Path) -> Iterator[None]:
 
 def _check(plan: Plan, cells: Sequence[CellSpec]) -> None:
     """Builds every method once, so that a wrong option costs no training."""
-    from robustbench_zosam.runs.obtain import load_for, make_trainee  # imports torch
+    from robustbench_zosam.models.for_data import load_for  # imports torch
+    from robustbench_zosam.runs.stage_training import make_trainee
 
     data = load_prepared(plan.data.file)
     for cell in {cell.method.id: cell for cell in cells}.values():

@@ -14,8 +14,8 @@ from robustbench_zosam.data import load_prepared
 from robustbench_zosam.data.dataset import limit_classwise
 from robustbench_zosam.files import atomic_path
 from robustbench_zosam.robustness.plan import take
-from robustbench_zosam.runs.cells import CellStore
-from robustbench_zosam.runs.planning import Plan
+from robustbench_zosam.runs.cell_store import CellStore
+from robustbench_zosam.runs.plan import Plan
 
 _SAMPLES = 4
 _WORST = 24

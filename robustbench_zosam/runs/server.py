@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from robustbench_zosam.runs.cells import CellStore
+from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.codes import FAILED
 
 _FORKS = sys.platform == "linux"  # elsewhere system libraries may not survive a fork
@@ -63,7 +63,7 @@ class Server:
 
     def _fork(self, store: CellStore, log: int) -> int:
         if not _FORKS:
-            module, folder = "robustbench_zosam.runs.cell", str(store.folder)
+            module, folder = "robustbench_zosam.runs.cell_process", str(store.folder)
             command = [sys.executable, "-m", module, folder]
             return subprocess.Popen(command, stdin=self._lifeline, stderr=log).pid
         process = os.fork()
@@ -89,7 +89,7 @@ class Server:
 
 
 def _run_and_exit(store: CellStore) -> NoReturn:
-    from robustbench_zosam.runs.cell import main
+    from robustbench_zosam.runs.cell_process import main
 
     code = FAILED
     try:
@@ -104,7 +104,10 @@ def _run_and_exit(store: CellStore) -> NoReturn:
 def main() -> None:
     """Serves a run."""
     if _FORKS:
-        for module in ("robustbench_zosam.runs.cell", "torch._dynamo"):  # torch's first optimizer
+        for module in (
+            "robustbench_zosam.runs.cell_process",
+            "torch._dynamo",
+        ):  # torch's first optimizer
             importlib.import_module(module)  # would import the latter, in every cell
     Server().serve()
 

@@ -9,12 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_zosam.statistics.bootstrap import JointBootstrap, joint_bootstrap
-from robustbench_zosam.statistics.comparison import Comparison, Exact, Row, Verdict, Worst
+from robustbench_zosam.statistics.comparison import (
+    Comparison,
+    Exact,
+    Question,
+    Row,
+    Verdict,
+    Worst,
+)
 from robustbench_zosam.statistics.equivalence import MARGIN, equivalence
 from robustbench_zosam.statistics.intervals import holm
 from robustbench_zosam.statistics.mcnemar import mcnemar
 from robustbench_zosam.statistics.paired import PairedDifference, paired_difference
-from robustbench_zosam.statistics.planned import Question
 from robustbench_zosam.statistics.scores import (
     CellScores,
     Pairs,

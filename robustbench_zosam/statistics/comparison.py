@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from robustbench_zosam.statistics.equivalence import Equivalence
 from robustbench_zosam.statistics.paired import PairedDifference
-from robustbench_zosam.statistics.planned import Question
 
+Question = Literal["optimizer", "sparsity", "model"]
 Verdict = Literal["better", "worse", "tie"]
 
 

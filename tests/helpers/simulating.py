@@ -16,15 +16,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import stats
 
-from robustbench_zosam.statistics import (
-    CellScores,
-    claims_dict,
-    compare,
-    evaluate_claims,
-    rank,
-    t_interval,
-    wilson,
-)
+from robustbench_zosam.claims import claims_dict, evaluate_claims
+from robustbench_zosam.statistics import CellScores, compare, rank, t_interval, wilson
 
 CONDITIONS = ("clean/0", *(f"{name}/{s}" for name in ("fog", "snow", "blur") for s in (1, 3, 5)))
 FORCES = np.array([0.0, *(s * force for force in (0.1, 0.2, 0.3) for s in (1, 3, 5))])

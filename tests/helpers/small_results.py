@@ -1,6 +1,6 @@
 """Stored results, small and made up, for the tests of summaries and claims."""
 
-from robustbench_zosam.statistics import evaluate_claims
+from robustbench_zosam.claims import evaluate_claims
 
 OPTIMIZERS = ("sgd", "random-perturbation", "sam", "zo-sam", "asam")
 

@@ -5,19 +5,12 @@ from dataclasses import asdict
 
 import numpy as np
 
+from robustbench_zosam.analysis import plan_comparisons, rankings, summarise, summary_dict
+from robustbench_zosam.claims import claims_dict, evaluate_claims
 from robustbench_zosam.report import build_report
 from robustbench_zosam.results import VERSION
 from robustbench_zosam.results.limits import with_limits
-from robustbench_zosam.statistics import (
-    CellScores,
-    claims_dict,
-    compare,
-    evaluate_claims,
-    plan_comparisons,
-    rankings,
-    summarise,
-    summary_dict,
-)
+from robustbench_zosam.statistics import CellScores, compare
 
 GROUPS = {
     "noise": "gaussian_noise shot_noise impulse_noise",

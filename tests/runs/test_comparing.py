@@ -12,7 +12,7 @@ import pytest
 
 from robustbench_zosam.cli import main
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.runs.comparing import compare_runs, compare_stored
+from robustbench_zosam.runs.compare_runs import compare_runs, compare_stored
 
 CONDITIONS = ("clean/0", *(f"{c}/{s}" for c in ("gaussian_noise", "shot_noise") for s in (1, 5)))
 

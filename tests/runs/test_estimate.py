@@ -10,7 +10,7 @@ import pytest
 from robustbench_zosam.config import TrainingConfig
 from robustbench_zosam.loading import load_config
 from robustbench_zosam.runs import estimate
-from robustbench_zosam.runs.planning import make_plan
+from robustbench_zosam.runs.plan import make_plan
 from robustbench_zosam.training.trainee import Trainee, train_step
 
 STEPS = 160  # ten epochs

@@ -17,9 +17,9 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.models import load_checkpoint
 from robustbench_zosam.runs import experiment
-from robustbench_zosam.runs.comparing import compare_stored
+from robustbench_zosam.runs.compare_runs import compare_stored
 from robustbench_zosam.runs.engines import Event, ProcessEngine
-from robustbench_zosam.runs.planning import Plan, make_plan
+from robustbench_zosam.runs.plan import Plan, make_plan
 
 
 def run(config: ExperimentConfig, events: list[Event] | None = None) -> experiment.Outcome:
@@ -110,7 +110,7 @@ def test_a_failing_cell_does_not_end_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ):
     folder, _, _ = finished
-    from robustbench_zosam.runs import obtain
+    from robustbench_zosam.runs import stage_training as obtain
 
     train_cell = obtain.train_cell
 

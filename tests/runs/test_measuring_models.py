@@ -14,10 +14,10 @@ from robustbench_zosam.cli import main
 from robustbench_zosam.config import DataConfig, FlatnessConfig, ModelConfig
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.measurement.curvature import measure_curvature
+from robustbench_zosam.measurement.trained_models import load_subjects
 from robustbench_zosam.models import build_model
 from robustbench_zosam.models.checkpoints import save_checkpoint
-from robustbench_zosam.runs.curvature import measure_curvature
-from robustbench_zosam.runs.subjects import load_subjects
 
 
 @pytest.fixture(scope="module")

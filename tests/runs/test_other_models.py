@@ -15,7 +15,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.models import build_model, save_checkpoint
 from robustbench_zosam.runs import experiment
-from robustbench_zosam.runs.planning import make_plan
+from robustbench_zosam.runs.plan import make_plan
 
 CONFIG = ModelConfig(name="digits-resnet", width=0.25)
 FACTORY = """

@@ -8,9 +8,10 @@ import pytest
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.loading import load_config
-from robustbench_zosam.runs.cells import CellStore, identity
+from robustbench_zosam.machine import choose_device
+from robustbench_zosam.runs.cell_store import CellStore, identity
 from robustbench_zosam.runs.methods import expand
-from robustbench_zosam.runs.planning import Plan, choose_device, make_plan, share_cores
+from robustbench_zosam.runs.plan import Plan, make_plan, share_cores
 
 
 def config(out: Path | None = None, *assignments: str, **overrides: Any) -> ExperimentConfig:

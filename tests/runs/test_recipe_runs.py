@@ -10,7 +10,7 @@ import pytest
 from robustbench_zosam.files import read_json
 from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.estimate import describe
-from robustbench_zosam.runs.planning import make_plan
+from robustbench_zosam.runs.plan import make_plan
 
 EXTRAS = {
     "training.ema_decay": 0.9,

@@ -14,7 +14,7 @@ from robustbench_zosam.data import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.runs import experiment
-from robustbench_zosam.runs.planning import make_plan
+from robustbench_zosam.runs.plan import make_plan
 from robustbench_zosam.training import Batches
 
 

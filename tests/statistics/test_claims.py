@@ -7,13 +7,9 @@ import pytest
 from scipy import stats
 from small_results import OPTIMIZERS, cell, comparison, method, run, verdicts
 
+from robustbench_zosam.claims import CLAIMS, claims_dict, evaluate_claims
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.statistics import (
-    CLAIMS,
-    claims_dict,
-    evaluate_claims,
-    rank_correlation,
-)
+from robustbench_zosam.statistics import rank_correlation
 
 
 def test_an_empty_run_tests_no_claim():

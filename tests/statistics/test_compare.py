@@ -3,15 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from robustbench_zosam.analysis import plan_comparisons
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.statistics import (
-    CellScores,
-    compare,
-    holm,
-    mcnemar,
-    paired_difference,
-    plan_comparisons,
-)
+from robustbench_zosam.statistics import CellScores, compare, holm, mcnemar, paired_difference
 
 CONDITIONS = ("clean/0", "fog/1", "fog/5", "snow/1", "snow/5")
 

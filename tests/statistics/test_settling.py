@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from robustbench_zosam.statistics.settling import seeds_to_find, settle_mean, settle_ratio
+from robustbench_zosam.claims.power import seeds_to_find, settle_mean, settle_ratio
 
 
 def row(seed=1e-4, image=0.01, residual=0.05, n_seeds=3, n_images=500):

@@ -4,7 +4,8 @@ import pytest
 from scipy import stats
 from small_results import cell, method
 
-from robustbench_zosam.statistics import summarise, summary_dict, t_interval
+from robustbench_zosam.analysis import summarise, summary_dict
+from robustbench_zosam.statistics import t_interval
 
 
 def test_summary_is_the_t_interval_over_seeds():

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
 from robustbench_zosam.config import FlatnessConfig
-from robustbench_zosam.files import atomic_path
 from robustbench_zosam.flatness import (
     BRIEF,
     CAVEATS,
@@ -127,9 +125,3 @@ def _density_arrays(result: DensityResult) -> dict[str, np.ndarray]:
         "density_weights": result.weights,
     }
     return found if result.se is None else found | {"density_se": result.se}
-
-
-def save_arrays(file: Path, **arrays: Any) -> None:
-    """Writes arrays atomically."""
-    with atomic_path(file) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)

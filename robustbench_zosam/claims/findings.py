@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from robustbench_zosam.statistics.planned import setting
+from robustbench_zosam.analysis.planned import setting
 
 Results = Mapping[str, Any]
 Outcome = Literal["supported", "not supported", "inconclusive", "not tested"]

@@ -16,11 +16,11 @@ from robustbench_zosam.data.prepare import load_prepared
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import DivergedError, InputError
 from robustbench_zosam.files import read_json
+from robustbench_zosam.machine import choose_device
 from robustbench_zosam.models.checkpoints import Checkpoint
+from robustbench_zosam.models.for_data import load_for
 from robustbench_zosam.models.predict import to_unit
-from robustbench_zosam.runs.cells import CellStore
-from robustbench_zosam.runs.obtain import load_for
-from robustbench_zosam.runs.planning import choose_device
+from robustbench_zosam.runs.cell_store import CellStore
 
 _MODEL = "model.safetensors"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robustbench_zosam.statistics.findings import Evidence
+from robustbench_zosam.claims.findings import Evidence
 
 
 @dataclass(frozen=True)

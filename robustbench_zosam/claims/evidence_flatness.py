@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from robustbench_zosam.claims.findings import Effect, Evidence, Finding, Results, decide, groups
 from robustbench_zosam.statistics.correlation import RankCorrelation, rank_correlation
-from robustbench_zosam.statistics.findings import Effect, Evidence, Finding, Results, decide, groups
 
 _SETTLES = (
     "More methods at one sparsity (at least 5, better 10), and an intervention: a correlation over "

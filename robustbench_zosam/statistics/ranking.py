@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.statistics.intervals import holm
 from robustbench_zosam.statistics.paired import paired_difference
-from robustbench_zosam.statistics.planned import setting
 from robustbench_zosam.statistics.scores import CellScores, common_pairs, families, image_scores
 
 
@@ -68,41 +66,6 @@ def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> 
         order = [name for name in order if name not in groups[-1]]
     values = tuple(tuple(means[name] for name in group) for group in groups)
     return Ranking(metric, tuple(groups), values, len(pairs))
-
-
-def rankings(
-    methods: Sequence[Mapping[str, Any]],
-    scores: Mapping[str, Sequence[CellScores]],
-    *,
-    level: float = 0.95,
-) -> list[Ranking]:
-    """Ranks all methods, and those of each setting where there are several settings.
-
-    Args:
-        methods: in the form of the results.
-        scores: id to finished runs.
-        level: see `rank`.
-
-    Returns:
-        Rankings of at least two methods whose runs share seeds and conditions.
-    """
-    settings: dict[str, list[str]] = {"": [m["id"] for m in methods]}
-    for m in methods:
-        if m["kind"] == "trained":
-            settings.setdefault(setting(m), []).append(m["id"])
-    found = []
-    for words, members in settings.items():
-        chosen = {name: scores[name] for name in members if scores.get(name)}
-        whole = words and len(members) == len(settings[""])
-        if len(chosen) > 1 and not whole and _comparable(list(chosen.values())):
-            found.append(replace(rank(chosen, level=level), setting=words))
-    return found
-
-
-def _comparable(runs: Sequence[Sequence[CellScores]]) -> bool:
-    conditions = {cell.conditions for cells in runs for cell in cells}
-    seeds = [{cell.seed for cell in cells} for cells in runs]
-    return len(conditions) == 1 and all(a & b for a, b in combinations(seeds, 2))
 
 
 def _metric(conditions: Sequence[str]) -> str:

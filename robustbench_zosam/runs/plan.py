@@ -11,15 +11,15 @@ from robustbench_zosam import __version__
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.data.prepare import Prepared, prepare
 from robustbench_zosam.data.registry import DATASETS
-from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json, require_writable, write_json
+from robustbench_zosam.machine import choose_device
 from robustbench_zosam.models.naming import check_model
 from robustbench_zosam.results.versions import VERSION
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
 from robustbench_zosam.robustness.references import find_reference
 from robustbench_zosam.robustness.registry import METRICS
 from robustbench_zosam.robustness.stored import plan_stored
-from robustbench_zosam.runs.cells import (
+from robustbench_zosam.runs.cell_store import (
     CellSpec,
     CellStore,
     identity,
@@ -27,8 +27,6 @@ from robustbench_zosam.runs.cells import (
     training_identity,
 )
 from robustbench_zosam.runs.methods import Method, expand
-
-_GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, Windows' Linux, AMD
 
 
 @dataclass(frozen=True)
@@ -125,32 +123,6 @@ def _plan_suite(config: ExperimentConfig, data: Prepared, cache: Path) -> SuiteP
     if config.suite.source is None:
         return plan_generated(config.suite, data.facts, cache)
     return plan_stored(config.suite, config.data, data.facts, data.test_labels())
-
-
-def choose_device(wanted: str) -> str:
-    """Returns the device of all cells.
-
-    Args:
-        wanted: "auto", "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        InputError: there is no such device here.
-    """
-    if wanted == "cpu":
-        return wanted
-    if wanted != "auto" and not wanted.startswith("cuda"):
-        raise InputError(f"unknown device {wanted!r}: use auto, cpu, cuda or cuda:N")
-    count = 0
-    if wanted != "auto" or any(Path(node).exists() for node in _GPU_NODES):
-        import torch  # seconds, which a machine without a GPU need not spend
-
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if wanted == "auto":
-        return "cuda:0" if count else "cpu"
-    index = wanted.partition(":")[2] or "0"
-    if not index.isdigit() or int(index) >= count:
-        raise InputError(f"device {wanted!r} is not here ({count} GPUs found): use --device cpu")
-    return f"cuda:{index}"
 
 
 def share_cores(config: ExperimentConfig, device: str, cells: int) -> tuple[int, int]:

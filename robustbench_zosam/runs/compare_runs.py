@@ -9,7 +9,7 @@ from typing import Any
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.results import read_results
-from robustbench_zosam.runs.cells import CellStore
+from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.collect import read_scores
 from robustbench_zosam.statistics import MARGIN, CellScores, compare
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from robustbench_zosam.statistics.findings import Evidence, Finding, Results, groups
-from robustbench_zosam.statistics.ratios import judge_ratio, ratio
+from robustbench_zosam.claims.findings import Evidence, Finding, Results, groups
+from robustbench_zosam.claims.ratios import judge_ratio, ratio
 
 _NAMES = {"sgd": "SGD", "sam": "SAM"}
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from robustbench_zosam.config import FlatnessConfig
-from robustbench_zosam.files import write_json
+from robustbench_zosam.files import write_arrays, write_json
 from robustbench_zosam.flatness import CAVEATS
 from robustbench_zosam.landscape.export import write_csv
-from robustbench_zosam.runs.curvature import measure_curvature, save_arrays
-from robustbench_zosam.runs.provenance import versions
-from robustbench_zosam.runs.subjects import Subjects, about
+from robustbench_zosam.measurement.curvature import measure_curvature
+from robustbench_zosam.measurement.trained_models import Subjects, about
+from robustbench_zosam.provenance import versions
 from robustbench_zosam.statistics import bootstrap_difference
 
 Arrays = dict[str, np.ndarray]
@@ -113,7 +113,7 @@ def write_flatness(out: Path, found: dict[str, Any], arrays: dict[str, Arrays]) 
     columns = ("model", "measure", "value", "se")
     write_csv(out / "flatness.csv", {c: [row[i] for row in rows] for i, c in enumerate(columns)})
     flat = {f"{name}/{key}": v for name, held in arrays.items() for key, v in held.items()}
-    save_arrays(out / "flatness.npz", **flat)
+    write_arrays(out / "flatness.npz", **flat)
 
 
 def _rows(name: str, facts: dict[str, Any]) -> list[tuple[str, str, Any, Any]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Question = Literal["optimizer", "sparsity", "model"]
+from robustbench_zosam.statistics.comparison import Question
 
 CONTROLS = ("random-perturbation", "s2-sam", "sam")  # stand beside every ZO-SAM claim
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.data.dataset import Dataset, limit_classwise
+from robustbench_zosam.files import write_arrays
 from robustbench_zosam.landscape import LineResult, PlaneResult, line, plane
+from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.predict import to_unit
 from robustbench_zosam.robustness.evaluation import evaluate
-from robustbench_zosam.runs.cells import CellSpec, CellStore
-from robustbench_zosam.runs.curvature import measure_curvature, save_arrays
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -39,7 +40,7 @@ def measure_robustness(
         torch.device(spec.device),
         lambda done, total: on_progress("robustness", done, total),
     )
-    save_arrays(
+    write_arrays(
         store.predictions_file,
         conditions=np.array(found.conditions),
         clean_correct=found.correct[0].astype(np.uint8),
@@ -72,7 +73,7 @@ def measure_flatness(
         settings,
         lambda done, total: on_progress("flatness", done, total),
     )
-    save_arrays(store.flatness_file, **arrays)
+    write_arrays(store.flatness_file, **arrays)
     return facts
 
 

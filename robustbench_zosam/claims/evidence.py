@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from robustbench_zosam.statistics.findings import (
+from robustbench_zosam.claims.findings import (
     Effect,
     Evidence,
     Finding,
@@ -14,7 +14,7 @@ from robustbench_zosam.statistics.findings import (
     decide,
     groups,
 )
-from robustbench_zosam.statistics.settling import settle_mean
+from robustbench_zosam.claims.power import settle_mean
 
 POINT = 0.01
 InSettings = Iterator[tuple[str, Mapping[str, Any]]]  # the setting's name, and what was found in it

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from robustbench_zosam.statistics.findings import Outcome
+from robustbench_zosam.claims.findings import Outcome
 
 POWER = 0.8
 MOST_SEEDS = 200

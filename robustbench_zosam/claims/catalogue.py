@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from robustbench_zosam.statistics.claim import Claim, Published
-from robustbench_zosam.statistics.claims_zo_sam import ZO_SAM_CLAIMS
-from robustbench_zosam.statistics.evidence import accuracy_gain, not_worse_in_accuracy
-from robustbench_zosam.statistics.evidence_cost import throughput
-from robustbench_zosam.statistics.evidence_flatness import flatter_is_more_robust
+from robustbench_zosam.claims.claim import Claim, Published
+from robustbench_zosam.claims.evidence import accuracy_gain, not_worse_in_accuracy
+from robustbench_zosam.claims.evidence_cost import throughput
+from robustbench_zosam.claims.evidence_flatness import flatter_is_more_robust
+from robustbench_zosam.claims.zo_sam import ZO_SAM_CLAIMS
 
 XSAM, SSAM, NZK = (f"arXiv {number}" for number in ("2603.10048", "2210.05177", "2603.21169"))
 

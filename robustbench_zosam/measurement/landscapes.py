@@ -31,9 +31,9 @@ from robustbench_zosam.landscape import (
 from robustbench_zosam.landscape.directions import Norm
 from robustbench_zosam.landscape.export import Slice
 from robustbench_zosam.landscape.states import weights_of
-from robustbench_zosam.runs.flatness import image_hash
-from robustbench_zosam.runs.provenance import versions
-from robustbench_zosam.runs.subjects import Subjects, about
+from robustbench_zosam.measurement.flatness import image_hash
+from robustbench_zosam.measurement.trained_models import Subjects, about
+from robustbench_zosam.provenance import versions
 
 KINDS = ("random", "eigen", "between", "plane", "pca")
 _EIGEN_STEPS = 20

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from robustbench_zosam.statistics.findings import (
+from robustbench_zosam.claims.findings import (
     Effect,
     Evidence,
     Finding,
@@ -14,7 +14,7 @@ from robustbench_zosam.statistics.findings import (
     Results,
     groups,
 )
-from robustbench_zosam.statistics.ratios import judge_ratio, ratio
+from robustbench_zosam.claims.ratios import judge_ratio, ratio
 
 _MACHINE = "Measured on this machine, with whatever else ran on it."
 

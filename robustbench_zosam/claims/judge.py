@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from robustbench_zosam.statistics.claim import Claim, Control
-from robustbench_zosam.statistics.claims import CLAIMS
-from robustbench_zosam.statistics.findings import Effect, Finding, Results
+from robustbench_zosam.claims.catalogue import CLAIMS
+from robustbench_zosam.claims.claim import Claim, Control
+from robustbench_zosam.claims.findings import Effect, Finding, Results
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from robustbench_zosam.statistics.findings import Effect, Finding, Outcome
+from robustbench_zosam.claims.findings import Effect, Finding, Outcome
+from robustbench_zosam.claims.power import settle_ratio
 from robustbench_zosam.statistics.intervals import t_interval
-from robustbench_zosam.statistics.settling import settle_ratio
 
 
 @dataclass(frozen=True)

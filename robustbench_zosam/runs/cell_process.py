@@ -1,4 +1,4 @@
-"""Running one cell: `python -m robustbench_zosam.runs.cell FOLDER`.
+"""Running one cell: `python -m robustbench_zosam.runs.cell_process FOLDER`.
 
 The process reports its progress as JSON lines `[cell, stage, done, total]` on standard output, and
 ends when its standard input is closed, so that no cell outlives the run that started it.
@@ -24,10 +24,11 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json
 from robustbench_zosam.machine import keep_freed_memory
 from robustbench_zosam.models.checkpoints import load_checkpoint
-from robustbench_zosam.runs import measures, obtain
-from robustbench_zosam.runs.cells import CellSpec, CellStore
+from robustbench_zosam.provenance import versions
+from robustbench_zosam.runs import stage_measurement as measures
+from robustbench_zosam.runs import stage_training as obtain
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 from robustbench_zosam.runs.codes import DONE, FAILED, INTERRUPTED
-from robustbench_zosam.runs.provenance import versions
 from robustbench_zosam.training import InterruptedTrainingError
 
 OnProgress = Callable[[str, int, int], None]

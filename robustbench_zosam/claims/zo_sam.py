@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from robustbench_zosam.statistics.claim import Claim, Control, Published
-from robustbench_zosam.statistics.evidence import (
+from robustbench_zosam.claims.claim import Claim, Control, Published
+from robustbench_zosam.claims.evidence import (
     accuracy_gain,
     close_in_accuracy,
     cost_of_sparsity,
     flatness_of_sparsity,
     flatter,
 )
-from robustbench_zosam.statistics.evidence_cost import converges_faster, one_backward, throughput
-from robustbench_zosam.statistics.evidence_gradients import steadier
-from robustbench_zosam.statistics.findings import Evidence
+from robustbench_zosam.claims.evidence_cost import converges_faster, one_backward, throughput
+from robustbench_zosam.claims.evidence_gradients import steadier
+from robustbench_zosam.claims.findings import Evidence
 
 ZO_SAM = "arXiv 2603.13115"
 _PURPOSES = {

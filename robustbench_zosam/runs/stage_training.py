@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from robustbench_zosam.config import ModelConfig, TrainingConfig
+from robustbench_zosam.config import TrainingConfig
 from robustbench_zosam.data.dataset import Dataset
-from robustbench_zosam.errors import InputError
-from robustbench_zosam.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from robustbench_zosam.models.checkpoints import save_checkpoint
 from robustbench_zosam.models.classifier import build_model
+from robustbench_zosam.models.for_data import load_for
 from robustbench_zosam.optim import create_optimizer
-from robustbench_zosam.runs.cells import CellSpec, CellStore
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import create_masker
 from robustbench_zosam.sparsity.layers import maskable_layers
@@ -74,7 +73,7 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
 
 
 def recipe(spec: CellSpec) -> TrainingConfig:
-    """Returns the training settings of a cell, with its method's own learning rate if it has one."""
+    """Returns the recipe of a cell, with the learning rate of its method if it has one."""
     rate = spec.method.options.get("lr", spec.training.lr)
     return spec.training.model_copy(update={"lr": rate})
 
@@ -131,37 +130,6 @@ def train_cell(
             facts={"data": data.name, "method": spec.method.id, "seed": spec.seed},
         )
     return record | {"sparsity": sparsity_facts(model, masks)}
-
-
-def load_for(path: str, model: ModelConfig | None, data: Dataset) -> Checkpoint:
-    """Loads a checkpoint that is to classify this data.
-
-    Args:
-        model: the architecture, where the user named one.
-        data: what it will be evaluated on.
-
-    Returns:
-        The checkpoint on the CPU.
-
-    Raises:
-        InputError: it cannot be loaded, or was trained for other classes.
-    """
-    mean, std = data.channel_statistics()
-    found = load_checkpoint(
-        Path(path),
-        config=model,
-        classes=data.classes,
-        mean=mean,
-        std=std,
-        image_size=data.image_size,
-    )
-    if found.classes != data.classes:
-        raise InputError(
-            f"the checkpoint {path} was trained for {len(found.classes)} classes "
-            f"({', '.join(found.classes[:3])}, …), the data {data.name!r} has "
-            f"{len(data.classes)} ({', '.join(data.classes[:3])}, …): name its own data with --data"
-        )
-    return found
 
 
 def sparsity_facts(model: torch.nn.Module, masks: dict[str, Tensor]) -> dict[str, Any]:
