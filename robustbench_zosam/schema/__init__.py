@@ -1,0 +1,143 @@
+"""The stored results, as types: what a number is called from its measurement to the page.
+
+Plain dictionaries at run time, checked by mypy; `results.json_schema` makes the published JSON
+Schema of them. A file may hold more keys than are named here.
+"""
+
+from robustbench_zosam.schema.claims import (
+    ClaimResult,
+    ControlResult,
+    Effect,
+    Outcome,
+    PublishedNumbers,
+    SettingResult,
+)
+from robustbench_zosam.schema.comparisons import (
+    Comparison,
+    ComparisonRow,
+    Equivalence,
+    ExactTest,
+    Limits,
+    MeasurePaired,
+    MetricSummary,
+    PairedDifference,
+    Question,
+    Ranking,
+    Squares,
+    Summary,
+    VarianceComponents,
+    Verdict,
+    WorstCorruptions,
+)
+from robustbench_zosam.schema.curvature import (
+    Caveat,
+    Density,
+    Flatness,
+    GateVerdict,
+    ImageMean,
+    LayeredMean,
+    SharpnessFamily,
+    SharpnessMeasure,
+    Spectrum,
+)
+from robustbench_zosam.schema.landscapes import (
+    Band,
+    Landscape,
+    Line,
+    Plane,
+    SliceSummary,
+)
+from robustbench_zosam.schema.measured import (
+    Condition,
+    NamedAccuracy,
+    RelativeErrors,
+    Robustness,
+    SparseLayer,
+    Sparsity,
+)
+from robustbench_zosam.schema.runs import (
+    Cell,
+    CellProvenance,
+    DataFacts,
+    Failure,
+    Hardware,
+    MethodFacts,
+    Provenance,
+    RecipeFacts,
+    Results,
+    Role,
+    SuiteFacts,
+)
+from robustbench_zosam.schema.training import (
+    Cost,
+    Diagnostics,
+    GradientStatistics,
+    HistoryRow,
+    TimeTo,
+    Training,
+)
+
+__all__ = [  # noqa: RUF022 - grouped by what they describe
+    # a run
+    "Results",
+    "Provenance",
+    "Hardware",
+    "RecipeFacts",
+    "DataFacts",
+    "SuiteFacts",
+    "MethodFacts",
+    "Role",
+    "Failure",
+    # one method with one seed
+    "Cell",
+    "CellProvenance",
+    "Training",
+    "HistoryRow",
+    "Cost",
+    "Diagnostics",
+    "GradientStatistics",
+    "TimeTo",
+    "Sparsity",
+    "SparseLayer",
+    "Robustness",
+    "Condition",
+    "NamedAccuracy",
+    "RelativeErrors",
+    "Flatness",
+    "ImageMean",
+    "LayeredMean",
+    "GateVerdict",
+    "Spectrum",
+    "Density",
+    "SharpnessFamily",
+    "SharpnessMeasure",
+    "Caveat",
+    "Landscape",
+    "Line",
+    "Plane",
+    "Band",
+    "SliceSummary",
+    # over seeds, and between methods
+    "Summary",
+    "MetricSummary",
+    "Comparison",
+    "ComparisonRow",
+    "PairedDifference",
+    "MeasurePaired",
+    "VarianceComponents",
+    "Squares",
+    "Equivalence",
+    "Limits",
+    "WorstCorruptions",
+    "ExactTest",
+    "Question",
+    "Verdict",
+    "Ranking",
+    # claims
+    "ClaimResult",
+    "SettingResult",
+    "ControlResult",
+    "PublishedNumbers",
+    "Effect",
+    "Outcome",
+]

@@ -1,0 +1,167 @@
+"""Numbers over seeds, and differences between methods."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+Question = Literal["optimizer", "sparsity", "model"]
+Verdict = Literal["better", "worse", "tie"]
+
+
+class MetricSummary(TypedDict):
+    """A number of a method, over its seeds."""
+
+    value: float | None
+    """Mean over seeds; None where there is none, see `status`."""
+    low: float | None
+    """Lower limit of Student's 95 % interval over seeds; None for one seed."""
+    high: float | None
+    se: float | None
+    n: int
+    """Seeds that gave a value."""
+    unit: str
+    higher_is_better: bool | None
+    status: Literal["ok", "diverged", "missing"]
+    detail: str
+    """What the interval covers, and what is left out."""
+
+
+Summary = dict[str, dict[str, MetricSummary]]
+"""Method id to metric to number."""
+
+
+class VarianceComponents(TypedDict):
+    """Variance of one entry of the table of differences, split by where it comes from."""
+
+    seed: float | None
+    """Between training runs; None for a single seed."""
+    image: float | None
+    """Between images, common to all seeds."""
+    residual: float | None
+    """Of one image in one run; None where it cannot be told from the others."""
+
+
+class Squares(TypedDict):
+    """Mean squares of the table of differences."""
+
+    seed: float
+    image: float
+    residual: float
+
+
+class PairedDifference(TypedDict):
+    """A mean difference, method minus baseline, over common seeds and images."""
+
+    difference: float
+    low: float | None
+    high: float | None
+    level: float
+    """Confidence level of the interval."""
+    se: float | None
+    df: float | None
+    """Satterthwaite's degrees of freedom: how few observations the standard error rests on."""
+    p: float
+    """Two-sided, of no difference."""
+    per_seed: list[float]
+    n_seeds: int
+    n_images: int
+    components: VarianceComponents
+    detail: str
+    """What the interval covers."""
+    squares: NotRequired[Squares | None]
+    """Absent in runs of version 1."""
+
+
+class MeasurePaired(PairedDifference):
+    """A paired difference of a measure that is no accuracy."""
+
+    metric: str
+
+
+class Equivalence(TypedDict):
+    """Two one-sided tests of a difference of at least the margin."""
+
+    margin: float
+    p: float
+    equivalent: bool
+    """Whether such a difference is ruled out."""
+
+
+class Limits(TypedDict):
+    """Interval over images alone: for the trained models at hand."""
+
+    low: float
+    high: float
+
+
+class ComparisonRow(PairedDifference):
+    """A difference of accuracies, as a fraction."""
+
+    corruption: str
+    """"clean", "mean" (over all corruptions and severities), or a corruption."""
+    p_holm: float | None
+    """Corrected over the corruptions; None for clean and mean."""
+    verdict: Verdict
+    """A tie is no difference that can be told from chance; see `equivalence`."""
+    equivalence: Equivalence
+    given_models: Limits | None
+
+
+class WorstCorruptions(TypedDict):
+    """Accuracies under each method's own worst corruption."""
+
+    method: str
+    """The method's worst corruption."""
+    baseline: str
+    difference: float
+    low: float
+    """Lower limit over images, for the trained models at hand."""
+    high: float
+
+
+class ExactTest(TypedDict):
+    """McNemar's exact test on the clean images, for one seed."""
+
+    seed: int
+    only_method: int
+    """Images that only the method classified correctly."""
+    only_baseline: int
+    p: float
+    """Two-sided."""
+
+
+class Comparison(TypedDict):
+    """A method against a baseline."""
+
+    method: str
+    baseline: str
+    question: Question
+    """What differs between the two."""
+    metric: NotRequired[str]
+    family_correction: NotRequired[str]
+    rows: list[ComparisonRow]
+    """Clean, mean, then each corruption."""
+    worst: WorstCorruptions | None
+    """None without corruptions."""
+    slope: MeasurePaired | None
+    """Difference of the changes of accuracy per severity."""
+    exact: list[ExactTest]
+    flatness: MeasurePaired | None
+    """Difference of the Hessian traces."""
+    adaptive: MeasurePaired | None
+    """Difference of the adaptive traces."""
+
+
+class Ranking(TypedDict):
+    """Methods in groups whose members cannot be told from their best, the best group first."""
+
+    metric: str
+    """"mean" over all corruptions and severities, or "clean" without corruptions."""
+    groups: list[list[str]]
+    means: list[list[float]]
+    pairs: int
+    """Comparisons that Holm's correction covers."""
+    setting: str
+    """Sparsifier and sparsity; empty for all methods."""

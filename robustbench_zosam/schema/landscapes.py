@@ -1,0 +1,75 @@
+"""Slices of the loss around one trained model."""
+
+from __future__ import annotations
+
+from typing_extensions import NotRequired, TypedDict
+
+
+class Band(TypedDict):
+    """Mean, smallest and largest loss over several directions, at each position."""
+
+    mean: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+
+
+class SliceSummary(TypedDict, total=False):
+    """A slice in numbers."""
+
+    centre: float | None
+    """Loss at the model's weights, in nats."""
+    rise: dict[str, float | None]
+    """Mean rise of the loss by distance."""
+    half_width: float | None
+    """Distance at which the loss has risen by the threshold, averaged over rays."""
+    censored: int
+    """Rays that end before the threshold."""
+    rays: int
+    negative_curvature: float | None
+    """Fraction of the points with negative second difference."""
+
+
+class Line(TypedDict):
+    """The loss along random directions."""
+
+    axis: NotRequired[str]
+    positions: list[float]
+    losses: list[list[float | None]]
+    """(directions, points), in nats; None where not finite."""
+    accuracies: list[list[float]]
+    nonfinite: NotRequired[int]
+    summary: SliceSummary
+    norm: NotRequired[str]
+    n: NotRequired[int]
+    seed: NotRequired[int]
+    unit: NotRequired[str]
+    higher_is_better: NotRequired[None]
+    band: NotRequired[Band]
+
+
+class Plane(TypedDict):
+    """The loss on a plane; rows along the second direction, columns along the first."""
+
+    axis: NotRequired[str]
+    positions: list[float]
+    losses: list[list[float | None]]
+    accuracies: NotRequired[list[list[float]]]
+    nonfinite: NotRequired[int]
+    summary: SliceSummary
+    norm: NotRequired[str]
+    n: NotRequired[int]
+    seed: NotRequired[int]
+    unit: NotRequired[str]
+    higher_is_better: NotRequired[None]
+    cosine: NotRequired[float]
+    """Of the angle between the two directions."""
+
+
+class Landscape(TypedDict):
+    """Line and plane through one model."""
+
+    line: Line
+    plane: Plane
+    norm: str
+    """How directions are scaled."""
+    images: int

@@ -1,0 +1,102 @@
+"""What is measured of one trained model: robustness and sparsity."""
+
+from __future__ import annotations
+
+from typing_extensions import NotRequired, TypedDict
+
+
+class Condition(TypedDict):
+    """One model on one corruption at one severity."""
+
+    corruption: str
+    """"clean", or the name of a corruption."""
+    severity: int
+    """1 to 5; 0 for clean images."""
+    n: int
+    """Images."""
+    accuracy: float | None
+    low: float | None
+    """Lower 95 % Wilson limit of the accuracy over the images, for this trained model."""
+    high: float | None
+    """Upper limit."""
+    nll: float | None
+    """Mean negative log-likelihood of the true class, in nats."""
+    brier: float | None
+    """Mean squared distance to the one-hot label, 0 to 2."""
+    ece: float | None
+    """Expected calibration error of the top class, 15 equal-width bins, the last one closed."""
+    rmsce: NotRequired[float | None]
+    """Root mean square of the same gaps; absent in runs of version 1."""
+
+
+class NamedAccuracy(TypedDict):
+    """The accuracy under one corruption, over its severities."""
+
+    name: str
+    accuracy: float
+
+
+class RelativeErrors(TypedDict):
+    """Errors in units of a reference model's."""
+
+    reference: str
+    """Name of the reference model."""
+    ce: dict[str, float]
+    """Corruption error of each corruption; 1 is the reference's."""
+    relative_ce: dict[str, float] | None
+    """The same for the increase over the clean error; None without a clean reference."""
+    mce: float
+    """Mean of `ce` over the corruptions."""
+    relative_mce: float | None
+    without: list[str]
+    """Corruptions for which there is no reference."""
+
+
+class Robustness(TypedDict):
+    """One model under all conditions; means weigh each corruption and severity the same."""
+
+    rows: list[Condition]
+    clean_accuracy: float | None
+    mean_corruption_accuracy: float | None
+    mean_corruption_nll: NotRequired[float | None]
+    mean_corruption_brier: NotRequired[float | None]
+    mean_corruption_ece: NotRequired[float | None]
+    mean_corruption_rmsce: NotRequired[float | None]
+    mean_corruption_error: NotRequired[float | None]
+    drop: float | None
+    """Clean accuracy minus mean corruption accuracy."""
+    relative: NotRequired[RelativeErrors | None]
+    worst_corruption: NotRequired[NamedAccuracy]
+    by_category: NotRequired[dict[str, float]]
+    """Mean accuracy of each category of corruptions."""
+    by_severity: NotRequired[dict[str, float]]
+    """Mean accuracy at each severity."""
+
+
+class SparseLayer(TypedDict):
+    """One maskable layer."""
+
+    name: str
+    size: int
+    """Weights."""
+    active: int
+    """Weights that are not masked."""
+    density: float
+    """active / size."""
+
+
+class Sparsity(TypedDict):
+    """The sparsity of one trained model."""
+
+    maskable: float
+    """Fraction of the maskable weights that are zero."""
+    total: float
+    """Fraction of all parameters that are zero."""
+    active: NotRequired[int]
+    maskable_parameters: NotRequired[int]
+    parameters: NotRequired[int]
+    collapsed: NotRequired[list[str]]
+    """Layers that are down to the one weight which every sparsifier leaves."""
+    layers: NotRequired[list[SparseLayer]]
+    exploration: NotRequired[float | None]
+    """Fraction of the maskable weights that were ever active; None for a loaded checkpoint."""

@@ -1,0 +1,89 @@
+"""How a model was trained, and what it cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import NotRequired, TypedDict
+
+
+class HistoryRow(TypedDict):
+    """The end of one epoch."""
+
+    epoch: int
+    """From 1 on."""
+    step: int
+    """Optimizer steps so far."""
+    seconds: float
+    """Of training so far, without validation and diagnostics."""
+    lr: float
+    loss: float
+    """Mean training loss of the epoch, in nats."""
+    validation_accuracy: float
+    validation_loss: float
+
+
+class Cost(TypedDict):
+    """What a training run cost."""
+
+    forwards: float
+    """Forward passes, in mini-batches."""
+    backwards: float
+    steps: int
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int | None
+
+
+class GradientStatistics(TypedDict):
+    """Gradients at one epoch, over several mini-batches at fixed weights."""
+
+    epoch: int
+    step: int
+    variance: float | None
+    """Total variance of the gradient that the optimizer uses."""
+    clean_variance: float | None
+    clean_square: float | None
+    """Unbiased squared norm of the mean clean gradient."""
+    cosine: float | None
+    """Mean cosine between perturbation and clean gradient."""
+    displacement: float | None
+    """Mean length of the perturbation."""
+    forwards: float
+    backwards: float
+    seconds: float
+
+
+class TimeTo(TypedDict):
+    """When a validation accuracy was first reached; None if it never was."""
+
+    target: float
+    epoch: int | None
+    step: int | None
+    seconds: float | None
+
+
+class Diagnostics(TypedDict, total=False):
+    """What an optimizer counted, and what was measured of its gradients."""
+
+    probes: int
+    equal: int
+    below_noise: int
+    nonfinite: int
+    below_noise_share: float | None
+    time_to: list[TimeTo]
+    batches: int
+    gradients: list[GradientStatistics]
+
+
+class Training(TypedDict):
+    """A training run."""
+
+    epochs: int
+    steps: int
+    batch_size: int
+    history: list[HistoryRow]
+    cost: Cost
+    diagnostics: NotRequired[Diagnostics]
+    recalibrated: NotRequired[Any]
+    averaged: NotRequired[Any]
