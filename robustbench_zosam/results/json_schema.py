@@ -6,9 +6,10 @@ Nothing is validated when a file is read: the schema is for other programs, and 
 from __future__ import annotations
 
 import inspect
-from typing import Any, is_typeddict
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import is_typeddict
 
 from robustbench_zosam import schema
 from robustbench_zosam.results.versions import VERSION

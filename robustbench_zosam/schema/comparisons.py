@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 Question = Literal["optimizer", "sparsity", "model"]
 Verdict = Literal["better", "worse", "tie"]
