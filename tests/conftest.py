@@ -9,9 +9,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 import synthetic_runs
+from hypothesis import settings
 from PIL import Image
 
 from robustbench_zosam.data.dataset import Dataset, Split
+
+settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
