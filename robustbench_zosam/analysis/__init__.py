@@ -1,22 +1,20 @@
 """From finished cells to the numbers of a run: summaries, planned comparisons, rankings."""
 
+from robustbench_zosam.analysis.compare import compare, compare_planned
 from robustbench_zosam.analysis.planned import Planned, plan_comparisons
-from robustbench_zosam.analysis.rankings import rankings
-from robustbench_zosam.analysis.summary import (
-    METRICS,
-    Measure,
-    MetricFacts,
-    summarise,
-    summary_dict,
-)
+from robustbench_zosam.analysis.ranking import rank, rankings
+from robustbench_zosam.analysis.scores import CellScores
+from robustbench_zosam.analysis.summary import METRICS, MetricFacts, summarise
 
 __all__ = [
     "METRICS",
-    "Measure",
+    "CellScores",
     "MetricFacts",
     "Planned",
+    "compare",
+    "compare_planned",
     "plan_comparisons",
+    "rank",
     "rankings",
     "summarise",
-    "summary_dict",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from robustbench_zosam.statistics.comparison import Question
+from robustbench_zosam.schema import Question
 
 CONTROLS = ("random-perturbation", "s2-sam", "sam")  # stand beside every ZO-SAM claim
 

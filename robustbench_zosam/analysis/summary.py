@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
-from robustbench_zosam.statistics.intervals import Estimate, t_interval, wilson
-from robustbench_zosam.statistics.scores import slope_weights
+from robustbench_zosam import schema
+from robustbench_zosam.analysis.scores import slope_weights
+from robustbench_zosam.schema import MethodFacts, MetricSummary, Summary
+from robustbench_zosam.statistics import Estimate, t_interval, wilson
 
 Cell = Mapping[str, Any]
 
@@ -30,33 +32,6 @@ class MetricFacts:
     higher_is_better: bool | None
     read: Callable[[Cell], Any]
     bounds: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A measured number of a method.
-
-    Attributes:
-        value: mean over seeds; None where there is none.
-        low: lower limit of the interval over seeds.
-        high: upper limit.
-        se: standard error over seeds.
-        n: seeds that gave a value.
-        unit: of the value.
-        higher_is_better: None where neither is.
-        status: "missing" was not measured; "diverged" left the finite numbers.
-        detail: what the interval covers, and what is left out.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    se: float | None
-    n: int
-    unit: str
-    higher_is_better: bool | None
-    status: Literal["ok", "diverged", "missing"]
-    detail: str
 
 
 def _at(*path: str) -> Callable[[Cell], Any]:
@@ -162,67 +137,67 @@ METRICS: dict[str, MetricFacts] = {
 
 
 def summarise(
-    methods: Sequence[Mapping[str, Any]], cells: Sequence[Cell], *, level: float = 0.95
-) -> dict[str, dict[str, Measure]]:
+    methods: Sequence[MethodFacts], cells: Sequence[schema.Cell], *, level: float = 0.95
+) -> Summary:
     """Summarises every metric of every method over its seeds.
 
     Args:
-        methods: in the form of the results.
-        cells: in the form of the results; diverged ones give no values and are counted.
+        methods: of the run.
+        cells: diverged ones give no values and are counted.
         level: confidence level.
 
     Returns:
-        Method id to metric to measure. One seed has no interval, except for the clean accuracy,
+        Method id to metric to number. One seed has no interval, except for the clean accuracy,
         whose Wilson interval over images holds for that training run.
     """
     return {
         method["id"]: {
-            name: _measure(facts, [c for c in cells if c["method"] == method["id"]], level)
+            name: _summary(facts, [c for c in cells if c["method"] == method["id"]], level)
             for name, facts in METRICS.items()
         }
         for method in methods
     }
 
 
-def summary_dict(
-    summary: Mapping[str, Mapping[str, Measure]],
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Returns a summary as strict JSON values.
-
-    Args:
-        summary: from `summarise`.
-    """
-    return {
-        method: {name: asdict(measure) for name, measure in measures.items()}
-        for method, measures in summary.items()
-    }
-
-
-def _measure(facts: MetricFacts, cells: Sequence[Cell], level: float) -> Measure:
+def _summary(facts: MetricFacts, cells: Sequence[schema.Cell], level: float) -> MetricSummary:
     finished = [cell for cell in cells if cell["status"] == "done"]
     found = [(cell, facts.read(cell)) for cell in finished]
-    values = [float(value) for _, value in found if value is not None]
+    measured = [(cell, float(value)) for cell, value in found if value is not None]
     diverged = len(cells) - len(finished)
-    left_out = f"; {diverged} of {len(cells)} seeds diverged" if diverged else ""
-    if not values:
-        status: Literal["diverged", "missing"] = "diverged" if diverged else "missing"
-        detail = left_out.removeprefix("; ") or "not measured"
-        return Measure(
-            None, None, None, None, 0, facts.unit, facts.higher_is_better, status, detail
-        )
-    estimate = t_interval(values, level)
-    if len(values) == 1 and facts is METRICS["clean_accuracy"]:
-        estimate = _over_images(next(c for c, value in found if value is not None), estimate)
-    return Measure(
-        estimate.value,
-        *_inside(estimate, facts.bounds),
-        estimate.se,
-        len(values),
-        facts.unit,
-        facts.higher_is_better,
-        "ok",
-        estimate.detail + left_out,
-    )
+    left_out = f"{diverged} of {len(cells)} seeds diverged" if diverged else ""
+    if not measured:
+        return {
+            "value": None,
+            "low": None,
+            "high": None,
+            "se": None,
+            "n": 0,
+            "unit": facts.unit,
+            "higher_is_better": facts.higher_is_better,
+            "status": "diverged" if diverged else "missing",
+            "detail": left_out or "not measured",
+        }
+    one_accuracy = len(measured) == 1 and facts is METRICS["clean_accuracy"]
+    images = _clean_images(measured[0][0]) if one_accuracy else None
+    if images is None:
+        estimate = t_interval([value for _, value in measured], level)
+        seeds = estimate.n
+        covered = f"t interval over {seeds} seeds" if seeds > 1 else "one seed: no interval"
+    else:
+        estimate = wilson(round(measured[0][1] * images), images, level)
+        covered = f"Wilson interval over {images} images"
+    low, high = _inside(estimate, facts.bounds)
+    return {
+        "value": estimate.value,
+        "low": low,
+        "high": high,
+        "se": estimate.se,
+        "n": len(measured),
+        "unit": facts.unit,
+        "higher_is_better": facts.higher_is_better,
+        "status": "ok",
+        "detail": "; ".join(filter(None, (covered, left_out))),
+    }
 
 
 def _inside(
@@ -235,9 +210,6 @@ def _inside(
     return max(low, bounds[0]), min(high, bounds[1])
 
 
-def _over_images(cell: Cell, estimate: Estimate) -> Estimate:
-    clean = [row for row in cell["robustness"].get("rows", ()) if row["corruption"] == "clean"]
-    if not clean:
-        return estimate
-    n = clean[0]["n"]
-    return wilson(round(estimate.value * n), n, estimate.level)
+def _clean_images(cell: schema.Cell) -> int | None:
+    rows = cell["robustness"]["rows"] if cell["robustness"] else ()
+    return next((row["n"] for row in rows if row["corruption"] == "clean"), None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from robustbench_zosam.claims.claim import Claim, Published
-from robustbench_zosam.claims.evidence import accuracy_gain, not_worse_in_accuracy
-from robustbench_zosam.claims.evidence_cost import throughput
-from robustbench_zosam.claims.evidence_flatness import flatter_is_more_robust
+from robustbench_zosam.claims.claim import Claim, published
+from robustbench_zosam.claims.evidence_cost import throughput_ratio
+from robustbench_zosam.claims.evidence_flatness import trace_robustness_correlation
+from robustbench_zosam.claims.evidence_paired import accuracy_gain, between, noninferior_accuracy
 from robustbench_zosam.claims.zo_sam import ZO_SAM_CLAIMS
 
 XSAM, SSAM, NZK = (f"arXiv {number}" for number in ("2603.10048", "2210.05177", "2603.21169"))
@@ -17,14 +17,14 @@ CLAIMS: tuple[Claim, ...] = (
         XSAM,
         "XSAM is more accurate than SAM.",
         (
-            Published(
+            published(
                 "CIFAR-10, ResNet-18: SAM 96.0, XSAM 96.3 %; CIFAR-100: 79.5, 80.3 %; no result "
                 "under corruptions",
                 f"{XSAM}, tables",
             ),
         ),
         "Paired difference of the clean accuracy to SAM at equal sparsity.",
-        accuracy_gain("xsam", "sam", "clean", expected=0.003),
+        accuracy_gain(between("xsam", "sam"), "clean", expected=0.003),
         "sam and xsam at one sparsity",
     ),
     Claim(
@@ -32,13 +32,13 @@ CLAIMS: tuple[Claim, ...] = (
         XSAM,
         "XSAM costs about as much as SAM.",
         (
-            Published(
+            published(
                 "hours per 200 epochs of ResNet-18 on CIFAR-100: SAM 2.40, XSAM 2.43",
                 f"{XSAM}, tables",
             ),
         ),
         "Ratio of the training throughputs, seed by seed; about as much means above nine tenths.",
-        throughput("xsam", "sam", above=0.9, expected=2.40 / 2.43, of="SAM's throughput"),
+        throughput_ratio("xsam", "sam", above=0.9, expected=2.40 / 2.43, of="SAM's throughput"),
         "sam and xsam at one sparsity",
     ),
     *(
@@ -47,7 +47,7 @@ CLAIMS: tuple[Claim, ...] = (
             SSAM,
             f"{label} perturbs only half of the weights and is as accurate as SAM, or more.",
             (
-                Published(
+                published(
                     "at 50 % sparsity of the perturbation, performance is kept or better; the "
                     "tables are not known here",
                     f"{SSAM}, abstract",
@@ -55,7 +55,7 @@ CLAIMS: tuple[Claim, ...] = (
                 ),
             ),
             "The interval of the paired difference to SAM must exclude a loss of one point.",
-            not_worse_in_accuracy(name, "sam", margin=0.01),
+            noninferior_accuracy(between(name, "sam"), margin=0.01),
             f"sam and {name} (optimizer.{name}.sparsity=0.5) at one sparsity",
         )
         for name, label in (("ssam-f", "SSAM-F"), ("ssam-d", "SSAM-D"))
@@ -65,7 +65,7 @@ CLAIMS: tuple[Claim, ...] = (
         NZK,
         "Zero-order training follows a kernel that stays constant for linear models, and a shared "
         "random vector accelerates it.",
-        (Published("proofs and curves; no table of numbers is known here", f"{NZK}, abstract"),),
+        (published("proofs and curves; no table of numbers is known here", f"{NZK}, abstract"),),
         "On small problems of their own: `zosam-robust nzk` tests each of the paper's claims.",
         lambda results, level: [],
         "`zosam-robust nzk`, which has a page of its own",
@@ -75,7 +75,7 @@ CLAIMS: tuple[Claim, ...] = (
         "The premise",
         "Flatter minima are more robust to corruptions.",
         (
-            Published(
+            published(
                 "disputed in the literature",
                 "The premise of sharpness-aware training for robustness",
                 checked=True,
@@ -83,7 +83,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         "Rank correlation between Hessian trace and mean corruption accuracy over the methods at "
         "equal sparsity.",
-        flatter_is_more_robust(),
+        trace_robustness_correlation,
         "at least 5 methods at one sparsity, with flatness",
     ),
 )

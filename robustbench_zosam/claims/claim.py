@@ -5,26 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from robustbench_zosam.claims.findings import Evidence
-
-
-@dataclass(frozen=True)
-class Published:
-    """What a paper reports.
-
-    Attributes:
-        numbers: as published, in words.
-        where: paper, and table or figure.
-        checked: whether read in the paper or its code; if not, secondary summaries report it.
-    """
-
-    numbers: str
-    where: str
-    checked: bool = False
-
-    def text(self) -> str:
-        """Returns where and what, and how it is known."""
-        note = "" if self.checked else " (by secondary summaries, not checked against the paper)"
-        return f"{self.where}: {self.numbers}{note}"
+from robustbench_zosam.schema import PublishedNumbers
 
 
 @dataclass(frozen=True)
@@ -54,22 +35,32 @@ class Claim:
         paper: that makes it.
         statement: what is claimed.
         published: the numbers behind it.
-        test: how a run tests it.
+        test: how a run tests it, in words.
         evidence: the test.
         needs: what a run must hold, in words.
-        controls: what stands beside it.
+        controls: comparisons that say what the effect may be attributed to.
     """
 
     id: str
     paper: str
     statement: str
-    published: tuple[Published, ...]
+    published: tuple[PublishedNumbers, ...]
     test: str
     evidence: Evidence
     needs: str
     controls: tuple[Control, ...] = ()
 
-    @property
-    def source(self) -> str:
-        """Returns what was published, in a line."""
-        return "; ".join(found.text() for found in self.published)
+
+def published(numbers: str, where: str, *, checked: bool = False) -> PublishedNumbers:
+    """Returns what a paper reports: numbers in words, and the table or figure they are in.
+
+    Args:
+        checked: whether read in the paper or its code; if not, secondary summaries report it.
+    """
+    return {"numbers": numbers, "where": where, "checked": checked}
+
+
+def citation(found: PublishedNumbers) -> str:
+    """Returns where and what was published, and whether it was checked."""
+    note = " (by secondary summaries, not checked against the paper)"
+    return f"{found['where']}: {found['numbers']}{'' if found['checked'] else note}"

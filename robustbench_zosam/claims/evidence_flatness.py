@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from robustbench_zosam.claims.findings import Effect, Evidence, Finding, Results, decide, groups
-from robustbench_zosam.statistics.correlation import RankCorrelation, rank_correlation
+from robustbench_zosam.claims.findings import decide, methods_by_setting
+from robustbench_zosam.schema import Outcome, Results, SettingResult
+from robustbench_zosam.statistics import RankCorrelation, rank_correlation
 
 _SETTLES = (
     "More methods at one sparsity (at least 5, better 10), and an intervention: a correlation over "
@@ -13,61 +14,62 @@ _SETTLES = (
 )
 
 
-def flatter_is_more_robust() -> Evidence:
-    """Tests whether methods with a smaller Hessian trace are more accurate under corruption.
-
-    Returns:
-        The test.
-    """
-
-    def test(results: Results, level: float) -> list[Finding]:
-        findings = []
-        for group, members in groups(results).items():
-            points = list(_points(results, set(members.values())))
-            if len({name for *_, name in points}) >= 2:
-                x, y, names = zip(*points, strict=True)
-                found = rank_correlation(x, y, names, level=level)
-                if found is not None:
-                    findings.append(_correlation(group, found))
-        return findings
-
-    return test
+def trace_robustness_correlation(results: Results, level: float) -> list[SettingResult]:
+    """Tests whether methods with a smaller Hessian trace are more accurate under corruption."""
+    findings = []
+    for setting, members in methods_by_setting(results).items():
+        points = list(_points(results, set(members.values())))
+        if len({name for *_, name in points}) >= 2:
+            x, y, names = zip(*points, strict=True)
+            found = rank_correlation(x, y, names, level=level)
+            if found is not None:
+                findings.append(_correlation(setting, found))
+    return findings
 
 
 def _points(results: Results, members: set[str]) -> Iterator[tuple[float, float, str]]:
+    """Yields trace, mean corruption accuracy and method of each finished cell."""
     for cell in results["cells"]:
         if cell["method"] in members and cell["status"] == "done" and cell["flatness"]:
-            trace = cell["flatness"]["trace"]["value"]
-            if trace is not None and cell["robustness"]:
-                yield trace, cell["robustness"]["mean_corruption_accuracy"], cell["method"]
+            trace, robustness = cell["flatness"]["trace"]["value"], cell["robustness"]
+            accuracy = robustness["mean_corruption_accuracy"] if robustness else None
+            if trace is not None and accuracy is not None:
+                yield trace, accuracy, cell["method"]
 
 
-def _correlation(group: str, found: RankCorrelation) -> Finding:
+def _correlation(setting: str, found: RankCorrelation) -> SettingResult:
     measured = f"Spearman ρ = {found.over_cells:+.2f} over {found.n_cells} runs"
     if found.low is not None:
         measured += f" [{found.low:+.2f}, {found.high:+.2f}]"
     if found.p is not None:
         measured += f", {found.over_methods:+.2f} over {found.n_methods} methods, p = {found.p:.2g}"
-    effect = Effect(
-        found.over_cells,
-        found.low,
-        found.high,
-        "rank correlation",
-        found.n_cells // found.n_methods,
-    )
+    outcome, why = _judged(found)
+    return {
+        "group": setting,
+        "measured": measured,
+        "verdict": outcome,
+        "why": why,
+        "effect": {
+            "value": found.over_cells,
+            "low": found.low,
+            "high": found.high,
+            "unit": "rank correlation",
+            "n_seeds": found.n_cells // found.n_methods,
+            "n_images": None,
+        },
+        "settles": _SETTLES,
+    }
+
+
+def _judged(found: RankCorrelation) -> tuple[Outcome, str]:
     if found.smallest_p >= 1 - found.level:
-        why = (
+        return "inconclusive", (
             f"{found.n_methods} methods cannot establish it, however they are ordered: at least 5 "
             "are needed."
         )
-        return Finding(group, measured, "inconclusive", why, effect, _SETTLES)
     if found.p is None or found.over_methods is None:
-        return Finding(
-            group, measured, "inconclusive", "The methods do not differ.", effect, _SETTLES
-        )
-    outcome = decide(-found.over_methods, found.p, found.level)
-    why = (
+        return "inconclusive", "The methods do not differ."
+    return decide(-found.over_methods, found.p, found.level), (
         f"{found.n_methods} methods are a small sample, and a correlation between methods is no "
         "cause."
     )
-    return Finding(group, measured, outcome, why, effect, _SETTLES)

@@ -3,80 +3,75 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from robustbench_zosam.claims.findings import Evidence, Finding, Results, groups
+from robustbench_zosam.claims.findings import Evidence, methods_by_setting
 from robustbench_zosam.claims.ratios import judge_ratio, ratio
+from robustbench_zosam.schema import GradientStatistics, Results, SettingResult
 
 _NAMES = {"sgd": "SGD", "sam": "SAM"}
+Variances = dict[int, tuple[float, float | None]]
+"""Epoch to variance, and the same over the squared norm of the mean gradient where that is > 0."""
 
 
-def steadier(method: str, baseline: str, *, expected: float) -> Evidence:
-    """Tests whether the gradients an optimizer uses vary less over mini-batches than another's.
+def smaller_gradient_variance(method: str, baseline: str, *, expected: float) -> Evidence:
+    """Returns the test whether gradients vary less over mini-batches with one optimizer.
+
+    It looks at the gradients that the optimizer uses, and finds nothing without diagnostics.
 
     Args:
         expected: the true ratio that should not be missed.
-
-    Returns:
-        The test; it finds nothing in runs without diagnostics.
     """
 
-    def test(results: Results, level: float) -> list[Finding]:
+    def test(results: Results, level: float) -> list[SettingResult]:
         findings = []
-        for group, members in groups(results).items():
-            if method in members and baseline in members:
-                mine, theirs = (_rows(results, members[name]) for name in (method, baseline))
-                common = sorted(mine.keys() & theirs.keys())
-                ratios = [_ratios(mine[seed], theirs[seed]) for seed in common]
-                pairs = [pair for pair in ratios if pair is not None]
-                if pairs:
-                    findings.append(_steadiness(group, pairs, level, expected, baseline))
+        for setting, members in methods_by_setting(results).items():
+            mine, theirs = (_variances(results, members.get(name)) for name in (method, baseline))
+            ratios = [_ratios(mine[seed], theirs[seed]) for seed in sorted(mine.keys() & theirs)]
+            pairs = [(plain, relative) for plain, relative in ratios if plain is not None]
+            if pairs:
+                findings.append(_judged(setting, pairs, level, expected, baseline))
         return findings
 
     return test
 
 
-def _rows(results: Results, method: str) -> dict[int, list[dict[str, Any]]]:
-    """Returns seed to the measurements of a method that carry a variance."""
+def _variances(results: Results, method: str | None) -> dict[int, Variances]:
+    """Returns what was measured of a method, by seed."""
     found = {}
     for cell in results["cells"]:
         if cell["method"] == method and cell["training"]:
             rows = cell["training"].get("diagnostics", {}).get("gradients", [])
-            found[cell["seed"]] = [row for row in rows if row["variance"]]
-    return {seed: rows for seed, rows in found.items() if rows}
+            found[cell["seed"]] = {
+                row["epoch"]: (row["variance"], _relative(row)) for row in rows if row["variance"]
+            }
+    return found
 
 
-def _ratios(
-    mine: list[dict[str, Any]], theirs: list[dict[str, Any]]
-) -> tuple[float, float | None] | None:
-    """Returns logarithms of the ratio of variances, plain and relative to the mean gradient."""
-    pairs = [(a, b) for a in mine for b in theirs if a["epoch"] == b["epoch"]]
-    if not pairs:
+def _relative(row: GradientStatistics) -> float | None:
+    if row["variance"] is None or row["clean_square"] is None or row["clean_square"] <= 0:
         return None
-    plain = _mean_log(pairs, lambda row: row["variance"])
-    usable = [(a, b) for a, b in pairs if _signal(a) and _signal(b)]
-    relative = _mean_log(usable, lambda row: row["variance"] / row["clean_square"])
-    return plain, (relative if usable else None)
+    return row["variance"] / row["clean_square"]
 
 
-def _signal(row: Mapping[str, Any]) -> bool:
-    return row["clean_square"] is not None and row["clean_square"] > 0
+def _ratios(mine: Variances, theirs: Variances) -> tuple[float | None, float | None]:
+    """Returns mean logarithms of the ratios of variances, plain and relative."""
+    pairs = [(mine[epoch], theirs[epoch]) for epoch in mine if epoch in theirs]
+    relative = [(a, b) for (_, a), (_, b) in pairs if a is not None and b is not None]
+    return _mean_log([(a, b) for (a, _), (b, _) in pairs]), _mean_log(relative)
 
 
-def _mean_log(
-    pairs: list[tuple[dict[str, Any], dict[str, Any]]], of: Callable[[dict[str, Any]], float]
-) -> float:
-    return math.fsum(math.log(of(a) / of(b)) for a, b in pairs) / max(len(pairs), 1)
+def _mean_log(pairs: Sequence[tuple[float, float]]) -> float | None:
+    return math.fsum(math.log(a / b) for a, b in pairs) / len(pairs) if pairs else None
 
 
-def _steadiness(
-    group: str,
-    pairs: list[tuple[float, float | None]],
+def _judged(
+    setting: str,
+    pairs: Sequence[tuple[float, float | None]],
     level: float,
     expected: float,
     baseline: str,
-) -> Finding:
+) -> SettingResult:
     found = ratio([plain for plain, _ in pairs], level)
     measured = found.text(f"{_NAMES.get(baseline, baseline)}'s variance")
     relative = [value for _, value in pairs if value is not None]
@@ -87,4 +82,4 @@ def _steadiness(
         "Each method is measured at its own weights; how the paper defines its variance is not "
         "known."
     )
-    return judge_ratio(group, found, measured, side="below", expected=expected, limits=limits)
+    return judge_ratio(setting, found, measured, side="below", expected=expected, limits=limits)

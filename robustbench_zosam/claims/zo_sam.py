@@ -1,19 +1,24 @@
-"""What the paper of ZO-SAM claims, and what stands beside each claim."""
+"""What the paper of ZO-SAM claims, and the controls of each claim."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
-from robustbench_zosam.claims.claim import Claim, Control, Published
-from robustbench_zosam.claims.evidence import (
-    accuracy_gain,
-    close_in_accuracy,
-    cost_of_sparsity,
-    flatness_of_sparsity,
-    flatter,
+from robustbench_zosam.claims.claim import Claim, Control, published
+from robustbench_zosam.claims.evidence_cost import (
+    faster_convergence,
+    one_backward_pass,
+    throughput_ratio,
 )
-from robustbench_zosam.claims.evidence_cost import converges_faster, one_backward, throughput
-from robustbench_zosam.claims.evidence_gradients import steadier
+from robustbench_zosam.claims.evidence_gradients import smaller_gradient_variance
+from robustbench_zosam.claims.evidence_paired import (
+    accuracy_gain,
+    between,
+    equivalent_accuracy,
+    smaller_trace,
+    sparse_against_dense,
+)
 from robustbench_zosam.claims.findings import Evidence
 
 ZO_SAM = "arXiv 2603.13115"
@@ -24,8 +29,8 @@ _PURPOSES = {
 }
 
 
-def _beside(evidence: Callable[[str], Evidence]) -> tuple[Control, ...]:
-    """Returns the comparisons of ZO-SAM with each control, by what tests one of them."""
+def _controls(evidence: Callable[[str], Evidence]) -> tuple[Control, ...]:
+    """Returns the comparisons of ZO-SAM with each control method, all by one test."""
     return tuple(
         Control(name, purpose, evidence(name), attributes=name != "sam")
         for name, purpose in _PURPOSES.items()
@@ -33,13 +38,17 @@ def _beside(evidence: Callable[[str], Evidence]) -> tuple[Control, ...]:
 
 
 def _gain_controls(row: str) -> tuple[Control, ...]:
-    dense = Control("sparse SGD against dense", "what sparsity alone costs", cost_of_sparsity(row))
-    return (*_beside(lambda name: accuracy_gain("zo-sam", name, row)), dense)
+    dense = Control(
+        "sparse SGD against dense",
+        "what sparsity alone costs",
+        accuracy_gain(sparse_against_dense, row),
+    )
+    return (*_controls(lambda name: accuracy_gain(between("zo-sam", name), row)), dense)
 
 
-def _flat_controls(field: str, measure: str) -> tuple[Control, ...]:
-    beside = _beside(lambda name: flatter("zo-sam", name, field, measure))
-    sparsity = flatness_of_sparsity(field, measure)
+def _flat_controls(field: Literal["flatness", "adaptive"], measure: str) -> tuple[Control, ...]:
+    beside = _controls(lambda name: smaller_trace(between("zo-sam", name), field, measure))
+    sparsity = smaller_trace(sparse_against_dense, field, measure)
     return (*beside, Control("sparse SGD against dense", "what sparsity alone does", sparsity))
 
 
@@ -59,13 +68,13 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         ZO_SAM,
         "ZO-SAM makes sparse networks more accurate under common corruptions than SGD does.",
         (
-            Published(
+            published(
                 "CIFAR-10-C, SNIP 90 %, ResNet-32: 59.60 % with SGD, 62.70 % with ZO-SAM",
                 f"{ZO_SAM}, Table 5",
             ),
         ),
         "Paired difference of the mean corruption accuracy to SGD at equal sparsity.",
-        accuracy_gain("zo-sam", "sgd", "mean", expected=0.031),
+        accuracy_gain(between("zo-sam", "sgd"), "mean", expected=0.031),
         _PAIR,
         _gain_controls("mean"),
     ),
@@ -73,9 +82,9 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         "zo-sam-clean",
         ZO_SAM,
         "ZO-SAM makes highly sparse networks more accurate on clean images than SGD does.",
-        (Published(_TABLE_1, f"{ZO_SAM}, Table 1"),),
+        (published(_TABLE_1, f"{ZO_SAM}, Table 1"),),
         "Paired difference of the clean accuracy to SGD at equal sparsity.",
-        accuracy_gain("zo-sam", "sgd", "clean", expected=0.0038),
+        accuracy_gain(between("zo-sam", "sgd"), "clean", expected=0.0038),
         _PAIR,
         _gain_controls("clean"),
     ),
@@ -83,10 +92,10 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         "zo-sam-information",
         ZO_SAM,
         "What helps is the zero-order information, not the random perturbation alone.",
-        (Published("no such control is known to be published", "Implied by the method"),),
+        (published("no such control is known to be published", "Implied by the method"),),
         "Paired difference of the mean corruption accuracy to a control that perturbs with the "
         "same radius but never asks for the loss.",
-        accuracy_gain("zo-sam", "random-perturbation", "mean"),
+        accuracy_gain(between("zo-sam", "random-perturbation"), "mean"),
         "random-perturbation and zo-sam at one sparsity",
     ),
     Claim(
@@ -94,12 +103,12 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         ZO_SAM,
         "ZO-SAM ends in flatter minima than SGD.",
         (
-            Published(
+            published(
                 "loss surfaces; no Hessian trace is known to be published", f"{ZO_SAM}, Figure 4"
             ),
         ),
         "Paired difference of the Hessian trace over images to SGD at equal sparsity.",
-        flatter("zo-sam", "sgd", "flatness", "trace"),
+        smaller_trace(between("zo-sam", "sgd"), "flatness", "trace"),
         _PAIR,
         _flat_controls("flatness", "trace"),
     ),
@@ -108,14 +117,14 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         ZO_SAM,
         "The same holds for a flatness that rescaling the weights cannot change.",
         (
-            Published(
+            published(
                 "not claimed; the plain trace changes when weights are rescaled",
                 "This project",
                 checked=True,
             ),
         ),
         "Paired difference of the adaptive Hessian trace over images to SGD at equal sparsity.",
-        flatter("zo-sam", "sgd", "adaptive", "adaptive trace"),
+        smaller_trace(between("zo-sam", "sgd"), "adaptive", "adaptive trace"),
         _PAIR,
         _flat_controls("adaptive", "adaptive trace"),
     ),
@@ -124,35 +133,35 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         ZO_SAM,
         "ZO-SAM trains with gradients of lower variance than SGD does.",
         (
-            Published(
+            published(
                 "about one third of SGD's at 90 % sparsity, in a definition that is not known",
                 f"{ZO_SAM}, Figure 1a",
             ),
         ),
         "Ratio of the variances over mini-batches of the gradients each optimizer uses, at its own "
         "weights, over the epochs measured and seed by seed (runs with training.diagnostics=true).",
-        steadier("zo-sam", "sgd", expected=1 / 3),
+        smaller_gradient_variance("zo-sam", "sgd", expected=1 / 3),
         f"{_PAIR}, with training.diagnostics=true",
-        _beside(lambda name: steadier("zo-sam", name, expected=0.5)),
+        _controls(lambda name: smaller_gradient_variance("zo-sam", name, expected=0.5)),
     ),
     Claim(
         "zo-sam-convergence",
         ZO_SAM,
         "ZO-SAM needs fewer epochs to an accuracy than SGD does.",
-        (Published(_TABLE_3, f"{ZO_SAM}, Table 3"),),
+        (published(_TABLE_3, f"{ZO_SAM}, Table 3"),),
         "Ratio of the epochs to 90 % validation accuracy (or the highest multiple of 5 % that "
         "every run reached), seed by seed.",
-        converges_faster("zo-sam", "sgd", expected=70 / 104),
+        faster_convergence("zo-sam", "sgd", expected=70 / 104),
         _PAIR,
-        _beside(lambda name: converges_faster("zo-sam", name, expected=70 / 104)),
+        _controls(lambda name: faster_convergence("zo-sam", name, expected=70 / 104)),
     ),
     Claim(
         "zo-sam-backward",
         ZO_SAM,
         "ZO-SAM takes one backward pass per step, where SAM takes two.",
-        (Published("a single backpropagation per step", f"{ZO_SAM}, abstract", checked=True),),
+        (published("a single backpropagation per step", f"{ZO_SAM}, abstract", checked=True),),
         "The passes are counted during training.",
-        one_backward("zo-sam", "sam"),
+        one_backward_pass("zo-sam", "sam"),
         "zo-sam",
     ),
     Claim(
@@ -160,20 +169,20 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         ZO_SAM,
         "ZO-SAM keeps about three quarters of SGD's throughput.",
         (
-            Published(
+            published(
                 "4349.53 of 5673.95 images per second on ResNet-32 (76.67 %), 76.6 % on WRN-28-10",
                 f"{ZO_SAM}, Table 4",
             ),
         ),
         "Ratio of the training throughputs, seed by seed; kept means above two thirds. Two more "
         "forward passes cost about 40 % of a step where a backward pass costs two forward ones.",
-        throughput("zo-sam", "sgd", above=2 / 3, expected=0.7667, of="SGD's throughput"),
+        throughput_ratio("zo-sam", "sgd", above=2 / 3, expected=0.7667, of="SGD's throughput"),
         _PAIR,
         tuple(
             Control(
                 name,
                 purpose,
-                throughput("zo-sam", name, expected=ratio, of=f"the throughput of {name}"),
+                throughput_ratio("zo-sam", name, expected=ratio, of=f"the throughput of {name}"),
             )
             for name, purpose, ratio in (
                 ("random-perturbation", "what the loss queries cost", 0.6),
@@ -187,23 +196,23 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         ZO_SAM,
         "ZO-SAM trains faster than SAM.",
         (
-            Published(
+            published(
                 "76.67 % of SGD's throughput, SAM 47.67 %, so 1.61 times SAM's; LookSAM every 10 "
                 "steps 75.3 %",
                 f"{ZO_SAM}, Table 4",
             ),
         ),
         "Ratio of the training throughputs (images per second), seed by seed.",
-        throughput("zo-sam", "sam", expected=1.61, of="SAM's throughput"),
+        throughput_ratio("zo-sam", "sam", expected=1.61, of="SAM's throughput"),
         "sam and zo-sam at one sparsity",
     ),
     Claim(
         "zo-sam-near-sam",
         ZO_SAM,
         "ZO-SAM comes close to SAM in clean accuracy.",
-        (Published("93.50 % against 93.77 %, MEST 90 %", f"{ZO_SAM}, Table 4"),),
+        (published("93.50 % against 93.77 %, MEST 90 %", f"{ZO_SAM}, Table 4"),),
         "The interval of the paired difference to SAM must lie within one point of zero.",
-        close_in_accuracy("zo-sam", "sam", margin=0.01),
+        equivalent_accuracy(between("zo-sam", "sam"), margin=0.01),
         "sam and zo-sam at one sparsity",
     ),
 )

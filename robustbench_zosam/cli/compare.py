@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-Comparison = Mapping[str, Any]
+from robustbench_zosam.schema import Comparison, ComparisonRow
 
 
 def compare(
@@ -47,7 +47,7 @@ def compare(
         typer.echo(page, err=as_json)
 
 
-def _compare_runs(folders: Sequence[Path], page: Path | None) -> list[dict[str, Any]]:
+def _compare_runs(folders: Sequence[Path], page: Path | None) -> list[Comparison]:
     from robustbench_zosam.runs.compare_runs import compare_runs
 
     found = [c for folder in folders[1:] for c in compare_runs(folder, folders[0])]
@@ -60,7 +60,7 @@ def _compare_runs(folders: Sequence[Path], page: Path | None) -> list[dict[str, 
 
 def _compare_methods(
     first: str, second: str, more: list[str], out: Path, page: Path | None
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     from robustbench_zosam.errors import InputError
     from robustbench_zosam.runs.compare_runs import as_run, compare_sides, find_side
 
@@ -108,12 +108,12 @@ def _run(text: str) -> str:
     return text.rpartition(":")[0]
 
 
-def _numbers(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def _numbers(row: ComparisonRow) -> tuple[str, str, str, str]:
     from robustbench_zosam.results.words import verdict_words
 
     p = row["p"] if row["p_holm"] is None else row["p_holm"]
-    limits = (row["low"], row["high"])
-    interval = "–" if None in limits else f"{100 * limits[0]:+.2f} to {100 * limits[1]:+.2f}"
+    low, high = row["low"], row["high"]
+    interval = "–" if low is None or high is None else f"{100 * low:+.2f} to {100 * high:+.2f}"
     return _points(row["difference"]), interval, f"{p:.3g}", verdict_words(row)
 
 
@@ -127,11 +127,11 @@ def _remarks(found: Comparison) -> list[str]:
     lines = [f"{first['n_images']} images, {first['n_seeds']} seeds"]
     for row in found["rows"][:2]:
         seeds = ", ".join(_points(value) for value in row["per_seed"])
-        given = row["given_models"]
-        limits = f"{100 * given['low']:+.2f} to {100 * given['high']:+.2f}"
-        lines.append(
-            f"{row['corruption']}: seed by seed {seeds}; for these trained models alone {limits}"
-        )
+        line, given = f"{row['corruption']}: seed by seed {seeds}", row["given_models"]
+        if given is not None:
+            limits = f"{100 * given['low']:+.2f} to {100 * given['high']:+.2f}"
+            line += f"; for these trained models alone {limits}"
+        lines.append(line)
     worst = found["worst"]
     if worst is not None:
         lines.append(

@@ -48,11 +48,11 @@ def upgrade(results: Any, where: str = "results.json") -> Tree:
 
 
 def _from_1(results: Tree) -> Tree:
-    from robustbench_zosam.analysis import summarise, summary_dict
-    from robustbench_zosam.claims import claims_dict, evaluate_claims
+    from robustbench_zosam.analysis import summarise
+    from robustbench_zosam.claims import evaluate_claims
     from robustbench_zosam.results.limits import with_limits
 
-    tree = results | {
+    tree: Any = results | {
         "schema": 2,
         "cells": [
             cell | {"schema": 2, "robustness": with_limits(cell["robustness"])}
@@ -62,26 +62,19 @@ def _from_1(results: Tree) -> Tree:
         "ranking": [],
     }
     if tree["summary"]:
-        tree["summary"] = summary_dict(summarise(tree["methods"], tree["cells"]))
+        tree["summary"] = summarise(tree["methods"], tree["cells"])
     if tree["claims"]:
-        tree["claims"] = claims_dict(evaluate_claims(tree))
-    return tree
+        tree["claims"] = evaluate_claims(tree)
+    return dict(tree)
 
 
 def _comparison_from_1(comparison: Tree) -> Tree:
+    from robustbench_zosam.statistics import equivalence
+
     rows = [
-        row | {"equivalence": _equivalence(row), "given_models": None} for row in comparison["rows"]
+        row | {"equivalence": equivalence(row), "given_models": None} for row in comparison["rows"]
     ]
     return comparison | {"rows": rows, "worst": None, "slope": None, "exact": []}
-
-
-def _equivalence(row: Tree) -> Tree:
-    from dataclasses import asdict, fields
-
-    from robustbench_zosam.statistics import PairedDifference, equivalence
-
-    known: Any = {field.name: row.get(field.name) for field in fields(PairedDifference)}
-    return asdict(equivalence(PairedDifference(**known)))
 
 
 _READERS: Mapping[int, Callable[[Tree], Tree]] = {1: _from_1}

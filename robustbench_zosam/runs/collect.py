@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from robustbench_zosam import provenance
-from robustbench_zosam.analysis import plan_comparisons, rankings, summarise, summary_dict
-from robustbench_zosam.claims import claims_dict, evaluate_claims
+from robustbench_zosam.analysis import CellScores, compare_planned, rankings, summarise
+from robustbench_zosam.claims import evaluate_claims
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json, write_text
 from robustbench_zosam.optim import OPTIMIZERS
@@ -22,7 +21,6 @@ from robustbench_zosam.results.limits import with_limits
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 from robustbench_zosam.runs.gallery import write_gallery
 from robustbench_zosam.runs.plan import Plan
-from robustbench_zosam.statistics import CellScores, compare
 
 _TRAINING = ("epochs", "steps", "batch_size", "history", "cost", "diagnostics")
 _OPTIONAL = ("recalibrated", "averaged")  # where the recipe asks for it
@@ -39,8 +37,8 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
         What was written to `results.json`.
     """
     finished = [cell for cell in plan.cells if cell.id not in failed]
-    cells = [_assemble(plan.store(cell), cell) for cell in finished]
-    methods = [_method(plan, method.id) for method in plan.methods]
+    cells: list[Any] = [_assemble(plan.store(cell), cell) for cell in finished]
+    methods: list[Any] = [_method(plan, method.id) for method in plan.methods]
     scores = _scores(plan, cells)
     assert plan.suite is not None
     results: dict[str, Any] = {
@@ -58,11 +56,12 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
             for cell in plan.cells
             if cell.id in failed
         ],
-        "summary": summary_dict(summarise(methods, cells)),
-        "comparisons": _comparisons(methods, scores, plan.config.statistics.margin),
-        "ranking": [asdict(found) for found in rankings(methods, scores)],
+        "summary": summarise(methods, cells),
+        "comparisons": compare_planned(methods, scores, margin=plan.config.statistics.margin),
+        "ranking": rankings(methods, scores),
     }
-    results["claims"] = claims_dict(evaluate_claims(results))
+    complete: Any = results
+    results["claims"] = evaluate_claims(complete)
     write_gallery(plan, [cell["id"] for cell in cells])
     write_text(plan.out / "results.csv", tidy(results).to_csv(index=False, lineterminator="\n"))
     write_json(plan.out / "results.json", results)
@@ -145,18 +144,6 @@ def _scores(plan: Plan, cells: list[dict[str, Any]]) -> dict[str, list[CellScore
             store = CellStore(plan.out / "cells" / cell["id"])
             scores[cell["method"]].append(read_scores(store, cell))
     return scores
-
-
-def _comparisons(
-    methods: list[dict[str, Any]], scores: Mapping[str, list[CellScores]], margin: float
-) -> list[dict[str, Any]]:
-    return [
-        compare(p.method, p.baseline, mine, theirs, question=p.question, margin=margin).as_dict()
-        for p in plan_comparisons(methods)
-        if (mine := scores.get(p.method))
-        and (theirs := scores.get(p.baseline))
-        and {cell.seed for cell in mine} & {cell.seed for cell in theirs}
-    ]
 
 
 def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from robustbench_zosam.analysis import CellScores, compare
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.results import read_results
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.collect import read_scores
-from robustbench_zosam.statistics import MARGIN, CellScores, compare
+from robustbench_zosam.schema import Comparison
+from robustbench_zosam.statistics import MARGIN
 
 Results = Mapping[str, Any]
 
@@ -73,7 +75,7 @@ def find_side(text: str, out: Path) -> Side:
     return Side(text, folder, method, results)
 
 
-def compare_stored(first: str, second: str, out: Path) -> dict[str, Any]:
+def compare_stored(first: str, second: str, out: Path) -> Comparison:
     """Compares two methods on their stored predictions.
 
     Args:
@@ -87,7 +89,7 @@ def compare_stored(first: str, second: str, out: Path) -> dict[str, Any]:
     return compare_sides(find_side(first, out), find_side(second, out))
 
 
-def compare_sides(mine: Side, theirs: Side) -> dict[str, Any]:
+def compare_sides(mine: Side, theirs: Side) -> Comparison:
     """Compares two methods image by image.
 
     Args:
@@ -100,10 +102,10 @@ def compare_sides(mine: Side, theirs: Side) -> dict[str, Any]:
     margin = mine.results["config"].get("statistics", {}).get("margin", MARGIN)
     return compare(
         mine.text, theirs.text, mine.scores(), theirs.scores(), question="model", margin=margin
-    ).as_dict()
+    )
 
 
-def compare_runs(first: Path, second: Path) -> list[dict[str, Any]]:
+def compare_runs(first: Path, second: Path) -> list[Comparison]:
     """Compares the methods that two runs have in common, each with itself in the other run.
 
     Args:
@@ -134,7 +136,7 @@ def compare_runs(first: Path, second: Path) -> list[dict[str, Any]]:
     return found
 
 
-def as_run(mine: Side, theirs: Side, comparison: Mapping[str, Any]) -> dict[str, Any]:
+def as_run(mine: Side, theirs: Side, comparison: Comparison) -> dict[str, Any]:
     """Returns two methods as the results of one run, for a page about them alone.
 
     Args:

@@ -43,19 +43,24 @@ class VarianceComponents(TypedDict):
     """Of one image in one run; None where it cannot be told from the others."""
 
 
-class Squares(TypedDict):
-    """Mean squares of the table of differences."""
+class MeanSquares(TypedDict):
+    """Analysis of variance of a crossed table with one entry per seed and image."""
 
     seed: float
+    """Between rows; 0 for one row."""
     image: float
+    """Between columns; 0 for one column."""
     residual: float
+    """Of the interaction; 0 where there is none."""
 
 
 class PairedDifference(TypedDict):
     """A mean difference, method minus baseline, over common seeds and images."""
 
     difference: float
+    """In the unit of the scores."""
     low: float | None
+    """None where one observation is all there is."""
     high: float | None
     level: float
     """Confidence level of the interval."""
@@ -68,15 +73,16 @@ class PairedDifference(TypedDict):
     n_seeds: int
     n_images: int
     components: VarianceComponents
-    detail: str
-    """What the interval covers."""
-    squares: NotRequired[Squares | None]
+    """Estimates; a negative one is set to zero."""
+    squares: NotRequired[MeanSquares | None]
     """Absent in runs of version 1."""
 
 
 class MeasurePaired(PairedDifference):
     """A paired difference of a measure that is no accuracy."""
 
+    detail: str
+    """What the interval covers."""
     metric: str
 
 
@@ -101,6 +107,8 @@ class ComparisonRow(PairedDifference):
 
     corruption: str
     """"clean", "mean" (over all corruptions and severities), or a corruption."""
+    detail: str
+    """What the interval covers."""
     p_holm: float | None
     """Corrected over the corruptions; None for clean and mean."""
     verdict: Verdict
@@ -160,7 +168,9 @@ class Ranking(TypedDict):
     metric: str
     """"mean" over all corruptions and severities, or "clean" without corruptions."""
     groups: list[list[str]]
+    """Method ids, in each group the best first."""
     means: list[list[float]]
+    """Accuracies over seeds, in the same order."""
     pairs: int
     """Comparisons that Holm's correction covers."""
     setting: str

@@ -1,4 +1,4 @@
-"""Intervals, paired comparisons and rankings, of plain arrays."""
+"""Intervals, paired differences, tests and sample sizes, of plain arrays."""
 
 from robustbench_zosam.statistics.bootstrap import (
     BootstrapDifference,
@@ -6,43 +6,31 @@ from robustbench_zosam.statistics.bootstrap import (
     bootstrap_difference,
     joint_bootstrap,
 )
-from robustbench_zosam.statistics.compare import compare
-from robustbench_zosam.statistics.comparison import Comparison, Exact, Row, Worst
 from robustbench_zosam.statistics.correlation import RankCorrelation, rank_correlation
-from robustbench_zosam.statistics.equivalence import MARGIN, Equivalence, equivalence
+from robustbench_zosam.statistics.equivalence import MARGIN, equivalence
 from robustbench_zosam.statistics.intervals import Estimate, holm, t_interval, wilson
 from robustbench_zosam.statistics.mcnemar import McNemar, mcnemar
-from robustbench_zosam.statistics.paired import Components, PairedDifference, paired_difference
-from robustbench_zosam.statistics.ranking import Ranking, rank
-from robustbench_zosam.statistics.scores import CellScores
+from robustbench_zosam.statistics.paired import paired_difference
+from robustbench_zosam.statistics.power import seeds_to_find
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
-    # comparisons
-    "CellScores",
-    "Comparison",
-    "Exact",
-    "Row",
-    "Worst",
-    "compare",
-    "Ranking",
-    "rank",
-    "MARGIN",
-    "Equivalence",
-    "equivalence",
-    "Components",
-    "PairedDifference",
+    # two methods
     "paired_difference",
+    "MARGIN",
+    "equivalence",
     "BootstrapDifference",
     "JointBootstrap",
-    "McNemar",
     "bootstrap_difference",
     "joint_bootstrap",
+    "McNemar",
     "mcnemar",
+    "seeds_to_find",
+    # many methods
     "RankCorrelation",
     "rank_correlation",
+    "holm",
     # single measures
     "Estimate",
-    "holm",
     "t_interval",
     "wilson",
 ]

@@ -19,17 +19,7 @@ _CHUNK = 2_000_000  # counts drawn at a time
 
 @dataclass(frozen=True)
 class BootstrapDifference:
-    """Difference of mean accuracies with a percentile interval over images.
-
-    Attributes:
-        difference: `a - b`, mean over conditions and images.
-        low: lower limit.
-        high: upper limit.
-        level: confidence level.
-        n: images.
-        resamples: bootstrap samples.
-        seed: of the resampling.
-    """
+    """Difference `a - b` of mean accuracies with a percentile interval over `n` images."""
 
     difference: float
     low: float
@@ -42,24 +32,17 @@ class BootstrapDifference:
 
 @dataclass(frozen=True)
 class JointBootstrap:
-    """Differences of several accuracies from the same resampled images.
-
-    Attributes:
-        low: lower limits of the differences, (families,).
-        high: upper limits, (families,).
-        worst_low: lower limit of the difference between the methods' lowest accuracies.
-        worst_high: upper limit.
-        resamples: bootstrap samples.
-        seeds_resampled: whether training runs were resampled too; if not, the limits hold for the
-            trained models at hand.
-    """
+    """Limits of the differences of several accuracies, from the same resampled images."""
 
     low: tuple[float, ...]
+    """One for each family."""
     high: tuple[float, ...]
     worst_low: float
+    """Of the difference between the methods' lowest accuracies."""
     worst_high: float
     resamples: int
     seeds_resampled: bool
+    """Whether training runs were resampled too; if not, the limits hold for these models."""
 
 
 def bootstrap_difference(
@@ -101,12 +84,7 @@ def bootstrap_difference(
 
 
 def joint_bootstrap(
-    a: ArrayLike,
-    b: ArrayLike,
-    *,
-    seed: int = 0,
-    resamples: int = 1000,
-    level: float = 0.95,
+    a: ArrayLike, b: ArrayLike, *, seed: int = 0, resamples: int = 1000, level: float = 0.95
 ) -> JointBootstrap:
     """Resamples source images jointly for all corruptions, and training runs where there are many.
 
@@ -137,14 +115,8 @@ def joint_bootstrap(
         worst.append(one.min(axis=1) - other.min(axis=1))
     low, high = _limits(np.concatenate(differences), level)
     worst_low, worst_high = _limits(np.concatenate(worst), level)
-    return JointBootstrap(
-        tuple(low.tolist()),
-        tuple(high.tolist()),
-        float(worst_low),
-        float(worst_high),
-        resamples,
-        both_ways,
-    )
+    limits = tuple(low.tolist()), tuple(high.tolist()), float(worst_low), float(worst_high)
+    return JointBootstrap(*limits, resamples, both_ways)
 
 
 def _resampled(scores: Floats, counts: Floats, shares: Floats) -> Floats:

@@ -13,31 +13,26 @@ from scipy import special
 
 from robustbench_zosam.errors import InputError
 
+Floats = NDArray[np.float64]
+
 _EXACT_UP_TO = 8  # 8! = 40320 orders
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's correlation, over all runs and over the means of the methods.
-
-    Attributes:
-        over_cells: over all runs; runs of one method are not independent.
-        low: lower limit of the approximate interval of `over_cells`; None below 5 runs.
-        high: upper limit.
-        over_methods: over method means; None for fewer than 3 methods.
-        p: two-sided permutation p-value of `over_methods`; None for fewer than 3 methods.
-        smallest_p: what `p` could be at best with so many methods.
-        n_cells: runs.
-        n_methods: methods.
-        level: confidence level.
-    """
+    """Spearman's correlation, over all runs and over the means of the methods."""
 
     over_cells: float
+    """Over all runs, which are not independent within a method."""
     low: float | None
+    """Lower limit of the approximate interval of `over_cells`; None below 5 runs."""
     high: float | None
     over_methods: float | None
+    """None for fewer than 3 methods, as `p`."""
     p: float | None
+    """Two-sided permutation p-value of `over_methods`."""
     smallest_p: float
+    """What `p` could be at best with so many methods."""
     n_cells: int
     n_methods: int
     level: float
@@ -82,14 +77,14 @@ def rank_correlation(
     )
 
 
-def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+def _spearman(x: Floats, y: Floats) -> float:
     return float(np.clip(np.corrcoef(_ranks(x), _ranks(y))[0, 1], -1, 1))
 
 
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ranks(values: Floats) -> Floats:
     """Returns ranks from 1; equal values share the mean of theirs."""
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (counts.cumsum() - (counts - 1) / 2)[which]
+    ranks: Floats = (counts.cumsum() - (counts - 1) / 2)[which]
     return ranks
 
 
@@ -102,9 +97,7 @@ def _interval(rho: float, n: int, level: float) -> tuple[float | None, float | N
     return math.tanh(centre - half), math.tanh(centre + half)
 
 
-def _over_methods(
-    x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[float | None, float | None]:
+def _over_methods(x: Floats, y: Floats) -> tuple[float | None, float | None]:
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None, None
     rho = _spearman(x, y)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
+
+from robustbench_zosam.schema import MeanSquares
 
 Floats = NDArray[np.float64]
 
@@ -17,36 +18,17 @@ _FEW = 30  # up to so many images their mean square is integrated over as well
 _TAIL = 1e-13
 
 
-@dataclass(frozen=True)
-class MeanSquares:
-    """Analysis of variance of a crossed table with one entry per seed and image.
-
-    Attributes:
-        seed: mean square between rows; 0 for one row.
-        image: mean square between columns; 0 for one column.
-        residual: mean square of the interaction; 0 where there is none.
-    """
-
-    seed: float
-    image: float
-    residual: float
-
-
 def mean_squares(table: Floats) -> MeanSquares:
-    """Returns the mean squares of a crossed two-way table.
-
-    Args:
-        table: (seeds, images).
-    """
+    """Returns the mean squares of a crossed two-way table, (seeds, images)."""
     seeds, images = table.shape
     mean = table.mean()
     rows, columns = table.mean(axis=1) - mean, table.mean(axis=0) - mean
     interaction = table - mean - rows[:, None] - columns[None, :]
-    return MeanSquares(
-        seed=float(images * (rows**2).sum() / max(seeds - 1, 1)),
-        image=float(seeds * (columns**2).sum() / max(images - 1, 1)),
-        residual=float((interaction**2).sum() / max((seeds - 1) * (images - 1), 1)),
-    )
+    return {
+        "seed": float(images * (rows**2).sum() / max(seeds - 1, 1)),
+        "image": float(seeds * (columns**2).sum() / max(images - 1, 1)),
+        "residual": float((interaction**2).sum() / max((seeds - 1) * (images - 1), 1)),
+    }
 
 
 class Pivot:
@@ -67,31 +49,23 @@ class Pivot:
     """
 
     def __init__(self, squares: MeanSquares, seeds: int, images: int) -> None:
-        one, none = (np.ones(1), np.ones(1)), squares.residual
+        one, none = (np.ones(1), np.ones(1)), squares["residual"]
         by_seed, first = _inverse(seeds - 1, _NODES) if seeds > 1 else one
         known = seeds > 1 and images > _FEW  # then the mean square of the images is
         by_image, second = one if known or images == 1 else _inverse(images - 1, _OTHER)
-        between = np.maximum(squares.seed * by_seed, none)[:, None]
-        within = np.maximum(squares.image * by_image - none, 0)[None, :]
+        between = np.maximum(squares["seed"] * by_seed, none)[:, None]
+        within = np.maximum(squares["image"] * by_image - none, 0)[None, :]
         self._sd = np.sqrt((between + within) / (seeds * images)).ravel()
         self._weight = (first[:, None] * second[None, :]).ravel()
 
     def tail(self, distance: float) -> float:
-        """Returns the probability of an error above a distance.
-
-        Args:
-            distance: at least 0.
-        """
+        """Returns the probability of an error above a distance of at least 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(self._sd > 0, distance / self._sd, math.inf if distance > 0 else 0.0)
         return float(self._weight @ special.ndtr(-z))
 
     def quantile(self, probability: float) -> float:
-        """Returns the distance that an error exceeds with a probability below one half.
-
-        Args:
-            probability: in (0, 0.5).
-        """
+        """Returns the distance that an error exceeds with a probability in (0, 0.5)."""
         high = float(self._weight @ self._sd)
         if high == 0:
             return 0.0

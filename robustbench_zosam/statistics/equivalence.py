@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from scipy import special
 
 from robustbench_zosam.checks import require_number
+from robustbench_zosam.schema import Equivalence, PairedDifference
 from robustbench_zosam.statistics.crossed import Pivot
-from robustbench_zosam.statistics.paired import PairedDifference
 
 MARGIN = 0.01  # one point of accuracy
-
-
-@dataclass(frozen=True)
-class Equivalence:
-    """Outcome of two one-sided tests.
-
-    Attributes:
-        margin: largest difference that counts as none, in the unit of the scores.
-        p: of a true difference at least as large as the margin.
-        equivalent: whether such a difference is ruled out: the interval of the comparison lies
-            inside the margin.
-    """
-
-    margin: float
-    p: float
-    equivalent: bool
 
 
 def equivalence(paired: PairedDifference, margin: float = MARGIN) -> Equivalence:
@@ -48,20 +30,14 @@ def equivalence(paired: PairedDifference, margin: float = MARGIN) -> Equivalence
         1987.
     """
     require_number("margin", margin, above=0, below=1)
-    distance = margin - abs(paired.difference)
-    if paired.se is None or paired.df is None:
+    distance = margin - abs(paired["difference"])
+    if paired["se"] is None or paired["df"] is None:
         p = 1.0
-    elif paired.se == 0:
-        p = (1 - margin) ** paired.n_images if distance > 0 else 1.0
+    elif paired["se"] == 0:
+        p = (1 - margin) ** paired["n_images"] if distance > 0 else 1.0
+    elif (squares := paired.get("squares")) is None:  # results of version 1 have Student's t
+        p = float(special.stdtr(paired["df"], -distance / paired["se"]))
     else:
-        p = _tail(paired, distance)
-    return Equivalence(margin, p, p < (1 - paired.level) / 2)
-
-
-def _tail(paired: PairedDifference, distance: float) -> float:
-    """Returns the probability of an error above a distance, which may be negative."""
-    if paired.squares is None:  # results of version 1 have Student's t
-        assert paired.se is not None
-        return float(special.stdtr(paired.df, -distance / paired.se))
-    found = Pivot(paired.squares, paired.n_seeds, paired.n_images).tail(abs(distance))
-    return found if distance > 0 else 1 - found
+        tail = Pivot(squares, paired["n_seeds"], paired["n_images"]).tail(abs(distance))
+        p = tail if distance > 0 else 1 - tail
+    return {"margin": margin, "p": p, "equivalent": p < (1 - paired["level"]) / 2}

@@ -16,17 +16,7 @@ from robustbench_zosam.errors import InputError
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its interval.
-
-    Attributes:
-        value: the estimate, in the unit of the data.
-        low: lower limit; None where the data gives no interval.
-        high: upper limit; None where the data gives no interval.
-        se: standard error; None where the data gives none.
-        n: observations.
-        level: confidence level of the interval.
-        detail: what the interval covers, or why there is none.
-    """
+    """A mean of `n` observations; `low`, `high` and `se` are None where there is one only."""
 
     value: float
     low: float | None
@@ -34,7 +24,6 @@ class Estimate:
     se: float | None
     n: int
     level: float
-    detail: str
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
@@ -46,7 +35,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
         level: confidence level.
 
     Returns:
-        The proportion; the interval stays inside [0, 1], also for 0 and n successes.
+        The proportion; its interval stays inside [0, 1], also for 0 and n successes.
 
     Raises:
         InputError: no trials, more successes than trials, or a level outside (0, 1).
@@ -65,7 +54,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
     # The limits are exactly 0 and 1 at the ends; rounding must not move them beyond the share.
     low, high = max(min(centre - half, share), 0.0), min(max(centre + half, share), 1.0)
     se = math.sqrt(share * (1 - share) / n)
-    return Estimate(share, low, high, se, n, level, f"Wilson interval over {n} images")
+    return Estimate(share, low, high, se, n, level)
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
@@ -76,7 +65,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
         level: confidence level.
 
     Returns:
-        The mean; for a single seed there is no interval, and `detail` says so.
+        The mean; a single seed gives no interval.
 
     Raises:
         InputError: no values, a value that is not finite, or a level outside (0, 1).
@@ -87,10 +76,10 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
         raise InputError(f"values is {values!r}: give at least one finite number per seed")
     n, mean = data.size, float(data.mean())
     if n == 1:
-        return Estimate(mean, None, None, None, 1, level, "one seed: no interval")
+        return Estimate(mean, None, None, None, 1, level)
     se = float(data.std(ddof=1)) / math.sqrt(n)
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * se
-    return Estimate(mean, mean - half, mean + half, se, n, level, f"t interval over {n} seeds")
+    return Estimate(mean, mean - half, mean + half, se, n, level)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -13,19 +13,14 @@ from robustbench_zosam.errors import InputError
 
 @dataclass(frozen=True)
 class McNemar:
-    """Outcome of McNemar's exact test.
-
-    Attributes:
-        only_a: images which only the first model classified correctly.
-        only_b: images which only the second model classified correctly.
-        n: images.
-        p: two-sided exact p-value of equal accuracy.
-    """
+    """Outcome of McNemar's exact test on `n` images."""
 
     only_a: int
+    """Images which only the first model classified correctly."""
     only_b: int
     n: int
     p: float
+    """Two-sided, of equal accuracy."""
 
 
 def mcnemar(a: ArrayLike, b: ArrayLike) -> McNemar:

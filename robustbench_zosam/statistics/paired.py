@@ -3,66 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.statistics.crossed import MeanSquares, Pivot, mean_squares
+from robustbench_zosam.schema import MeanSquares, PairedDifference, VarianceComponents
+from robustbench_zosam.statistics.crossed import Pivot, mean_squares
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Components:
-    """Variance of one entry of the difference table, split by where it comes from.
-
-    Attributes:
-        seed: between training runs; None for a single seed.
-        image: between images, common to all seeds.
-        residual: of one image in one run; None where it cannot be told from the others.
-    """
-
-    seed: float | None
-    image: float | None
-    residual: float | None
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """Mean difference `a - b` with its uncertainty.
-
-    Attributes:
-        difference: mean over seeds and images, in the unit of the scores.
-        low: lower limit of the interval; None where one observation is all there is.
-        high: upper limit.
-        level: confidence level.
-        se: standard error of the difference.
-        df: Satterthwaite's degrees of freedom: how few observations the standard error rests on.
-        p: two-sided p-value of no difference.
-        per_seed: mean difference of each seed, (seeds,).
-        n_seeds: seeds.
-        n_images: images.
-        components: estimated variance components, none below zero.
-        detail: what the interval covers.
-        squares: mean squares of the differences; None where they are not known.
-    """
-
-    difference: float
-    low: float | None
-    high: float | None
-    level: float
-    se: float | None
-    df: float | None
-    p: float
-    per_seed: tuple[float, ...]
-    n_seeds: int
-    n_images: int
-    components: Components
-    detail: str
-    squares: MeanSquares | None = None
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> PairedDifference:
@@ -101,21 +51,20 @@ def paired_difference(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Pai
     se = math.sqrt(variance) if df else None
     pivot = Pivot(squares, *table.shape) if df else None
     half = pivot.quantile((1 - level) / 2) if pivot else None
-    return PairedDifference(
-        difference=difference,
-        low=None if half is None else difference - half,
-        high=None if half is None else difference + half,
-        level=level,
-        se=se,
-        df=df,
-        p=_p_value(difference, pivot, se, table.shape),
-        per_seed=tuple(table.mean(axis=1).tolist()),
-        n_seeds=table.shape[0],
-        n_images=table.shape[1],
-        components=_components(squares, table.shape),
-        detail=_detail(table.shape),
-        squares=squares,
-    )
+    return {
+        "difference": difference,
+        "low": None if half is None else difference - half,
+        "high": None if half is None else difference + half,
+        "level": level,
+        "se": se,
+        "df": df,
+        "p": _p_value(difference, pivot, se, table.shape),
+        "per_seed": table.mean(axis=1).tolist(),
+        "n_seeds": table.shape[0],
+        "n_images": table.shape[1],
+        "components": _components(squares, table.shape),
+        "squares": squares,
+    }
 
 
 def _difference_table(a: ArrayLike, b: ArrayLike) -> Floats:
@@ -138,17 +87,17 @@ def _variance(squares: MeanSquares, shape: tuple[int, ...]) -> tuple[float, floa
     seeds, images = shape
     cells = seeds * images
     if seeds == 1 or images == 1:
-        only = squares.image if seeds == 1 else squares.seed
+        only = squares["image" if seeds == 1 else "seed"]
         return only / cells, float(cells - 1) or None
-    by_seed = max(squares.seed, squares.residual)
-    by_image = max(squares.image, squares.residual)
-    total = by_seed + by_image - squares.residual
+    residual = squares["residual"]
+    by_seed, by_image = max(squares["seed"], residual), max(squares["image"], residual)
+    total = by_seed + by_image - residual
     if total == 0:
         return 0.0, float(min(seeds, images) - 1)
     spread = (
         by_seed**2 / (seeds - 1)
         + by_image**2 / (images - 1)
-        + squares.residual**2 / ((seeds - 1) * (images - 1))
+        + residual**2 / ((seeds - 1) * (images - 1))
     )
     return total / cells, total**2 / spread
 
@@ -164,21 +113,15 @@ def _p_value(
     return min(2 * pivot.tail(abs(difference)), 1.0)
 
 
-def _components(squares: MeanSquares, shape: tuple[int, ...]) -> Components:
+def _components(squares: MeanSquares, shape: tuple[int, ...]) -> VarianceComponents:
     seeds, images = shape
     if seeds == 1:
-        return Components(None, squares.image if images > 1 else None, None)
+        only = squares["image"] if images > 1 else None
+        return {"seed": None, "image": only, "residual": None}
     if images == 1:
-        return Components(squares.seed, None, None)
-    return Components(
-        seed=max(squares.seed - squares.residual, 0.0) / images,
-        image=max(squares.image - squares.residual, 0.0) / seeds,
-        residual=squares.residual,
-    )
-
-
-def _detail(shape: tuple[int, ...]) -> str:
-    seeds, images = shape
-    if seeds == 1:
-        return f"over {images} images, conditional on one training seed"
-    return f"over {seeds} seeds and {images} images"
+        return {"seed": squares["seed"], "image": None, "residual": None}
+    return {
+        "seed": max(squares["seed"] - squares["residual"], 0.0) / images,
+        "image": max(squares["image"] - squares["residual"], 0.0) / seeds,
+        "residual": squares["residual"],
+    }

@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import stats
 
-from robustbench_zosam.claims import claims_dict, evaluate_claims
-from robustbench_zosam.statistics import CellScores, compare, rank, t_interval, wilson
+from robustbench_zosam.analysis import CellScores, compare, rank
+from robustbench_zosam.claims import evaluate_claims
+from robustbench_zosam.statistics import t_interval, wilson
 
 CONDITIONS = ("clean/0", *(f"{name}/{s}" for name in ("fog", "snow", "blur") for s in (1, 3, 5)))
 FORCES = np.array([0.0, *(s * force for force in (0.1, 0.2, 0.3) for s in (1, 3, 5))])
@@ -88,16 +89,16 @@ def coverage(truth: Truth, trials: int, seed: int) -> Counter[str]:
     for _ in range(trials):
         (mine, theirs), abilities = truth.draw(rng)
         found = compare("a", "b", mine, theirs, margin=margin)
-        clean, mean, *corruptions = found.rows
-        hits["clean"] += clean.paired.low <= true[0] <= clean.paired.high
-        hits["mean"] += mean.paired.low <= true[CORRUPTED].mean() <= mean.paired.high
+        clean, mean, *corruptions = found["rows"]
+        hits["clean"] += clean["low"] <= true[0] <= clean["high"]
+        hits["mean"] += mean["low"] <= true[CORRUPTED].mean() <= mean["high"]
         given = truth.given(abilities[0]) - truth.given(abilities[1])
-        low, high = mean.given_models
-        hits["given models"] += low <= given[CORRUPTED].mean() <= high
-        hits["difference called"] += mean.verdict != "tie"
-        hits["any corruption called"] += any(row.verdict != "tie" for row in corruptions)
-        hits["exact test called"] += found.exact[0].p < 0.05
-        hits["equivalence called"] += mean.equivalence.equivalent
+        limits = mean["given_models"]
+        hits["given models"] += limits["low"] <= given[CORRUPTED].mean() <= limits["high"]
+        hits["difference called"] += mean["verdict"] != "tie"
+        hits["any corruption called"] += any(row["verdict"] != "tie" for row in corruptions)
+        hits["exact test called"] += found["exact"][0]["p"] < 0.05
+        hits["equivalence called"] += mean["equivalence"]["equivalent"]
     return hits
 
 
@@ -110,9 +111,9 @@ def claims(truth: Truth, trials: int, seed: int) -> Counter[str]:
     ]
     for _ in range(trials):
         (mine, theirs), _ = truth.draw(rng)
-        made = compare("zo-sam", "sgd", mine, theirs).as_dict()
+        made = compare("zo-sam", "sgd", mine, theirs)
         results = {"methods": methods, "cells": [], "comparisons": [made]}
-        claim = claims_dict(evaluate_claims(results))[0]
+        claim = evaluate_claims(results)[0]
         assert claim["id"] == "zo-sam-robustness"
         verdicts[claim["verdict"]] += 1
     return verdicts
@@ -125,7 +126,7 @@ def splits(truth: Truth, trials: int, seed: int, methods: int) -> int:
     count = 0
     for _ in range(trials):
         drawn, _ = truth.draw(rng, methods)
-        count += len(rank(dict(zip(names, drawn, strict=True))).groups) > 1
+        count += len(rank(dict(zip(names, drawn, strict=True)))["groups"]) > 1
     return count
 
 

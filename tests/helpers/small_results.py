@@ -42,21 +42,28 @@ def cell(optimizer, seed, accuracy, *, trace=1.0, speed=100.0, status="done"):
     }
 
 
+def paired(difference, half, p):
+    components = dict.fromkeys(("seed", "image", "residual"))
+    limits = {"low": difference - half, "high": difference + half, "level": 0.95}
+    sizes = {"n_seeds": 3, "n_images": 100}
+    return {"difference": difference, "p": p, "components": components, **limits, **sizes}
+
+
 def comparison(method, baseline, difference, half, p, flatness=None):
-    row = {"difference": difference, "low": difference - half, "high": difference + half, "p": p}
-    row |= {"n_seeds": 3, "n_images": 100}
-    rows = [row | {"corruption": "clean"}, row | {"corruption": "mean"}]
+    unknown = {"margin": 0.01, "p": 1.0, "equivalent": False}
+    row = paired(difference, half, p) | {"equivalence": unknown}
     return {
         "method": method,
         "baseline": baseline,
-        "rows": rows,
+        "question": "optimizer",
+        "rows": [row | {"corruption": "clean"}, row | {"corruption": "mean"}],
         "flatness": flatness,
         "adaptive": flatness,
     }
 
 
 def verdicts(results):
-    return {found.id: found for found in evaluate_claims(results)}
+    return {found["id"]: found for found in evaluate_claims(results)}
 
 
 def run(comparisons=(), cells=()):

@@ -1,16 +1,14 @@
 """A finished run as the pipeline would store it, made of random numbers."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 
-from robustbench_zosam.analysis import plan_comparisons, rankings, summarise, summary_dict
-from robustbench_zosam.claims import claims_dict, evaluate_claims
+from robustbench_zosam.analysis import CellScores, compare_planned, rankings, summarise
+from robustbench_zosam.claims import evaluate_claims
 from robustbench_zosam.report import build_report
 from robustbench_zosam.results import VERSION
 from robustbench_zosam.results.limits import with_limits
-from robustbench_zosam.statistics import CellScores, compare
 
 GROUPS = {
     "noise": "gaussian_noise shot_noise impulse_noise",
@@ -232,16 +230,11 @@ def make_results(
         "methods": methods,
         "cells": cells,
         "failures": [],
-        "summary": summary_dict(summarise(methods, cells)),
-        "comparisons": [
-            compare(
-                p.method, p.baseline, scores[p.method], scores[p.baseline], question=p.question
-            ).as_dict()
-            for p in plan_comparisons(methods)
-        ],
-        "ranking": [asdict(found) for found in rankings(methods, scores)],
+        "summary": summarise(methods, cells),
+        "comparisons": compare_planned(methods, scores),
+        "ranking": rankings(methods, scores),
     }
-    results["claims"] = claims_dict(evaluate_claims(results))
+    results["claims"] = evaluate_claims(results)
     return results
 
 

@@ -52,8 +52,8 @@ def test_more_images_than_a_chunk_holds_change_nothing_but_the_draws():
     a, b = outcomes(rng, 1, 2, 30_000), outcomes(rng, 1, 2, 30_000)
     found = joint_bootstrap(a, b, resamples=150)
     oracle = paired_difference(a[:, 0], b[:, 0])
-    assert found.low[0] < oracle.difference < found.high[0]
-    assert found.high[0] - found.low[0] == pytest.approx(oracle.high - oracle.low, rel=0.4)
+    assert found.low[0] < oracle["difference"] < found.high[0]
+    assert found.high[0] - found.low[0] == pytest.approx(oracle["high"] - oracle["low"], rel=0.4)
 
 
 def test_identical_models_differ_by_exactly_nothing():
@@ -87,11 +87,11 @@ def test_bootstrap_agrees_with_the_t_interval_for_many_images():
     a = b ^ (rng.random((10, 1000)) < 0.1)
     found = bootstrap_difference(a, b, seed=0)
     oracle = paired_difference(a.mean(axis=0)[None], b.mean(axis=0)[None])
-    width = oracle.high - oracle.low
-    assert found.difference == pytest.approx(oracle.difference)
+    width = oracle["high"] - oracle["low"]
+    assert found.difference == pytest.approx(oracle["difference"])
     # Monte Carlo error of a 2.5 % quantile from 2000 samples is about 0.03 widths.
-    assert found.low == pytest.approx(oracle.low, abs=0.1 * width)
-    assert found.high == pytest.approx(oracle.high, abs=0.1 * width)
+    assert found.low == pytest.approx(oracle["low"], abs=0.1 * width)
+    assert found.high == pytest.approx(oracle["high"], abs=0.1 * width)
 
 
 def test_bootstrap_resamples_whole_images():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,26 +11,24 @@ from numpy.typing import NDArray
 from robustbench_zosam.errors import InputError
 
 Floats = NDArray[np.float64]
+Outcomes = NDArray[np.generic]
 
 
 @dataclass(frozen=True)
 class CellScores:
-    """What one trained model did on each image.
-
-    Attributes:
-        seed: of the training run.
-        conditions: "clean/0", then "<corruption>/<severity>".
-        correct: whether each image was right, 0 or 1, (n,) for each condition; the clean set may
-            have another n than the suite.
-        trace_per_image: Hessian trace of each image's loss, (m,); None where not measured.
-        adaptive_per_image: the same weighted by squared weights, (m,).
-    """
+    """What one trained model did on each image."""
 
     seed: int
+    """Of the training run."""
     conditions: tuple[str, ...]
-    correct: Sequence[NDArray[Any]] | NDArray[Any]
+    """"clean/0", then "<corruption>/<severity>"."""
+    correct: Sequence[Outcomes] | Outcomes
+    """Whether each image was right, 0 or 1, (n,) for each condition; the clean set may have
+    another n than the suite."""
     trace_per_image: Floats | None = None
+    """Hessian trace of each image's loss, (m,); None where not measured."""
     adaptive_per_image: Floats | None = None
+    """The same weighted by squared weights, (m,)."""
 
 
 Pairs = list[tuple[CellScores, CellScores]]
@@ -41,10 +38,7 @@ Weights = dict[int, float]
 def common_pairs(
     cells: Sequence[CellScores], others: Sequence[CellScores], method: str, baseline: str
 ) -> Pairs:
-    """Returns the runs of two methods that share a seed, in the order of the seeds.
-
-    Returns:
-        Pairs (method, baseline).
+    """Returns the pairs (method, baseline) of runs with one seed, in the order of the seeds.
 
     Raises:
         InputError: no common seed, or the runs were measured under different conditions.
@@ -63,9 +57,6 @@ def common_pairs(
 
 def families(conditions: Sequence[str]) -> Iterator[tuple[str, Weights]]:
     """Yields the name of each tested family of conditions, and the weights of its mean.
-
-    Args:
-        conditions: "clean/0", then "<corruption>/<severity>".
 
     Yields:
         "clean", "mean" (over all corruptions and severities), then each corruption.
@@ -87,9 +78,6 @@ def slope_weights(conditions: Sequence[str]) -> Weights | None:
     corruption, averaged over the corruptions with at least two severities: a linear function of
     the outcomes, so that it can be paired like a mean.
 
-    Args:
-        conditions: "clean/0", then "<corruption>/<severity>".
-
     Returns:
         Condition to weight; None where no corruption has two severities.
     """
@@ -103,11 +91,7 @@ def slope_weights(conditions: Sequence[str]) -> Weights | None:
 
 
 def image_scores(cell: CellScores, weights: Weights) -> Floats:
-    """Returns a weighted sum of the outcomes of each image, (n,).
-
-    Args:
-        weights: condition to weight; all these conditions have the same n.
-    """
+    """Returns a weighted sum of the outcomes of each image, (n,), over conditions of one n."""
     total: Floats = sum(
         (weight * np.asarray(cell.correct[i], dtype=np.float64) for i, weight in weights.items()),
         start=np.zeros(len(cell.correct[next(iter(weights))])),

@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from robustbench_zosam.analysis.planned import setting
+from robustbench_zosam.analysis.scores import CellScores, common_pairs, families, image_scores
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.statistics.intervals import holm
-from robustbench_zosam.statistics.paired import paired_difference
-from robustbench_zosam.statistics.scores import CellScores, common_pairs, families, image_scores
+from robustbench_zosam.schema import MethodFacts, Ranking
+from robustbench_zosam.statistics import holm, paired_difference
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """Methods in order of an accuracy.
+def rankings(
+    methods: Sequence[MethodFacts],
+    scores: Mapping[str, Sequence[CellScores]],
+    *,
+    level: float = 0.95,
+) -> list[Ranking]:
+    """Ranks all methods, and those of each setting where there are several settings.
 
-    Attributes:
-        metric: "mean" over all corruptions and severities, or "clean" without corruptions.
-        groups: ids, the best group first; in each the best method first, which anchors the group.
-        means: accuracy of each method over its seeds, in the same order.
-        pairs: comparisons that were corrected for.
-        setting: sparsifier and sparsity of all of them; empty for all methods of a run.
+    Args:
+        methods: of the run.
+        scores: method id to finished cells.
+        level: see `rank`.
+
+    Returns:
+        Rankings of at least two methods whose runs share seeds and conditions.
     """
-
-    metric: str
-    groups: tuple[tuple[str, ...], ...]
-    means: tuple[tuple[float, ...], ...]
-    pairs: int
-    setting: str = ""
+    settings: dict[str, list[str]] = {"": [m["id"] for m in methods]}
+    for m in methods:
+        if m["kind"] == "trained":
+            settings.setdefault(setting(m), []).append(m["id"])
+    found: list[Ranking] = []
+    for words, members in settings.items():
+        chosen = {name: scores[name] for name in members if scores.get(name)}
+        whole = words and len(members) == len(settings[""])
+        if len(chosen) > 1 and not whole and _comparable(list(chosen.values())):
+            found.append({**rank(chosen, level=level), "setting": words})
+    return found
 
 
 def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> Ranking:
@@ -42,7 +52,7 @@ def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> 
     may so stand in a group before one of a higher mean.
 
     Args:
-        scores: id to finished runs; all measured under the same conditions.
+        scores: method id to finished cells, all measured under the same conditions.
         level: the chance of telling any method from one that it equals is at most 1 - it.
 
     Returns:
@@ -60,17 +70,27 @@ def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> 
     pairs = list(combinations(order, 2))
     adjusted = holm([_p_value(tables, *pair) for pair in pairs])
     apart = {pair for pair, p in zip(pairs, adjusted, strict=True) if p < 1 - level}
-    groups: list[tuple[str, ...]] = []
+    groups: list[list[str]] = []
     while order:
-        groups.append(tuple(name for name in order if (order[0], name) not in apart))
+        groups.append([name for name in order if (order[0], name) not in apart])
         order = [name for name in order if name not in groups[-1]]
-    values = tuple(tuple(means[name] for name in group) for group in groups)
-    return Ranking(metric, tuple(groups), values, len(pairs))
+    return {
+        "metric": metric,
+        "groups": groups,
+        "means": [[means[name] for name in group] for group in groups],
+        "pairs": len(pairs),
+        "setting": "",
+    }
+
+
+def _comparable(runs: Sequence[Sequence[CellScores]]) -> bool:
+    conditions = {cell.conditions for cells in runs for cell in cells}
+    seeds = [{cell.seed for cell in cells} for cells in runs]
+    return len(conditions) == 1 and all(a & b for a, b in combinations(seeds, 2))
 
 
 def _metric(conditions: Sequence[str]) -> str:
-    names = [name for name, _ in families(conditions)]
-    return "mean" if "mean" in names else "clean"
+    return "mean" if "mean" in dict(families(conditions)) else "clean"
 
 
 def _scored(cell: CellScores, metric: str) -> CellScores:
@@ -82,4 +102,4 @@ def _scored(cell: CellScores, metric: str) -> CellScores:
 def _p_value(tables: Mapping[str, Sequence[CellScores]], first: str, second: str) -> float:
     common = common_pairs(tables[first], tables[second], first, second)
     a, b = (np.stack([pair[side].correct[0] for pair in common]) for side in (0, 1))
-    return paired_difference(a, b).p
+    return paired_difference(a, b)["p"]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from robustbench_zosam.claims.power import seeds_to_find, settle_mean, settle_ratio
+from robustbench_zosam.claims.settle import settle_mean, settle_ratio
+from robustbench_zosam.statistics import seeds_to_find
 
 
 def row(seed=1e-4, image=0.01, residual=0.05, n_seeds=3, n_images=500):

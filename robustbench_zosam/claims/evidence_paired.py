@@ -1,0 +1,209 @@
+"""Tests of claims about accuracy and flatness, on paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from robustbench_zosam.claims.findings import Evidence, decide, methods_by_setting
+from robustbench_zosam.claims.settle import settle_mean
+from robustbench_zosam.schema import (
+    Comparison,
+    ComparisonRow,
+    Effect,
+    MeasurePaired,
+    Outcome,
+    PairedDifference,
+    Results,
+    SettingResult,
+)
+
+POINT = 0.01
+Select = Callable[[Results], Iterator[tuple[str, Comparison]]]  # setting, and a comparison in it
+Judge = Callable[[ComparisonRow, float], tuple[Outcome, str]]  # row and level to outcome and reason
+
+
+def between(method: str, baseline: str) -> Select:
+    """Selects the comparisons of two optimizers at equal sparsity."""
+
+    def select(results: Results) -> Iterator[tuple[str, Comparison]]:
+        for setting, members in methods_by_setting(results).items():
+            wanted = members.get(method), members.get(baseline)
+            for comparison in results["comparisons"]:
+                if (comparison["method"], comparison["baseline"]) == wanted:
+                    yield setting, comparison
+
+    return select
+
+
+def sparse_against_dense(results: Results) -> Iterator[tuple[str, Comparison]]:
+    """Selects the comparisons of sparse with dense SGD, the reference of all gains."""
+    settings = {
+        id_: setting
+        for setting, members in methods_by_setting(results).items()
+        for id_ in members.values()
+    }
+    for comparison in results["comparisons"]:
+        if comparison["question"] == "sparsity":
+            yield settings[comparison["method"]], comparison
+
+
+def accuracy_gain(select: Select, row: str, *, expected: float = POINT) -> Evidence:
+    """Returns the test whether a method is more accurate than its baseline.
+
+    Args:
+        row: "clean" or "mean".
+        expected: the true gain that should not be missed, as a fraction.
+    """
+    return _accuracy(select, row, expected, lambda found, level: _gain(found, level, expected))
+
+
+def equivalent_accuracy(select: Select, margin: float) -> Evidence:
+    """Returns the test whether two clean accuracies differ by less than a margin (a fraction)."""
+    return _accuracy(select, "clean", margin, lambda found, _: _equivalence(found, margin))
+
+
+def noninferior_accuracy(select: Select, margin: float) -> Evidence:
+    """Returns the test whether the clean accuracy is at most a margin below the baseline's."""
+    return _accuracy(select, "clean", margin, lambda found, _: _noninferiority(found, margin))
+
+
+def smaller_trace(select: Select, field: Literal["flatness", "adaptive"], name: str) -> Evidence:
+    """Returns the test whether a method ends with a smaller Hessian trace than its baseline.
+
+    Args:
+        field: of the comparison.
+        name: of the measure, in words.
+    """
+
+    def test(results: Results, level: float) -> list[SettingResult]:
+        return [
+            _flatness(setting, found, name, level, _invalid(results, comparison))
+            for setting, comparison in select(results)
+            if (found := comparison[field]) is not None
+        ]
+
+    return test
+
+
+def _accuracy(select: Select, row: str, expected: float, judge: Judge) -> Evidence:
+    """Makes the test that judges one row of each selected comparison."""
+
+    def result(setting: str, found: ComparisonRow, level: float) -> SettingResult:
+        outcome, reason = judge(found, level)
+        return {
+            "group": setting,
+            "measured": _points_text(found),
+            "verdict": outcome,
+            "why": f"{reason} {_scope(found)}",
+            "effect": _effect(found, "accuracy"),
+            "settles": settle_mean(
+                found, outcome, expected, f"a difference of {_points(expected)}"
+            ),
+        }
+
+    return lambda results, level: [
+        result(setting, found, level)
+        for setting, comparison in select(results)
+        for found in comparison["rows"]
+        if found["corruption"] == row
+    ]
+
+
+def _points(share: float) -> str:
+    return "1 point" if share == POINT else f"{100 * share:.2g} points"
+
+
+def _points_text(row: PairedDifference) -> str:
+    """Returns a difference of accuracies in percentage points, with interval and p-value."""
+    text = f"{100 * row['difference']:+.2f} points"
+    if row["low"] is not None and row["high"] is not None:
+        text += f" [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]"
+    return f"{text}, p = {row['p']:.2g}"
+
+
+def _effect(row: PairedDifference, unit: str) -> Effect:
+    return {
+        "value": row["difference"],
+        "low": row["low"],
+        "high": row["high"],
+        "unit": unit,
+        "n_seeds": row["n_seeds"],
+        "n_images": row["n_images"],
+    }
+
+
+def _scope(row: PairedDifference) -> str:
+    if row["n_seeds"] == 1:
+        return "One training seed: the interval knows of no other training run."
+    return f"{row['n_seeds']} seeds, {row['n_images']} images."
+
+
+def _gain(row: ComparisonRow, level: float, expected: float) -> tuple[Outcome, str]:
+    outcome = decide(row["difference"], row["p"], level)
+    reason = {
+        "supported": "The difference is positive and larger than chance.",
+        "not supported": "The difference is negative and larger than chance.",
+        "inconclusive": "The interval includes zero: no difference can be told from chance.",
+    }[outcome]
+    if row["equivalence"]["equivalent"]:
+        reason += f" It is below {_points(row['equivalence']['margin'])} either way."
+    if row["high"] is not None and row["high"] < expected:
+        reason += f" A gain of {_points(expected)} is ruled out here."
+    return outcome, reason
+
+
+def _equivalence(row: ComparisonRow, margin: float) -> tuple[Outcome, str]:
+    low, high = row["low"], row["high"]
+    if low is not None and high is not None:
+        if -margin < low and high < margin:
+            return "supported", "The whole interval lies within one point of zero."
+        if high < -margin or low > margin:
+            return "not supported", "The whole interval lies beyond one point."
+    return (
+        "inconclusive",
+        "The interval reaches beyond the margin of one point, so closeness is not established.",
+    )
+
+
+def _noninferiority(row: ComparisonRow, margin: float) -> tuple[Outcome, str]:
+    if row["low"] is not None and row["low"] > -margin:
+        return "supported", f"A loss of {_points(margin)} is ruled out."
+    if row["high"] is not None and row["high"] < -margin:
+        return "not supported", f"The loss exceeds {_points(margin)}."
+    return "inconclusive", f"A loss of {_points(margin)} cannot be ruled out."
+
+
+def _invalid(results: Results, comparison: Comparison) -> int:
+    """Returns how many of the compared measurements failed their own validity check."""
+    names = {comparison["method"], comparison["baseline"]}
+    measured = [c["flatness"] for c in results["cells"] if c["method"] in names and c["flatness"]]
+    gates = [flatness.get("gate") for flatness in measured]
+    return sum(gate is not None and not gate["passed"] for gate in gates)
+
+
+def _flatness(
+    setting: str, row: MeasurePaired, name: str, level: float, invalid: int
+) -> SettingResult:
+    outcome = decide(-row["difference"], row["p"], level)
+    reason = {
+        "supported": f"The {name} is smaller by more than chance.",
+        "not supported": f"The {name} is larger by more than chance.",
+        "inconclusive": f"The {name}s cannot be told apart.",
+    }[outcome]
+    interval = "" if row["low"] is None else f" [{row['low']:+.3g}, {row['high']:+.3g}]"
+    settles = settle_mean(row, outcome, row["difference"], "a difference of the size seen here")
+    if invalid:
+        outcome = "inconclusive"
+        reason = f"{invalid} of the measurements failed their validity check. {reason}"
+        settles = (
+            "An architecture or estimator for which the trace is valid (see docs/flatness.md)."
+        )
+    return {
+        "group": setting,
+        "measured": f"{name} {row['difference']:+.3g}{interval}, p = {row['p']:.2g}",
+        "verdict": outcome,
+        "why": f"{reason} {_scope(row)}",
+        "effect": _effect(row, name),
+        "settles": settles,
+    }
