@@ -89,8 +89,8 @@ def compare(
         margin: largest difference of accuracies that counts as none, as a fraction.
 
     Returns:
-        Differences method - baseline. Each severity of a corruption weighs the same, and in the
-        mean each corruption. Verdicts on corruptions use Holm's correction over the corruptions;
+        Differences method - baseline. All severities of a corruption have the same weight, and
+        so have all corruptions in the mean. Verdicts on corruptions use Holm's correction over the corruptions;
         equivalence is tested row by row, uncorrected.
     """
     pairs = common_pairs(cells, baseline_cells, method, baseline)

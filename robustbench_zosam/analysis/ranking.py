@@ -1,4 +1,4 @@
-"""Methods in order, as groups whose members cannot be told apart from their best."""
+"""Methods in order, as groups whose members do not differ significantly from their best."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def rankings(
 
 
 def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> Ranking:
-    """Orders methods by accuracy and joins those that chance may have ordered.
+    """Orders methods by accuracy, and groups those whose order may be due to chance.
 
     Every pair is tested on its common images and seeds, with Holm's correction over all pairs,
-    since the best method is known only afterwards. The best method and all that cannot be told from
-    it make the first group; the best of the rest anchors the next. A method whose runs vary much
-    may so stand in a group before one of a higher mean.
+    since the best method is known only afterwards. The best method and all that do not differ
+    significantly from it form the first group; the best of the rest anchors the next. A method
+    with a large variance between runs may thus be in a group above one of a higher mean.
 
     Args:
         scores: method id to finished cells, all measured under the same conditions.
-        level: the chance of telling any method from one that it equals is at most 1 - it.
+        level: 1 - the family-wise error rate: the chance of separating any two equal methods.
 
     Returns:
         The groups. Two members of a group may still differ from each other.

@@ -37,7 +37,7 @@ def between(method: str, baseline: str) -> Select:
 
 
 def sparse_against_dense(results: Results) -> Iterator[tuple[str, Comparison]]:
-    """Selects the comparisons of sparse with dense SGD, the reference of all gains."""
+    """Selects the comparisons of sparse SGD with dense SGD."""
     settings = {
         id_: setting
         for setting, members in methods_by_setting(results).items()

@@ -1,4 +1,4 @@
-"""Resampling of source images, each with all its corrupted versions."""
+"""Bootstrap over source images, each with all its corrupted versions."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def bootstrap_difference(
 def joint_bootstrap(
     a: ArrayLike, b: ArrayLike, *, seed: int = 0, resamples: int = 1000, level: float = 0.95
 ) -> JointBootstrap:
-    """Resamples source images jointly for all corruptions, and training runs where there are many.
+    """Resamples source images jointly for all families, and training runs where there are many.
 
     Args:
         a: scores of one method, (runs, families, images).
@@ -96,8 +96,8 @@ def joint_bootstrap(
         level: confidence level.
 
     Returns:
-        Percentile limits. With fewer than `SEEDS_TO_RESAMPLE` runs they say how sure the
-        differences of these very models are, and nothing about other training runs.
+        Percentile limits. With fewer than `SEEDS_TO_RESAMPLE` runs they hold for these trained
+        models alone, and say nothing about other training runs.
 
     Source: Efron & Tibshirani 1993, chapter 13; Owen, "The Pigeonhole Bootstrap", 2007 (both ways).
     """

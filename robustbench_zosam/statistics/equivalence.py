@@ -1,4 +1,4 @@
-"""Whether a difference is small, which is another question than whether there is one."""
+"""Whether a difference is small, which is not the same as whether one was found."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MARGIN = 0.01  # one point of accuracy
 def equivalence(paired: PairedDifference, margin: float = MARGIN) -> Equivalence:
     """Tests whether two methods differ by less than a margin.
 
-    A tie alone says only that no difference was found, which few seeds make likely. Where the two
-    never differ on any image there is no spread to test with; then a true difference of the margin
-    would have shown itself on one of n images with probability 1 - (1 - margin)^n.
+    A tie alone says only that no difference was found, which is likely with few seeds. Where the
+    two never differ on any image there is no spread to test with; then a true difference of the
+    margin would have shown on one of n images with probability 1 - (1 - margin)^n.
 
     Args:
         paired: difference of scores in [0, 1].
         margin: in the unit of the scores.
 
     Returns:
-        The larger of the two one-sided p-values, each judged at half of 1 - `paired.level`, so
-        that the interval shown is the one that must lie inside the margin.
+        The larger of the two one-sided p-values, each judged at half of 1 - the level of `paired`,
+        so that the interval shown is the one that must lie inside the margin.
 
     Source: Schuirmann, "A Comparison of the Two One-Sided Tests Procedure and the Power Approach",
         1987.

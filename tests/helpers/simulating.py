@@ -1,9 +1,9 @@
-"""Experiments with a known truth: do intervals cover it, and how often do verdicts err?
+"""Experiments with known truth: do intervals cover it, and how often are verdicts wrong?
 
 Every outcome is right where a sum of normal terms is positive, so that the true accuracies, over
 seeds and images as well as for given models, are values of the normal distribution function.
 
-Run alone it makes the table of docs/statistics.md, and fails where a promise is broken.
+Run as a script it makes the table of docs/statistics.md, and fails where a nominal rate is missed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Truth:
         seeds: training runs of each method.
         images: test images.
         effect: ability of the method above the baseline.
-        seed_sd: spread of the abilities of training runs.
-        image_sd: spread of the difficulties of images, common to all.
-        own_sd: spread of what one method finds difficult about an image.
+        seed_sd: standard deviation of the abilities of training runs.
+        image_sd: standard deviation of the difficulties of images, common to all methods.
+        own_sd: standard deviation of the difficulties of images for one method.
     """
 
     seeds: int
@@ -48,7 +48,7 @@ class Truth:
 
     @property
     def total_sd(self) -> float:
-        """Returns the spread of one outcome over seeds and images."""
+        """Returns the standard deviation of one outcome over seeds and images."""
         return math.sqrt(1 + self.seed_sd**2 + self.image_sd**2 + self.own_sd**2)
 
     def accuracies(self, ability: float) -> np.ndarray:
@@ -82,7 +82,7 @@ class Truth:
 
 
 def coverage(truth: Truth, trials: int, seed: int) -> Counter[str]:
-    """Counts how often each interval of a comparison holds the truth, and each verdict errs."""
+    """Counts how often each interval of a comparison covers the truth, and each verdict is wrong."""
     rng, hits = np.random.default_rng(seed), Counter[str]()
     true = truth.difference()
     margin = abs(true[CORRUPTED].mean()) or 0.01
@@ -131,7 +131,7 @@ def splits(truth: Truth, trials: int, seed: int, methods: int) -> int:
 
 
 def single(trials: int, seed: int) -> Counter[str]:
-    """Counts how often the intervals of single numbers hold the truth."""
+    """Counts how often the intervals of single numbers cover the truth."""
     rng, hits = np.random.default_rng(seed), Counter[str]()
     for _ in range(trials):
         drawn = wilson(int(rng.binomial(500, 0.93)), 500)
@@ -160,32 +160,32 @@ CALLED = (
 
 
 def main() -> int:
-    """Writes the table in Markdown; returns 1 where a promise is broken."""
+    """Writes the table in Markdown; returns 1 where a nominal rate is missed."""
     error = math.sqrt(0.05 * 0.95 / TRIALS)
     heads = ["experiment", *COVERING, *CALLED]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    broken = []
+    missed = []
     for number, (name, truth) in enumerate(SCENARIOS.items()):
         hits = coverage(truth, TRIALS, number)
         shares = [hits[key] / TRIALS for key in (*COVERING, *CALLED)]
         lines.append(f"| {name} | " + " | ".join(f"{100 * s:.1f}" for s in shares) + " |")
-        broken += [f"{name}: {key}" for key in COVERING if hits[key] / TRIALS < 0.93 - 4 * error]
+        missed += [f"{name}: {key}" for key in COVERING if hits[key] / TRIALS < 0.93 - 4 * error]
         if truth.effect == 0:
             limit = 0.07 + 4 * error
-            broken += [f"{name}: {key}" for key in CALLED[:2] if hits[key] / TRIALS > limit]
+            missed += [f"{name}: {key}" for key in CALLED[:2] if hits[key] / TRIALS > limit]
     sys.stdout.write("\n".join(lines) + f"\n\n{TRIALS} experiments each; {asdict(Truth(3))}\n")
     for seeds in (3, 5):
         found = claims(Truth(seeds), TRIALS, seeds)
         sys.stdout.write(f"claims without an effect, {seeds} seeds: {dict(found)}\n")
-        broken += ["claims"] if found["supported"] / TRIALS > 0.035 + 4 * error else []
+        missed += ["claims"] if found["supported"] / TRIALS > 0.035 + 4 * error else []
     for methods in (3, 6):
         count = splits(Truth(3), TRIALS, methods, methods)
         sys.stdout.write(f"{methods} equal methods ranked apart: {count} of {TRIALS}\n")
-        broken += ["ranking"] if count / TRIALS > 0.07 + 4 * error else []
+        missed += ["ranking"] if count / TRIALS > 0.07 + 4 * error else []
     found = single(TRIALS, 0)
     sys.stdout.write(f"single numbers covered: {dict(found)} of {TRIALS}\n")
-    sys.stdout.write(f"broken promises: {broken or 'none'}\n")
-    return int(bool(broken))
+    sys.stdout.write(f"nominal rates missed: {missed or 'none'}\n")
+    return int(bool(missed))
 
 
 if __name__ == "__main__":
