@@ -3,7 +3,7 @@
 Every outcome is right where a sum of normal terms is positive, so that the true accuracies, over
 seeds and images as well as for given models, are values of the normal distribution function.
 
-Run as a script it makes the table of docs/statistics.md, and fails where a nominal rate is missed.
+As a script it makes the table of docs/statistics.md, and fails where a nominal rate is missed.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Truth:
 
 
 def coverage(truth: Truth, trials: int, seed: int) -> Counter[str]:
-    """Counts how often each interval of a comparison covers the truth, and each verdict is wrong."""
+    """Counts how often intervals of a comparison cover the truth, and verdicts are wrong."""
     rng, hits = np.random.default_rng(seed), Counter[str]()
     true = truth.difference()
     margin = abs(true[CORRUPTED].mean()) or 0.01
