@@ -90,8 +90,8 @@ def compare(
 
     Returns:
         Differences method - baseline. All severities of a corruption have the same weight, and
-        so have all corruptions in the mean. Verdicts on corruptions use Holm's correction over the corruptions;
-        equivalence is tested row by row, uncorrected.
+        so have all corruptions in the mean. Verdicts on corruptions use Holm's correction over the
+        corruptions; equivalence is tested row by row, uncorrected.
     """
     pairs = common_pairs(cells, baseline_cells, method, baseline)
     conditions = pairs[0][0].conditions
