@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from robustbench_zosam.errors import InputError
 
 T = TypeVar("T")
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class Entry(Generic[T]):
         module, _, attribute = self.target.partition(":")
         loaded: T = getattr(importlib.import_module(module), attribute)
         return loaded
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns all but the target, as JSON values."""
+        return {"name": self.name, "summary": self.summary, "source": self.source, **self.facts}
 
 
 class Registry(Generic[T]):
@@ -75,7 +79,7 @@ class Registry(Generic[T]):
         """Registers a thing; a taken or malformed name is a `ValueError`.
 
         Args:
-            name: lower-case letters, digits, dots and hyphens.
+            name: lower-case letters, digits, dots, hyphens and underscores.
             target: the thing, or `"package.module:attribute"`.
             source: paper or file it implements.
 

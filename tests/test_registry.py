@@ -6,10 +6,10 @@ import pytest
 
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.metrics import METRICS
 from robustbench_zosam.models.registry import MODELS
 from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.registry import Entry, Registry
-from robustbench_zosam.robustness.registry import METRICS
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
 
 EVERYTHING = [

@@ -4,12 +4,10 @@ from robustbench_zosam.analysis.compare import compare, compare_planned
 from robustbench_zosam.analysis.planned import Planned, plan_comparisons
 from robustbench_zosam.analysis.ranking import rank, rankings
 from robustbench_zosam.analysis.scores import CellScores
-from robustbench_zosam.analysis.summary import METRICS, MetricFacts, summarise
+from robustbench_zosam.analysis.summary import summarise
 
 __all__ = [
-    "METRICS",
     "CellScores",
-    "MetricFacts",
     "Planned",
     "compare",
     "compare_planned",

@@ -15,8 +15,8 @@ from robustbench_zosam.analysis.scores import (
     common_pairs,
     families,
     image_scores,
-    slope_weights,
 )
+from robustbench_zosam.metrics import slope_weights
 from robustbench_zosam.schema import (
     Comparison,
     ComparisonRow,

@@ -71,25 +71,6 @@ def families(conditions: Sequence[str]) -> Iterator[tuple[str, Weights]]:
         yield name, _mean([i for i in corrupted if names[i] == name])
 
 
-def slope_weights(conditions: Sequence[str]) -> Weights | None:
-    """Returns the weights that make the degradation per severity out of the conditions.
-
-    The slope is that of the least-squares line of accuracy against severity, corruption by
-    corruption, averaged over the corruptions with at least two severities: a linear function of
-    the outcomes, so that it can be paired like a mean.
-
-    Returns:
-        Condition to weight; None where no corruption has two severities.
-    """
-    severities: dict[str, dict[int, int]] = {}
-    for index, condition in enumerate(conditions):
-        name, _, severity = condition.partition("/")
-        if name != "clean":
-            severities.setdefault(name, {})[index] = int(severity)
-    slopes = [_slope(found) for found in severities.values() if len(set(found.values())) > 1]
-    return {i: w / len(slopes) for slope in slopes for i, w in slope.items()} or None
-
-
 def image_scores(cell: CellScores, weights: Weights) -> Floats:
     """Returns a weighted sum of the outcomes of each image, (n,), over conditions of one n."""
     total: Floats = sum(
@@ -101,10 +82,3 @@ def image_scores(cell: CellScores, weights: Weights) -> Floats:
 
 def _mean(chosen: list[int]) -> Weights:
     return dict.fromkeys(chosen, 1 / len(chosen))
-
-
-def _slope(severities: dict[int, int]) -> Weights:
-    values = np.array(list(severities.values()), dtype=np.float64)
-    centred = values - values.mean()
-    weights: list[float] = (centred / (centred**2).sum()).tolist()
-    return dict(zip(severities, weights, strict=True))

@@ -32,7 +32,7 @@ _REGISTRIES = {
     Kind.MODELS: "robustbench_zosam.models.registry:MODELS",
     Kind.DATA: "robustbench_zosam.data.registry:DATASETS",
     Kind.SUITES: "robustbench_zosam.robustness.registry:SUITES",
-    Kind.METRICS: "robustbench_zosam.robustness.registry:METRICS",
+    Kind.METRICS: "robustbench_zosam.metrics:METRICS",
     Kind.RECIPES: "robustbench_zosam.recipes:RECIPES",
     Kind.EXPORTS: "robustbench_zosam.results.exports:EXPORTS",
 }
@@ -59,7 +59,7 @@ def list_entries(
 def _registered(path: str) -> list[dict[str, Any]]:
     module, _, attribute = path.partition(":")
     registry = getattr(importlib.import_module(module), attribute)
-    return [{"name": e.name, "summary": e.summary, "source": e.source, **e.facts} for e in registry]
+    return [entry.as_dict() for entry in registry]
 
 
 def _corruptions() -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from robustbench_zosam.analysis import METRICS
 from robustbench_zosam.files import atomic_path
+from robustbench_zosam.metrics import cell_metrics
 from robustbench_zosam.report import text
 from robustbench_zosam.report.run import MethodView, Run
 
@@ -192,11 +192,12 @@ def _lines(run: Run, frame: pd.DataFrame, x: str, y: str, *, marks: bool = True)
 
 def _points(run: Run, x: str, label: str, *, logarithmic: bool) -> Figure | None:
     """Draws each training run's mean corruption accuracy against another of its numbers."""
+    read: Any = cell_metrics()[x].read
     frame = pd.DataFrame([
         {"method": method.label, label: value, "mean corruption accuracy (%)": 100 * accuracy}
         for method in run.methods
         for cell in run.cells(method, "robustness")
-        for value in [METRICS[x].read(cell)]
+        for value in [read(cell)]
         for accuracy in [cell["robustness"]["mean_corruption_accuracy"]]
         if value is not None and accuracy is not None
     ])

@@ -7,27 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from robustbench_zosam.analysis import METRICS
+from robustbench_zosam.metrics import Metric, cell_metrics, columns
 from robustbench_zosam.results.words import verdict_words
+from robustbench_zosam.schema import MetricSummary
 
 Results = Mapping[str, Any]
 
-_SHARES = (
-    ("clean_accuracy", "clean (%)"),
-    ("mean_corruption_accuracy", "corrupted (%)"),
-    ("worst_corruption_accuracy", "worst (%)"),
-    ("mean_corruption_ece", "ECE (%)"),
-    ("mean_corruption_rmsce", "RMS calibration (%)"),
-    ("mce", "mCE (%)"),
-)
-_PLAIN = (
-    ("degradation_slope", "points per severity"),
-    ("mean_corruption_nll", "NLL (nats)"),
-    ("mean_corruption_brier", "Brier"),
-    ("trace", "trace"),
-    ("adaptive_trace", "adaptive trace"),
-    ("train_seconds", "training (s)"),
-    ("images_per_second", "images/s"),
+_COLUMNS = (  # of the table of methods; further metrics follow
+    "clean_accuracy",
+    "mean_corruption_accuracy",
+    "worst_corruption_accuracy",
+    "mean_corruption_ece",
+    "mean_corruption_rmsce",
+    "mce",
+    "degradation_slope",
 )
 
 
@@ -84,10 +77,10 @@ def latex(table: Table) -> str:
 
 def _methods(results: Results) -> Table:
     summary = results["summary"]
-    columns = [
-        (metric, head, 100 if (metric, head) in _SHARES or metric == "degradation_slope" else 1)
-        for metric, head in (*_SHARES, *_PLAIN)
-        if any(measures[metric]["value"] is not None for measures in summary.values())
+    shown = [
+        metric
+        for metric in columns(_COLUMNS)
+        if any(_has_value(measures.get(metric.name)) for measures in summary.values())
     ]
     ranks = {
         name: place
@@ -98,17 +91,17 @@ def _methods(results: Results) -> Table:
         (
             method["label"],
             *((ranks.get(method["id"], "–"),) if ranks else ()),
-            *(_measure(summary[method["id"]][metric], factor) for metric, _, factor in columns),
+            *(_measure(summary[method["id"]].get(m.name), m.format.scale) for m in shown),
         )
         for method in results["methods"]
         if method["id"] in summary
     )
-    facts = METRICS["mean_corruption_accuracy"].label
+    label = cell_metrics()["mean_corruption_accuracy"].label
+    note = f" Rank by {label}; methods of one rank cannot be told from its best." if ranks else ""
     return Table(
         "methods",
-        "Means over seeds with 95 % intervals (Student's t; one seed has none)."
-        + (f" Rank by {facts}; methods of one rank cannot be told from its best." if ranks else ""),
-        ("method", *(("rank",) if ranks else ()), *(head for _, head, _ in columns)),
+        f"Means over seeds with 95 % intervals (Student's t; one seed has none).{note}",
+        ("method", *(("rank",) if ranks else ()), *map(_head, shown)),
         rows,
     )
 
@@ -124,13 +117,21 @@ def _places(groups: list[list[str]]) -> dict[str, str]:
     return places
 
 
-def _measure(measure: Mapping[str, Any], factor: float) -> str:
-    if measure["value"] is None:
-        return "–" if measure["status"] == "missing" else measure["status"]
-    text = _number(factor * measure["value"])
-    if measure["low"] is None or measure["low"] == measure["high"]:
+def _head(metric: Metric) -> str:
+    return f"{metric.short} ({metric.format.unit})" if metric.format.unit else metric.short
+
+
+def _has_value(found: MetricSummary | None) -> bool:
+    return found is not None and found["value"] is not None
+
+
+def _measure(found: MetricSummary | None, scale: float) -> str:
+    if found is None or found["value"] is None:
+        return "–" if found is None or found["status"] == "missing" else found["status"]
+    text, low, high = _number(scale * found["value"]), found["low"], found["high"]
+    if low is None or high is None or low == high:
         return text
-    return f"{text} [{_number(factor * measure['low'])}, {_number(factor * measure['high'])}]"
+    return f"{text} [{_number(scale * low)}, {_number(scale * high)}]"
 
 
 def _number(value: float) -> str:

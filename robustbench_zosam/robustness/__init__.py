@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 from robustbench_zosam._lazy import lazy_exports
-from robustbench_zosam.robustness.metrics import Metrics, Scored, calibration_error, measure
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
 from robustbench_zosam.robustness.references import Reference, find_reference, relative_errors
-from robustbench_zosam.robustness.registry import METRICS, SUITES
+from robustbench_zosam.robustness.registry import SUITES
 from robustbench_zosam.robustness.stored import plan_stored
 
 if TYPE_CHECKING:
@@ -15,13 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # measuring
-    "METRICS",
     "Evaluation",
-    "Metrics",
-    "Scored",
-    "calibration_error",
     "evaluate",
-    "measure",
     # suites
     "SUITES",
     "SuitePlan",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,15 +15,16 @@ from torch import nn
 
 from robustbench_zosam.data.dataset import Labels, Split
 from robustbench_zosam.data.pixels import Images, Pixels
+from robustbench_zosam.metrics import Predictions, score
 from robustbench_zosam.models.predict import predict_logits
-from robustbench_zosam.robustness.metrics import Metrics, Scored, measure
 from robustbench_zosam.robustness.plan import SuitePlan
 from robustbench_zosam.robustness.references import find_reference, relative_errors
+from robustbench_zosam.schema import ConditionScores, MeanScores, RobustnessScores, Scores
 
 if TYPE_CHECKING:
     from corruptions.suites import Suite
 
-_MEANS = ("accuracy", "nll", "brier", "ece", "rmsce")
+K = TypeVar("K", bound=Hashable)
 _BLOCK = 1000  # images read at a time
 
 
@@ -32,52 +34,64 @@ class Evaluation:
 
     Attributes:
         conditions: "clean/0", then "<corruption>/<severity>".
-        metrics: of each condition.
+        metrics: of each condition, by name.
         correct: whether each image was right, (n,) for each condition; the clean set may have
             another n.
         confidence: probability of the predicted class, likewise.
     """
 
     conditions: tuple[str, ...]
-    metrics: tuple[Metrics, ...]
+    metrics: tuple[dict[str, float], ...]
     correct: tuple[NDArray[np.bool_], ...]
     confidence: tuple[NDArray[np.float16], ...]
 
-    def summary(self, categories: dict[str, str], reference: str = "none") -> dict[str, Any]:
-        """Returns rows and means, as JSON values.
+    def rows(self) -> list[ConditionScores]:
+        """Returns the metrics of each condition, the clean one first."""
+        found: list[ConditionScores] = []
+        for condition, metrics, correct in zip(
+            self.conditions, self.metrics, self.correct, strict=True
+        ):
+            corruption, severity = condition.split("/")
+            scores = cast("Scores", metrics)  # the metric table, plug-ins included, fills it
+            found.append({
+                "corruption": corruption,
+                "severity": int(severity),
+                **scores,
+                "n": len(correct),
+            })
+        return found
+
+    def summary(self, categories: dict[str, str], reference: str = "none") -> RobustnessScores:
+        """Returns the rows, and means in which each corruption and severity weighs the same.
 
         Args:
             categories: corruption to category.
             reference: whose errors mCE divides by, see `find_reference`.
-
-        Returns:
-            `rows` (one per condition) and means over all corruptions and severities, each
-            corruption and severity weighing the same; `relative` has the errors in units of the
-            reference's, None without one.
         """
-        rows = [_row(name, m) for name, m in zip(self.conditions, self.metrics, strict=True)]
-        clean, corrupted = rows[0], rows[1:]
-        names = list(dict.fromkeys(row["corruption"] for row in corrupted))
-        by_name = {name: _mean(corrupted, "accuracy", corruption=name) for name in names}
+        rows, yardstick = self.rows(), find_reference(reference)
+        clean, *corrupted = self.metrics
+        accuracies = [
+            (row["corruption"], row["severity"], metrics["accuracy"])
+            for row, metrics in zip(rows[1:], corrupted, strict=True)
+        ]
+        by_name = _means((name, accuracy) for name, _, accuracy in accuracies)
+        by_category = _means((categories[name], accuracy) for name, accuracy in by_name.items())
+        by_severity = _means((severity, accuracy) for _, severity, accuracy in accuracies)
         worst = min(by_name, key=lambda name: by_name[name])
-        means = {f"mean_corruption_{key}": _mean(corrupted, key) for key in _MEANS}
-        groups = dict.fromkeys(categories[name] for name in names)
-        severities = sorted({row["severity"] for row in corrupted})
-        yardstick = find_reference(reference)
-        relative = yardstick and relative_errors(rows, yardstick)
+        means = {
+            f"mean_corruption_{key}": fmean(metrics[key] for metrics in corrupted) for key in clean
+        }
+        mean = means["mean_corruption_accuracy"]
         return {
             "rows": rows,
             "clean_accuracy": clean["accuracy"],
-            **means,
-            "mean_corruption_error": 1 - means["mean_corruption_accuracy"],
-            "relative": asdict(relative) if relative else None,
-            "drop": clean["accuracy"] - means["mean_corruption_accuracy"],
+            **cast("MeanScores", means),  # one for each entry of the metric table
+            "mean_corruption_error": 1 - mean,
+            "relative": relative_errors(rows, yardstick) if yardstick else None,
+            "drop": clean["accuracy"] - mean,
             "worst_corruption": {"name": worst, "accuracy": by_name[worst]},
-            "by_category": {
-                group: fmean(by_name[name] for name in names if categories[name] == group)
-                for group in groups
-            },
-            "by_severity": {str(s): _mean(corrupted, "accuracy", severity=s) for s in severities},
+            "by_category": by_category,
+            "by_severity": {str(key): value for key, value in sorted(by_severity.items())},
         }
 
 
@@ -102,18 +116,16 @@ def evaluate(
     """
     found = suite.open() if isinstance(suite, SuitePlan) else suite
     total = 1 + len(found.corruptions) * len(found.severities)
-    names, scores = [], list[Scored]()
+    names, metrics, correct, confidence = [], [], [], []
     for done, (name, batches) in enumerate(_conditions(test, found)):
         on_progress(done, total)
+        predictions = _predict(model, batches, device)
         names.append(name)
-        scores.append(_score(model, batches, device))
+        metrics.append(score(predictions))
+        correct.append(predictions.correct)
+        confidence.append(predictions.confidence.astype(np.float16))
     on_progress(total, total)
-    return Evaluation(
-        tuple(names),
-        tuple(scored.metrics for scored in scores),
-        tuple(scored.correct for scored in scores),
-        tuple(scored.confidence.astype(np.float16) for scored in scores),
-    )
+    return Evaluation(tuple(names), tuple(metrics), tuple(correct), tuple(confidence))
 
 
 def _conditions(test: Split, suite: Suite) -> Iterator[tuple[str, Iterable[tuple[Pixels, Labels]]]]:
@@ -128,20 +140,19 @@ def _channels_first(images: Images) -> Images:
     return np.ascontiguousarray(np.moveaxis(images, 3, 1))
 
 
-def _score(
+def _predict(
     model: nn.Module, batches: Iterable[tuple[Pixels, Labels]], device: torch.device
-) -> Scored:
+) -> Predictions:
     logits, labels = [], []
     for images, own in batches:
         logits.append(predict_logits(model, images, device).numpy())
         labels.append(own)
-    return measure(np.concatenate(logits), np.concatenate(labels))
+    return Predictions(np.concatenate(logits), np.concatenate(labels))
 
 
-def _row(condition: str, metrics: Metrics) -> dict[str, Any]:
-    corruption, severity = condition.split("/")
-    return {"corruption": corruption, "severity": int(severity), **asdict(metrics)}
-
-
-def _mean(rows: list[dict[str, Any]], key: str, **only: Any) -> float:
-    return fmean(row[key] for row in rows if all(row[k] == v for k, v in only.items()))
+def _means(pairs: Iterable[tuple[K, float]]) -> dict[K, float]:
+    """Returns the mean of each key's values."""
+    groups = defaultdict[K, list[float]](list)
+    for key, value in pairs:
+        groups[key].append(value)
+    return {key: fmean(values) for key, values in groups.items()}

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Final
+from typing import Final
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.schema import ConditionScores, RelativeErrors
 
 Errors = Mapping[str, Mapping[int, float]]
 """Corruption to severity to top-1 error, in [0, 1]."""
@@ -30,46 +31,22 @@ class Reference:
     clean: float | None = None
 
 
-@dataclass(frozen=True)
-class RelativeErrors:
-    """Errors in units of a reference model's.
-
-    Attributes:
-        reference: its name.
-        ce: corruption error of each corruption, 1 is the reference's.
-        relative_ce: the same for the increase over the clean error; None without a clean reference.
-        mce: mean of `ce` over the corruptions.
-        relative_mce: mean of `relative_ce`.
-        without: corruptions for which there is no reference.
-    """
-
-    reference: str
-    ce: dict[str, float]
-    relative_ce: dict[str, float] | None
-    mce: float
-    relative_mce: float | None
-    without: tuple[str, ...]
-
-
-def relative_errors(
-    rows: Sequence[Mapping[str, Any]], reference: Reference
-) -> RelativeErrors | None:
+def relative_errors(rows: Sequence[ConditionScores], reference: Reference) -> RelativeErrors | None:
     """Divides errors by a reference's: CE(c) = sum over s of E(c, s) / sum over s of E_ref(c, s).
 
     Args:
-        rows: `corruption`, `severity` and `accuracy` of each condition, the clean one included.
-        reference: what to divide by.
+        rows: of all conditions, the clean one included.
 
     Returns:
         None where the reference covers no corruption of the rows at all its severities.
 
     Source: Hendrycks and Dietterich 2019, section 4.2 (CE, mCE, Relative mCE).
     """
-    clean = next(1 - row["accuracy"] for row in rows if row["corruption"] == "clean")
     measured: dict[str, dict[int, float]] = {}
     for row in rows:
-        if row["corruption"] != "clean":
-            measured.setdefault(row["corruption"], {})[row["severity"]] = 1 - row["accuracy"]
+        assert row["accuracy"] is not None
+        measured.setdefault(row["corruption"], {})[row["severity"]] = 1 - row["accuracy"]
+    clean = measured.pop("clean")[0]
     covered = {
         name: (sum(errors.values()), sum(reference.errors[name][s] for s in errors), len(errors))
         for name, errors in measured.items()
@@ -84,14 +61,14 @@ def relative_errors(
             name: (own - n * clean) / (other - n * reference.clean)
             for name, (own, other, n) in covered.items()
         }
-    return RelativeErrors(
-        reference.name,
-        ce,
-        relative,
-        fmean(ce.values()),
-        fmean(relative.values()) if relative else None,
-        tuple(name for name in measured if name not in covered),
-    )
+    return {
+        "reference": reference.name,
+        "ce": ce,
+        "relative_ce": relative,
+        "mce": fmean(ce.values()),
+        "relative_mce": fmean(relative.values()) if relative else None,
+        "without": [name for name in measured if name not in covered],
+    }
 
 
 def find_reference(name: str) -> Reference | None:

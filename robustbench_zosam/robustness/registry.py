@@ -1,4 +1,4 @@
-"""The metrics that every evaluation reports, and the published suites, by name."""
+"""The published suites, by name."""
 
 from __future__ import annotations
 
@@ -10,18 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from corruptions.suites import Suite
-    from robustbench_zosam.robustness.metrics import Metrics
-
-METRICS: Registry[type[Metrics]] = Registry("metric")
-_HOME = "robustbench_zosam.robustness.metrics:Metrics"
-for _name, _summary, _unit, _higher in (
-    ("accuracy", "share of images whose top class is right", "", True),
-    ("nll", "mean negative log-likelihood of the true class", "nat", False),
-    ("brier", "mean squared distance to the one-hot label, 0 to 2", "", False),
-    ("ece", "expected calibration error of the top class, 15 equal-width bins", "", False),
-    ("rmsce", "root mean square of the same gaps, in the same bins", "", False),
-):
-    METRICS.add(_name, _summary, _HOME, unit=_unit, higher_is_better=_higher)
 
 SUITES: Registry[Callable[..., Suite]] = Registry("suite")
 _READERS = "corruptions.suites"

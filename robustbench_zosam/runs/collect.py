@@ -104,7 +104,7 @@ def _assemble(store: CellStore, spec: CellSpec) -> dict[str, Any]:
     training = stages["training"]
     assert training is not None
     loaded = training.get("loaded")
-    measured = {
+    measured: dict[str, Any] = {
         name: {k: v for k, v in value.items() if k not in {"stage_seconds", "versions"}}
         for name, value in stages.items()
         if value is not None and name != "training"

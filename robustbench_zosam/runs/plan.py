@@ -13,11 +13,11 @@ from robustbench_zosam.data.prepare import Prepared, prepare
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.files import read_json, require_writable, write_json
 from robustbench_zosam.machine import choose_device
+from robustbench_zosam.metrics import condition_metrics
 from robustbench_zosam.models.naming import check_model
 from robustbench_zosam.results.versions import VERSION
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
 from robustbench_zosam.robustness.references import find_reference
-from robustbench_zosam.robustness.registry import METRICS
 from robustbench_zosam.robustness.stored import plan_stored
 from robustbench_zosam.runs.cell_store import (
     CellSpec,
@@ -153,7 +153,7 @@ def _cell(
     identities = {"training": trained}
     if where["measure"] and suite is not None:
         identities["robustness"] = identity(
-            trained=trained, suite=suite.identity_parts(), metrics=METRICS.names()
+            trained=trained, suite=suite.identity_parts(), metrics=tuple(condition_metrics())
         )
         if config.flatness.enabled:
             identities["flatness"] = identity(trained=trained, flatness=config.flatness)

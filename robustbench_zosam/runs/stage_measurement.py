@@ -48,7 +48,7 @@ def measure_robustness(
         correct=np.stack(found.correct[1:]).astype(np.uint8),
         confidence=np.stack(found.confidence[1:]),
     )
-    return found.summary(spec.suite.facts()["categories"], spec.suite.reference)
+    return {**found.summary(spec.suite.facts()["categories"], spec.suite.reference)}
 
 
 def measure_flatness(

@@ -49,9 +49,13 @@ from robustbench_zosam.schema.landscapes import (
 )
 from robustbench_zosam.schema.measured import (
     Condition,
+    ConditionScores,
+    MeanScores,
     NamedAccuracy,
     RelativeErrors,
     Robustness,
+    RobustnessScores,
+    Scores,
     SparseLayer,
     Sparsity,
 )
@@ -100,7 +104,11 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "Sparsity",
     "SparseLayer",
     "Robustness",
+    "RobustnessScores",
+    "MeanScores",
     "Condition",
+    "ConditionScores",
+    "Scores",
     "NamedAccuracy",
     "RelativeErrors",
     "Flatness",

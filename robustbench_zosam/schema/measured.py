@@ -7,20 +7,10 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 
-class Condition(TypedDict):
-    """One model on one corruption at one severity."""
+class Scores(TypedDict):
+    """Metrics of a model's predictions; those of plug-ins stand beside them."""
 
-    corruption: str
-    """"clean", or the name of a corruption."""
-    severity: int
-    """1 to 5; 0 for clean images."""
-    n: int
-    """Images."""
     accuracy: float | None
-    low: float | None
-    """Lower 95 % Wilson limit of the accuracy over the images, for this trained model."""
-    high: float | None
-    """Upper limit."""
     nll: float | None
     """Mean negative log-likelihood of the true class, in nats."""
     brier: float | None
@@ -29,6 +19,26 @@ class Condition(TypedDict):
     """Expected calibration error of the top class, 15 equal-width bins, the last one closed."""
     rmsce: NotRequired[float | None]
     """Root mean square of the same gaps; absent in runs of version 1."""
+
+
+class ConditionScores(Scores):
+    """One model on one corruption at one severity, as it was measured."""
+
+    corruption: str
+    """"clean", or the name of a corruption."""
+    severity: int
+    """1 to 5; 0 for clean images."""
+    n: int
+    """Images."""
+
+
+class Condition(ConditionScores):
+    """One model on one corruption at one severity."""
+
+    low: float | None
+    """Lower 95 % Wilson limit of the accuracy over the images, for this trained model."""
+    high: float | None
+    """Upper limit."""
 
 
 class NamedAccuracy(TypedDict):
@@ -54,16 +64,20 @@ class RelativeErrors(TypedDict):
     """Corruptions for which there is no reference."""
 
 
-class Robustness(TypedDict):
-    """One model under all conditions; means weigh each corruption and severity the same."""
+class MeanScores(TypedDict):
+    """Means over all corruptions and severities, each weighing the same."""
 
-    rows: list[Condition]
-    clean_accuracy: float | None
     mean_corruption_accuracy: float | None
     mean_corruption_nll: NotRequired[float | None]
     mean_corruption_brier: NotRequired[float | None]
     mean_corruption_ece: NotRequired[float | None]
     mean_corruption_rmsce: NotRequired[float | None]
+
+
+class RobustnessMeans(MeanScores):
+    """What the conditions come to."""
+
+    clean_accuracy: float | None
     mean_corruption_error: NotRequired[float | None]
     drop: float | None
     """Clean accuracy minus mean corruption accuracy."""
@@ -73,6 +87,18 @@ class Robustness(TypedDict):
     """Mean accuracy of each category of corruptions."""
     by_severity: NotRequired[dict[str, float]]
     """Mean accuracy at each severity."""
+
+
+class RobustnessScores(RobustnessMeans):
+    """One model under all conditions, as it was measured."""
+
+    rows: list[ConditionScores]
+
+
+class Robustness(RobustnessMeans):
+    """One model under all conditions."""
+
+    rows: list[Condition]
 
 
 class SparseLayer(TypedDict):

@@ -87,7 +87,7 @@ def test_evaluation_scores_every_condition(stripes: Dataset, tmp_path: Path):
     found = evaluate(MeanColour(), stripes.test, suite, torch.device("cpu"))
     assert found.conditions[0] == "clean/0"
     assert len(found.conditions) == len(found.correct) == 1 + 9
-    assert found.metrics[0].accuracy == 1
+    assert found.metrics[0]["accuracy"] == 1
     summary = found.summary(suite.facts()["categories"])
     rows = summary["rows"]
     np.testing.assert_allclose([row["accuracy"] for row in rows], np.mean(found.correct, axis=1))

@@ -1,0 +1,284 @@
+"""Every metric, in the order of stored summaries; other packages add theirs by entry points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from robustbench_zosam.metrics import cells, predictions
+from robustbench_zosam.metrics.metric import PERCENT, CellMetric, ConditionMetric, Format
+from robustbench_zosam.registry import Registry
+
+METRICS: Registry[Callable[..., float | None]] = Registry("metric", "zosam_robust.metrics")
+"""Metrics of predictions (`ConditionMetric`) and of trained models (`CellMetric`)."""
+
+FRACTION = (0.0, 1.0)
+POSITIVE = (0.0, math.inf)
+_HENDRYCKS = "Hendrycks and Dietterich 2019, section 4.2"
+
+
+def condition_metrics() -> dict[str, ConditionMetric]:
+    """Returns the metrics of predictions, by name."""
+    return {metric.name: metric for metric in METRICS if isinstance(metric, ConditionMetric)}
+
+
+def cell_metrics() -> dict[str, CellMetric]:
+    """Returns the metrics of trained models, with the means of those of predictions, by name."""
+    found = (metric.mean() if isinstance(metric, ConditionMetric) else metric for metric in METRICS)
+    return {metric.name: metric for metric in found if isinstance(metric, CellMetric)}
+
+
+def score(found: predictions.Predictions) -> dict[str, float]:
+    """Returns every metric of predictions, by name."""
+    return {name: metric.compute(found) for name, metric in condition_metrics().items()}
+
+
+def columns(named: Sequence[str]) -> list[CellMetric]:
+    """Returns the columns of a table of methods.
+
+    Args:
+        named: what the table shows first; every other metric with `column` set follows.
+    """
+    known = cell_metrics()
+    others = [name for name, metric in known.items() if metric.column and name not in named]
+    return [known[name] for name in (*named, *others)]
+
+
+for _metric in (
+    CellMetric(
+        "clean_accuracy",
+        "fraction of the clean test images whose top class is right",
+        cells.clean_accuracy,
+        label="clean accuracy",
+        short="clean",
+        unit="accuracy",
+        higher_is_better=True,
+        bounds=FRACTION,
+        format=PERCENT,
+    ),
+    ConditionMetric(
+        "accuracy",
+        "top-1 accuracy: fraction of images whose top class is right",
+        predictions.accuracy,
+        label="accuracy",
+        short="accuracy",
+        mean_short="corrupted",
+        mean_qualifier="mean",
+        unit="accuracy",
+        higher_is_better=True,
+        bounds=FRACTION,
+        format=PERCENT,
+    ),
+    CellMetric(
+        "drop",
+        "clean accuracy minus mean accuracy under corruption",
+        cells.drop,
+        label="drop from clean to corrupted",
+        short="drop",
+        unit="accuracy",
+        higher_is_better=False,
+        format=Format("points", 100, 1),
+        column=False,
+    ),
+    ConditionMetric(
+        "nll",
+        "mean negative log-likelihood of the true class",
+        predictions.nll,
+        label="NLL",
+        short="NLL",
+        unit="nats",
+        higher_is_better=False,
+        bounds=POSITIVE,
+        format=Format("nats"),
+    ),
+    ConditionMetric(
+        "brier",
+        "mean squared distance to the one-hot label, 0 to 2",
+        predictions.brier,
+        label="Brier score",
+        short="Brier",
+        unit="score",
+        higher_is_better=False,
+        bounds=(0.0, 2.0),
+    ),
+    ConditionMetric(
+        "ece",
+        "expected calibration error of the top class, 15 equal-width bins",
+        predictions.ece,
+        label="ECE",
+        short="ECE",
+        unit="share",
+        higher_is_better=False,
+        bounds=FRACTION,
+        format=PERCENT,
+    ),
+    ConditionMetric(
+        "rmsce",
+        "root mean square of the same gaps, in the same bins",
+        predictions.rmsce,
+        label="RMS calibration error",
+        short="RMS calibration",
+        unit="share",
+        higher_is_better=False,
+        bounds=FRACTION,
+        format=PERCENT,
+    ),
+    CellMetric(
+        "degradation_slope",
+        "slope of the accuracy against severity, averaged over the corruptions",
+        cells.degradation_slope,
+        label="change of accuracy per severity",
+        short="slope",
+        unit="accuracy",
+        higher_is_better=True,
+        format=Format("points per severity", 100, 1, signed=True),
+    ),
+    CellMetric(
+        "worst_corruption_accuracy",
+        "lowest accuracy under one corruption, over its severities",
+        cells.worst_corruption_accuracy,
+        label="accuracy under the worst corruption",
+        short="worst",
+        unit="accuracy",
+        higher_is_better=True,
+        bounds=FRACTION,
+        qualifier="corruption",
+        format=PERCENT,
+    ),
+    CellMetric(
+        "mce",
+        "mean corruption error (mCE) in units of the reference model's",
+        cells.mce,
+        _HENDRYCKS,
+        label="mCE relative to the reference",
+        short="mCE",
+        unit="reference",
+        higher_is_better=False,
+        bounds=POSITIVE,
+        qualifier="of reference",
+        format=PERCENT,
+    ),
+    CellMetric(
+        "relative_mce",
+        "the same of the increases over the clean error",
+        cells.relative_mce,
+        _HENDRYCKS,
+        label="relative mCE",
+        short="relative mCE",
+        unit="reference",
+        higher_is_better=False,
+        qualifier="of reference",
+        format=PERCENT,
+        column=False,
+    ),
+    CellMetric(
+        "trace",
+        "trace of the Hessian of the training loss over the active weights",
+        cells.trace,
+        label="Hessian trace",
+        short="trace",
+        unit="loss",
+        higher_is_better=False,
+        qualifier="Hessian",
+    ),
+    CellMetric(
+        "adaptive_trace",
+        "the same weighted by squared weights: no rescaling of layers changes it",
+        cells.adaptive_trace,
+        label="adaptive Hessian trace",
+        short="adaptive trace",
+        unit="loss",
+        higher_is_better=False,
+        qualifier="rescaling-free",
+    ),
+    CellMetric(
+        "train_seconds",
+        "wall-clock time of training",
+        cells.train_seconds,
+        label="training time",
+        short="training",
+        unit="s",
+        higher_is_better=False,
+        bounds=POSITIVE,
+        format=Format("s"),
+    ),
+    CellMetric(
+        "images_per_second",
+        "training images per second",
+        cells.images_per_second,
+        label="training throughput",
+        short="speed",
+        unit="images/s",
+        higher_is_better=True,
+        bounds=POSITIVE,
+        format=Format("images/s"),
+    ),
+    CellMetric(
+        "forwards_per_step",
+        "forward passes per optimizer step, in mini-batches",
+        cells.forwards_per_step,
+        label="forward passes",
+        short="forwards",
+        unit="1/step",
+        higher_is_better=False,
+        format=Format("per step"),
+        column=False,
+    ),
+    CellMetric(
+        "backwards_per_step",
+        "backward passes per optimizer step, in mini-batches",
+        cells.backwards_per_step,
+        label="backward passes",
+        short="backwards",
+        unit="1/step",
+        higher_is_better=False,
+        format=Format("per step"),
+        column=False,
+    ),
+    CellMetric(
+        "sparsity_maskable",
+        "fraction of the weights of convolutional and linear layers that are zero",
+        cells.sparsity_maskable,
+        label="sparsity of the maskable weights",
+        short="zeros",
+        unit="share",
+        higher_is_better=None,
+        qualifier="of conv. and linear",
+        format=PERCENT,
+        column=False,
+    ),
+    CellMetric(
+        "sparsity_total",
+        "fraction of all parameters that are zero",
+        cells.sparsity_total,
+        label="total sparsity",
+        short="zeros",
+        unit="share",
+        higher_is_better=None,
+        qualifier="of all weights",
+        format=PERCENT,
+        column=False,
+    ),
+    CellMetric(
+        "line_half_width",
+        "distance along random directions at which the loss has risen by 0.5 nats",
+        cells.line_half_width,
+        label="half-width of the loss slice",
+        short="half-width",
+        unit="step",
+        higher_is_better=True,
+        column=False,
+    ),
+    CellMetric(
+        "final_loss",
+        "mean training loss of the last epoch",
+        cells.final_loss,
+        label="final training loss",
+        short="training loss",
+        unit="nats",
+        higher_is_better=False,
+        format=Format("nats"),
+        column=False,
+    ),
+):
+    METRICS._put(_metric)
