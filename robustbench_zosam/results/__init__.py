@@ -14,8 +14,8 @@ if TYPE_CHECKING:
         methods_frame,
         tidy,
     )
-    from robustbench_zosam.results.model import json_schema
-    from robustbench_zosam.results.notebook import Results, load
+    from robustbench_zosam.results.notebook import StoredResults, load
+    from robustbench_zosam.results.published_schema import json_schema
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # the format
@@ -24,7 +24,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "read_results",
     "upgrade",
     # in notebooks
-    "Results",
+    "StoredResults",
     "load",
     # as tables
     "claims_frame",
@@ -40,11 +40,11 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "EXPORTS": "exports",
-        "Results": "notebook",
+        "StoredResults": "notebook",
         "claims_frame": "frames",
         "comparisons_frame": "frames",
         "export": "exports",
-        "json_schema": "model",
+        "json_schema": "published_schema",
         "load": "notebook",
         "methods_frame": "frames",
         "tidy": "frames",

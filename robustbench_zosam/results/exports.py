@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path, write_json, write_text
 from robustbench_zosam.registry import Registry
 from robustbench_zosam.results.reading import read_results
+from robustbench_zosam.schema import Results
 
-Results = Mapping[str, Any]
 Writer = Callable[[Results, Path], Sequence[Path]]
 """Takes results and a folder, and returns what it wrote there."""
 
@@ -64,11 +64,7 @@ def export(run: Path | str, kind: str, folder: Path | None = None) -> tuple[Path
 
 
 def write_csv(results: Results, folder: Path) -> list[Path]:
-    """Writes the tidy table as CSV.
-
-    Returns:
-        The file.
-    """
+    """Writes the tidy table as CSV and returns the file."""
     from robustbench_zosam.results.frames import tidy
 
     file = folder / "results.csv"
@@ -77,11 +73,7 @@ def write_csv(results: Results, folder: Path) -> list[Path]:
 
 
 def write_parquet(results: Results, folder: Path) -> list[Path]:
-    """Writes the tidy table as Parquet.
-
-    Returns:
-        The file.
-    """
+    """Writes the tidy table as Parquet and returns the file."""
     from robustbench_zosam.results.frames import tidy
 
     optional("pyarrow", "parquet")
@@ -92,11 +84,7 @@ def write_parquet(results: Results, folder: Path) -> list[Path]:
 
 
 def write_markdown(results: Results, folder: Path) -> list[Path]:
-    """Writes the tables of a paper in Markdown.
-
-    Returns:
-        The file.
-    """
+    """Writes the tables of a paper in Markdown and returns the file."""
     from robustbench_zosam.results.tables import markdown, tables
 
     file = folder / "tables.md"
@@ -105,11 +93,7 @@ def write_markdown(results: Results, folder: Path) -> list[Path]:
 
 
 def write_latex(results: Results, folder: Path) -> list[Path]:
-    """Writes the tables of a paper in LaTeX.
-
-    Returns:
-        The file.
-    """
+    """Writes the tables of a paper in LaTeX and returns the file."""
     from robustbench_zosam.results.tables import latex, tables
 
     file = folder / "tables.tex"
@@ -118,11 +102,7 @@ def write_latex(results: Results, folder: Path) -> list[Path]:
 
 
 def write_robustbench(results: Results, folder: Path) -> list[Path]:
-    """Writes one model entry per finished cell, with RobustBench's JSON fields.
-
-    Returns:
-        The files.
-    """
+    """Returns the files of one model entry per finished cell, with RobustBench's JSON fields."""
     from robustbench_zosam.results.robustbench import entries
 
     found = entries(results)
@@ -132,18 +112,8 @@ def write_robustbench(results: Results, folder: Path) -> list[Path]:
     return files
 
 
-def optional(module: str, extra: str) -> Any:
-    """Returns a module of an optional package.
-
-    Args:
-        extra: of this project, that brings the package.
-
-    Returns:
-        The module.
-
-    Raises:
-        InputError: the package is not installed.
-    """
+def optional(module: str, extra: str) -> ModuleType:
+    """Returns a module of an optional package, which an extra of this project installs."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

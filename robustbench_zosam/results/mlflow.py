@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam.results.exports import optional
 from robustbench_zosam.results.series import series
+from robustbench_zosam.schema import Cell, MethodFacts, Results
 
 _BATCH = 1000  # metrics that a server takes at a time
+_PARAMS = ("label", "kind", "optimizer", "sparsifier", "sparsity", "seed")
 _LONGEST = 500  # characters of a parameter
 
 
-def write_mlflow(results: Mapping[str, Any], folder: Path) -> list[Path]:
+def write_mlflow(results: Results, folder: Path) -> list[Path]:
     """Writes one MLflow run per cell into an experiment named like the results.
 
     Args:
@@ -42,9 +43,9 @@ def write_mlflow(results: Mapping[str, Any], folder: Path) -> list[Path]:
     return [] if elsewhere else [file]
 
 
-def _params(method: Mapping[str, Any], cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key in ("label", "kind", "optimizer", "sparsifier", "sparsity"):
-        yield key, str(method[key])[:_LONGEST]
-    yield "seed", str(cell["seed"])
+def _params(method: MethodFacts, cell: Cell) -> Iterator[tuple[str, str]]:
+    for key, value in {**method, "seed": cell["seed"]}.items():
+        if key in _PARAMS:
+            yield key, str(value)[:_LONGEST]
     for key, value in method["options"].items():
         yield f"optimizer.{key}", str(value)[:_LONGEST]

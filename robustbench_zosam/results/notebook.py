@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from robustbench_zosam.results import frames
 from robustbench_zosam.results.reading import read_results
-from robustbench_zosam.results.tables import Table, tables
+from robustbench_zosam.results.tables import TextTable, tables
+from robustbench_zosam.schema import Results
 
 
 @dataclass(frozen=True)
-class Results:
+class StoredResults:
     """Stored results; shows its tables when it is the last line of a notebook cell.
 
     Attributes:
@@ -28,7 +27,7 @@ class Results:
         >>> results.frame().query("metric == 'accuracy'")  # doctest: +SKIP
     """
 
-    content: Mapping[str, Any]
+    content: Results
 
     def frame(self) -> pd.DataFrame:
         """Returns one row per cell, suite, corruption, severity and metric."""
@@ -48,23 +47,23 @@ class Results:
 
     def __repr__(self) -> str:
         names = ", ".join(method["id"] for method in self.content["methods"])
-        return f"Results({self.content['title']!r}: {names})"
+        return f"StoredResults({self.content['title']!r}: {names})"
 
     def _repr_html_(self) -> str:
-        parts = [f"<p><strong>{escape(self.content['title'])}</strong></p>"]
-        return "".join(parts + [_html(table) for table in tables(self.content)])
+        title = f"<p><strong>{escape(self.content['title'])}</strong></p>"
+        return title + "".join(_html(table) for table in tables(self.content))
 
 
-def load(run: Path | str) -> Results:
+def load(run: Path | str) -> StoredResults:
     """Returns a finished run, of this release or an older one.
 
     Args:
         run: its output folder, or its `results.json`.
     """
-    return Results(read_results(run))
+    return StoredResults(read_results(run))
 
 
-def _html(table: Table) -> str:
+def _html(table: TextTable) -> str:
     def row(cells: tuple[str, ...], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.results.versions import upgrade
+from robustbench_zosam.schema import Results
 
 FILE = "results.json"
 
 
-def read_results(run: Path | str) -> dict[str, Any]:
+def read_results(run: Path | str) -> Results:
     """Returns the results of a finished run, in the form of this release.
 
     Args:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Set
 from statistics import fmean
-from typing import Any
 
 import corruptions
+from robustbench_zosam.schema import Cell, MethodFacts, Results, Robustness
 
 COMMON = corruptions.names("common")
 
 
-def entries(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def entries(results: Results) -> dict[str, dict[str, object]]:
     """Returns an entry for each finished cell.
 
     The leaderboard takes the 15 common corruptions at all five severities: other corruptions are
@@ -24,20 +24,24 @@ def entries(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """
     methods = {method["id"]: method for method in results["methods"]}
     return {
-        cell["id"]: _entry(results, methods[cell["method"]], cell)
+        cell["id"]: _entry(results, methods[cell["method"]], cell, robustness)
         for cell in results["cells"]
-        if cell["status"] == "done" and cell["robustness"]
+        if cell["status"] == "done" and (robustness := cell["robustness"])
     }
 
 
 def _entry(
-    results: Mapping[str, Any], method: Mapping[str, Any], cell: Mapping[str, Any]
-) -> dict[str, Any]:
-    rows = [row for row in cell["robustness"]["rows"] if row["corruption"] in COMMON]
+    results: Results, method: MethodFacts, cell: Cell, robustness: Robustness
+) -> dict[str, object]:
+    accuracies = {
+        (row["corruption"], row["severity"]): accuracy
+        for row in robustness["rows"]
+        if row["corruption"] in COMMON and (accuracy := row["accuracy"]) is not None
+    }
     data, model = results["data"]["name"], results["config"].get("model") or {}
     width = model.get("width", 1)
     large = data.startswith("imagenet")
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "link": "",
         "name": method["label"],
         "authors": "",
@@ -47,37 +51,33 @@ def _entry(
         "venue": "",
         "architecture": str(model.get("name", "")) + ("" if width == 1 else f" x{width:g}"),
         "eps": None,
-        "clean_acc": _percent(cell["robustness"]["clean_accuracy"]),
+        "clean_acc": _percent(robustness["clean_accuracy"]),
         "reported": "",
     }
-    if rows:
-        accuracy = _percent(fmean(row["accuracy"] for row in rows))
-        found["corruptions_acc_2d" if large else "corruptions_acc"] = accuracy
-    relative = cell["robustness"].get("relative")
+    if accuracies:
+        mean = _percent(fmean(accuracies.values()))
+        found["corruptions_acc_2d" if large else "corruptions_acc"] = mean
+    relative = robustness.get("relative")
     if large and relative:
         found["corruptions_mce_2d"] = _percent(relative["mce"])
-    return found | {"footnote": _footnote(results, method, cell, rows)}
+    return found | {"footnote": _footnote(results, method, cell, accuracies.keys())}
 
 
 def _footnote(
-    results: Mapping[str, Any],
-    method: Mapping[str, Any],
-    cell: Mapping[str, Any],
-    rows: list[Mapping[str, Any]],
+    results: Results, method: MethodFacts, cell: Cell, measured: Set[tuple[str, int]]
 ) -> str:
     notes = [f"seed {cell['seed']}"]
     if method["sparsity"]:
         notes.append(f"{100 * method['sparsity']:g} % of the maskable weights are zero")
-    measured = {(row["corruption"], row["severity"]) for row in rows}
     wanted = {(name, severity) for name in COMMON for severity in corruptions.SEVERITIES}
     if measured != wanted:
         notes.append(f"{len(measured)} of the leaderboard's {len(wanted)} conditions were measured")
-    if results["suite"].get("source") == "generated":
+    if results["suite"]["source"] == "generated":
         notes.append(f"corruptions of this run's own making ({results['suite']['name']})")
-    if results["data"].get("partial"):
+    if results["data"]["partial"]:
         notes.append(f"partial data: {results['data']['partial']}")
     return "; ".join(notes)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{100 * fraction:.2f}"

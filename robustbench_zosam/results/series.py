@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Literal
+
+from robustbench_zosam.schema import Cell, HistoryRow
 
 Point = tuple[str, int, float]
-_HISTORY = {
-    "loss": "training/loss",
-    "lr": "training/lr",
-    "validation_accuracy": "validation/accuracy",
-    "validation_loss": "validation/loss",
-}
-_COST = ("seconds", "images_per_second", "forwards", "backwards", "steps")
+CostKey = Literal["seconds", "images_per_second", "forwards", "backwards", "steps"]
+COST: tuple[CostKey, ...] = ("seconds", "images_per_second", "forwards", "backwards", "steps")
 
 
-def series(cell: Mapping[str, Any]) -> Iterator[Point]:
+def series(cell: Cell) -> Iterator[Point]:
     """Yields the finite numbers of a cell.
 
     Yields:
@@ -27,19 +24,27 @@ def series(cell: Mapping[str, Any]) -> Iterator[Point]:
             yield name, step, float(value)
 
 
-def _all(cell: Mapping[str, Any]) -> Iterator[tuple[str, int, Any]]:
-    training = cell["training"] or {}
-    for row in training.get("history", ()):
-        for key, name in _HISTORY.items():
-            yield name, row["step"], row.get(key)
-    for key in _COST:
-        yield f"cost/{key}", 0, (training.get("cost") or {}).get(key)
-    robustness = cell["robustness"] or {}
-    for row in robustness.get("rows", ()):
-        yield f"accuracy/{row['corruption']}", row["severity"], row["accuracy"]
-    for key, value in robustness.items():
-        if isinstance(value, float):
-            yield f"robustness/{key}", 0, value
-    for key in ("trace", "adaptive_trace"):
-        measured = (cell["flatness"] or {}).get(key)
-        yield f"flatness/{key}", 0, measured and measured["value"]
+def _all(cell: Cell) -> Iterator[tuple[str, int, float | None]]:
+    if cell["training"]:
+        for end in cell["training"]["history"]:
+            yield from _epoch(end)
+        for key in COST:
+            yield f"cost/{key}", 0, cell["training"]["cost"][key]
+    if cell["robustness"]:
+        for row in cell["robustness"]["rows"]:
+            yield f"accuracy/{row['corruption']}", row["severity"], row["accuracy"]
+        for name, value in cell["robustness"].items():
+            if isinstance(value, float):
+                yield f"robustness/{name}", 0, value
+    if cell["flatness"]:
+        trace, adaptive = cell["flatness"]["trace"], cell["flatness"]["adaptive_trace"]
+        yield "flatness/trace", 0, trace["value"]
+        yield "flatness/adaptive_trace", 0, adaptive and adaptive["value"]
+
+
+def _epoch(end: HistoryRow) -> Iterator[tuple[str, int, float | None]]:
+    step = end["step"]
+    yield "training/loss", step, end["loss"]
+    yield "training/lr", step, end["lr"]
+    yield "validation/accuracy", step, end["validation_accuracy"]
+    yield "validation/loss", step, end["validation_loss"]

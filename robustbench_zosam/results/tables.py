@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from robustbench_zosam.metrics import Metric, cell_metrics, columns
 from robustbench_zosam.results.words import verdict_words
-from robustbench_zosam.schema import MetricSummary
-
-Results = Mapping[str, Any]
+from robustbench_zosam.schema import MetricSummary, Results
 
 _COLUMNS = (  # of the table of methods; further metrics follow
     "clean_accuracy",
@@ -25,7 +21,7 @@ _COLUMNS = (  # of the table of methods; further metrics follow
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Text in rows and columns.
 
     Attributes:
@@ -41,20 +37,20 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables(results: Results) -> tuple[Table, ...]:
+def tables(results: Results) -> tuple[TextTable, ...]:
     """Returns the tables of a run that have rows: methods, differences, claims."""
     found = (_methods(results), _differences(results), _claims(results))
     return tuple(table for table in found if table.rows)
 
 
-def markdown(table: Table) -> str:
+def markdown(table: TextTable) -> str:
     """Returns a table in Markdown, with its caption below."""
     rows = [table.head, tuple("---" for _ in table.head), *table.rows]
     lines = ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in rows]
     return "\n".join([*lines, "", f"*{_markdown(table.caption)}*", ""])
 
 
-def latex(table: Table) -> str:
+def latex(table: TextTable) -> str:
     """Returns a table in LaTeX; the document needs the package booktabs."""
     columns = "l" + "r" * (len(table.head) - 1)
     lines = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.rows]
@@ -75,7 +71,7 @@ def latex(table: Table) -> str:
     ])
 
 
-def _methods(results: Results) -> Table:
+def _methods(results: Results) -> TextTable:
     summary = results["summary"]
     shown = [
         metric
@@ -98,7 +94,7 @@ def _methods(results: Results) -> Table:
     )
     label = cell_metrics()["mean_corruption_accuracy"].label
     note = f" Rank by {label}; methods of one rank cannot be told from its best." if ranks else ""
-    return Table(
+    return TextTable(
         "methods",
         f"Means over seeds with 95 % intervals (Student's t; one seed has none).{note}",
         ("method", *(("rank",) if ranks else ()), *map(_head, shown)),
@@ -140,14 +136,14 @@ def _number(value: float) -> str:
     return f"{value:{places}}".replace("-", "−")
 
 
-def _differences(results: Results) -> Table:
+def _differences(results: Results) -> TextTable:
     labels = {method["id"]: method["label"] for method in results["methods"]}
     rows = tuple(
         (
             f"{labels.get(c['method'], c['method'])} − {labels.get(c['baseline'], c['baseline'])}",
             row["corruption"],
             _points(row["difference"]),
-            "–" if row["low"] is None else f"[{_points(row['low'])}, {_points(row['high'])}]",
+            _interval(row["low"], row["high"]),
             f"{row['p']:.2g}",
             verdict_words(row),
         )
@@ -155,7 +151,7 @@ def _differences(results: Results) -> Table:
         for row in c["rows"]
         if row["corruption"] in {"clean", "mean"}
     )
-    return Table(
+    return TextTable(
         "differences",
         "Paired differences of accuracy on the same images and seeds, in points, with 95 % "
         "intervals; equivalent: a difference of the margin is ruled out.",
@@ -164,11 +160,15 @@ def _differences(results: Results) -> Table:
     )
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:+.2f}".replace("-", "−")
+def _interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"[{_points(low)}, {_points(high)}]"
 
 
-def _claims(results: Results) -> Table:
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.2f}".replace("-", "−")
+
+
+def _claims(results: Results) -> TextTable:
     rows = tuple(
         (
             claim["statement"],
@@ -179,7 +179,7 @@ def _claims(results: Results) -> Table:
         for claim in results["claims"]
         if claim["verdict"] != "not tested"
     )
-    return Table(
+    return TextTable(
         "claims",
         "Published claims that this run tested.",
         ("claim", "measured here", "verdict", "what would settle it"),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam.results.exports import optional
 from robustbench_zosam.results.series import series
+from robustbench_zosam.schema import Results
 
 
-def write_tensorboard(results: Mapping[str, Any], folder: Path) -> list[Path]:
+def write_tensorboard(results: Results, folder: Path) -> list[Path]:
     """Writes one log folder per cell; `tensorboard --logdir FOLDER/tensorboard` shows them.
 
     Args:

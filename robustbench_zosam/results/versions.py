@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.schema import Results
 
 VERSION = 2
 """Version of `results.json` that this release writes.
@@ -15,10 +16,10 @@ equivalence, intervals for the trained models, exact tests, worst corruptions, t
 claims with effects, controls, published numbers and what would settle them.
 """
 
-Tree = dict[str, Any]
+Tree = dict[str, Any]  # results of an older version, whose form has no types
 
 
-def upgrade(results: Any, where: str = "results.json") -> Tree:
+def upgrade(results: object, where: str = "results.json") -> Results:
     """Returns results in the form of this release, computing what their numbers allow.
 
     Args:
@@ -31,7 +32,8 @@ def upgrade(results: Any, where: str = "results.json") -> Tree:
     Raises:
         InputError: there is no version, or it is newer than this release.
     """
-    found = results.get("schema") if isinstance(results, Mapping) else None
+    tree: Tree = dict(results) if isinstance(results, Mapping) else {}
+    found = tree.get("schema")
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise InputError(
             f"{where} is no result of this program (schema {found!r}): name the results.json of "
@@ -41,10 +43,9 @@ def upgrade(results: Any, where: str = "results.json") -> Tree:
         raise InputError(
             f"{where} has schema {found}, this release reads up to {VERSION}: update zosam-robust"
         )
-    tree: Tree = dict(results)
     for version in range(found, VERSION):
         tree = _READERS[version](tree)
-    return tree
+    return cast("Results", tree)  # written by this program: nothing is validated
 
 
 def _from_1(results: Tree) -> Tree:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from robustbench_zosam.schema import ComparisonRow
 
 
-def verdict_words(row: Mapping[str, Any]) -> str:
-    """Returns the verdict of a row: better, worse, equivalent or inconclusive.
-
-    Args:
-        row: of a comparison. A tie is equivalent where a difference of the margin is ruled out.
-    """
+def verdict_words(row: ComparisonRow) -> str:
+    """Returns better, worse, equivalent or inconclusive; the margin tells the last two apart."""
     if row["verdict"] != "tie":
-        return str(row["verdict"])
+        return row["verdict"]
     return "equivalent" if row["equivalence"]["equivalent"] else "inconclusive"

@@ -73,12 +73,14 @@ from robustbench_zosam.schema.runs import (
     SuiteFacts,
 )
 from robustbench_zosam.schema.training import (
+    AveragedWeights,
     Cost,
     Diagnostics,
     GradientStatistics,
     HistoryRow,
     TimeTo,
     Training,
+    Validation,
 )
 
 __all__ = [  # noqa: RUF022 - grouped by what they describe
@@ -97,6 +99,8 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "CellProvenance",
     "Training",
     "HistoryRow",
+    "Validation",
+    "AveragedWeights",
     "Cost",
     "Diagnostics",
     "GradientStatistics",

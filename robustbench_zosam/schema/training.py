@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 
-class HistoryRow(TypedDict):
+class Validation(TypedDict):
+    """A model on the validation images."""
+
+    validation_accuracy: float
+    validation_loss: float
+
+
+class HistoryRow(Validation):
     """The end of one epoch."""
 
     epoch: int
@@ -19,8 +26,12 @@ class HistoryRow(TypedDict):
     lr: float
     loss: float
     """Mean training loss of the epoch, in nats."""
-    validation_accuracy: float
-    validation_loss: float
+
+
+class AveragedWeights(Validation):
+    """The moving average of the weights, which was taken for the trained model."""
+
+    updates: int
 
 
 class Cost(TypedDict):
@@ -85,5 +96,6 @@ class Training(TypedDict):
     history: list[HistoryRow]
     cost: Cost
     diagnostics: NotRequired[Diagnostics]
-    recalibrated: NotRequired[Any]
-    averaged: NotRequired[Any]
+    recalibrated: NotRequired[int]
+    """Batch-norm layers whose statistics were recomputed at the final weights."""
+    averaged: NotRequired[AveragedWeights]

@@ -19,7 +19,7 @@ def check(results):
 
 
 def test_the_published_schema_is_that_of_this_release():
-    """To publish it anew: `json.dump(json_schema(), file, indent=1)` and a newline."""
+    """To publish it again: `json.dump(json_schema(), file, indent=1)` and a newline."""
     assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == json_schema()
 
 

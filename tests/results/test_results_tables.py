@@ -117,9 +117,9 @@ def test_a_notebook_shows_tables_and_gives_frames(run, small):
 
 
 def test_a_notebook_shows_names_only_as_names(small):
-    from robustbench_zosam.results import Results
+    from robustbench_zosam.results import StoredResults
 
-    html = Results(poisoned(small) | {"title": HOSTILE})._repr_html_()
+    html = StoredResults(poisoned(small) | {"title": HOSTILE})._repr_html_()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
 
