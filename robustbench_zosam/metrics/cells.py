@@ -8,16 +8,6 @@ from robustbench_zosam.metrics.slope import slope_weights
 from robustbench_zosam.schema import Cell
 
 
-def clean_accuracy(cell: Cell) -> float | None:
-    """Returns the accuracy on the clean test images."""
-    return found["clean_accuracy"] if (found := cell["robustness"]) else None
-
-
-def drop(cell: Cell) -> float | None:
-    """Returns the clean accuracy minus the mean accuracy under corruption."""
-    return found["drop"] if (found := cell["robustness"]) else None
-
-
 def degradation_slope(cell: Cell) -> float | None:
     """Returns the change of accuracy per severity, averaged over the corruptions."""
     rows = cell["robustness"]["rows"] if cell["robustness"] else []
@@ -44,25 +34,10 @@ def relative_mce(cell: Cell) -> float | None:
     return found["relative_mce"] if found else None
 
 
-def trace(cell: Cell) -> float | None:
-    """Returns the Hessian trace."""
-    return found["trace"]["value"] if (found := cell["flatness"]) else None
-
-
 def adaptive_trace(cell: Cell) -> float | None:
     """Returns the adaptive Hessian trace."""
     found = cell["flatness"] and cell["flatness"]["adaptive_trace"]
     return found["value"] if found else None
-
-
-def train_seconds(cell: Cell) -> float | None:
-    """Returns the wall-clock time of training, in seconds."""
-    return found["cost"]["seconds"] if (found := cell["training"]) else None
-
-
-def images_per_second(cell: Cell) -> float | None:
-    """Returns the training images per second."""
-    return found["cost"]["images_per_second"] if (found := cell["training"]) else None
 
 
 def forwards_per_step(cell: Cell) -> float | None:
@@ -75,16 +50,6 @@ def backwards_per_step(cell: Cell) -> float | None:
     """Returns the backward passes per optimizer step, in mini-batches."""
     cost = cell["training"]["cost"] if cell["training"] else None
     return cost["backwards"] / cost["steps"] if cost and cost["steps"] else None
-
-
-def sparsity_maskable(cell: Cell) -> float | None:
-    """Returns the fraction of the maskable weights that are zero."""
-    return found["maskable"] if (found := cell["sparsity"]) else None
-
-
-def sparsity_total(cell: Cell) -> float | None:
-    """Returns the fraction of all parameters that are zero."""
-    return found["total"] if (found := cell["sparsity"]) else None
 
 
 def line_half_width(cell: Cell) -> float | None:

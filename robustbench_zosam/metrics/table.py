@@ -48,7 +48,7 @@ for _metric in (
     CellMetric(
         "clean_accuracy",
         "fraction of the clean test images whose top class is right",
-        cells.clean_accuracy,
+        lambda cell: found["clean_accuracy"] if (found := cell["robustness"]) else None,
         label="clean accuracy",
         short="clean",
         unit="accuracy",
@@ -72,7 +72,7 @@ for _metric in (
     CellMetric(
         "drop",
         "clean accuracy minus mean accuracy under corruption",
-        cells.drop,
+        lambda cell: found["drop"] if (found := cell["robustness"]) else None,
         label="drop from clean to corrupted",
         short="drop",
         unit="accuracy",
@@ -174,7 +174,7 @@ for _metric in (
     CellMetric(
         "trace",
         "trace of the Hessian of the training loss over the active weights",
-        cells.trace,
+        lambda cell: found["trace"]["value"] if (found := cell["flatness"]) else None,
         label="Hessian trace",
         short="trace",
         unit="loss",
@@ -194,7 +194,7 @@ for _metric in (
     CellMetric(
         "train_seconds",
         "wall-clock time of training",
-        cells.train_seconds,
+        lambda cell: found["cost"]["seconds"] if (found := cell["training"]) else None,
         label="training time",
         short="training",
         unit="s",
@@ -205,7 +205,7 @@ for _metric in (
     CellMetric(
         "images_per_second",
         "training images per second",
-        cells.images_per_second,
+        lambda cell: found["cost"]["images_per_second"] if (found := cell["training"]) else None,
         label="training throughput",
         short="speed",
         unit="images/s",
@@ -238,7 +238,7 @@ for _metric in (
     CellMetric(
         "sparsity_maskable",
         "fraction of the weights of convolutional and linear layers that are zero",
-        cells.sparsity_maskable,
+        lambda cell: found["maskable"] if (found := cell["sparsity"]) else None,
         label="sparsity of the maskable weights",
         short="zeros",
         unit="share",
@@ -250,7 +250,7 @@ for _metric in (
     CellMetric(
         "sparsity_total",
         "fraction of all parameters that are zero",
-        cells.sparsity_total,
+        lambda cell: found["total"] if (found := cell["sparsity"]) else None,
         label="total sparsity",
         short="zeros",
         unit="share",
