@@ -1,4 +1,4 @@
-"""The direction of imports: no package imports a later one, and no two packages import each other."""
+"""The direction of imports: no package imports a later one, and none go in a circle."""
 
 from __future__ import annotations
 
@@ -77,9 +77,8 @@ def imported_modules(tree: ast.AST, module: str) -> Iterator[tuple[str, int]]:
             above = module.split(".")[: -node.level] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             yield from ((f"{base}.{alias.name}", node.lineno) for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if _TARGET.fullmatch(node.value):
-                yield node.value.replace(":", "."), node.lineno
+        elif isinstance(node, ast.Constant) and _TARGET.fullmatch(str(node.value)):
+            yield str(node.value).replace(":", "."), node.lineno
 
 
 def imports(root: Path) -> Iterator[Import]:
