@@ -3,7 +3,7 @@
 from corruptions.api import corrupt, frost_source
 from corruptions.constants import PRESETS
 from corruptions.errors import CorruptionError
-from corruptions.facts import SEVERITIES, Facts, check_preset
+from corruptions.info import SEVERITIES, CorruptionInfo, check_preset
 from corruptions.registry import category, get, names
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
@@ -13,7 +13,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     # what there is
     "PRESETS",
     "SEVERITIES",
-    "Facts",
+    "CorruptionInfo",
     "category",
     "check_preset",
     "get",

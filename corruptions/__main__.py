@@ -20,17 +20,12 @@ _COLUMNS = ("clean", *map(str, SEVERITIES))
 
 
 def contact_sheet(
-    image: NDArray[np.uint8], preset: str, seed: int, blocks: int = 2
+    image: NDArray[np.uint8],
+    preset: str,
+    seed: int,
+    blocks: int = 2,  # side by side
 ) -> NDArray[np.uint8]:
-    """Lays out every corruption, one per row: its name, the clean image, then severity 1 to 5.
-
-    Args:
-        image: uint8 `(h, w, 3)`.
-        blocks: number of blocks of rows, side by side.
-
-    Returns:
-        uint8 `(rows, columns, 3)`.
-    """
+    """Returns a picture `(h, w, 3)` with a row per corruption: its name, clean, severity 1 to 5."""
     listed = names("all")
     length = -(-len(listed) // blocks)
     height, width = image.shape[0] + _GAP, image.shape[1] + _GAP
@@ -40,7 +35,8 @@ def contact_sheet(
     for number, name in enumerate(listed):
         left, top = number // length * block, _HEAD + number % length * height
         draw.text((left + 4, top + height / 2), name, "black", anchor="lm")
-        tiles = [image, *_severities(image, name, preset, seed)]
+        corrupted = (corrupt(image[None], name, s, preset=preset, seed=seed) for s in SEVERITIES)
+        tiles = [image, *(images[0] for images in corrupted)]
         for column, tile in enumerate(tiles):
             sheet.paste(Image.fromarray(tile), (left + _MARGIN + column * width, top))
     for place in range(blocks * len(_COLUMNS)):
@@ -50,30 +46,19 @@ def contact_sheet(
     return np.array(sheet)
 
 
-def _severities(
-    image: NDArray[np.uint8], name: str, preset: str, seed: int
-) -> list[NDArray[np.uint8]]:
-    return [corrupt(image[None], name, s, preset=preset, seed=seed)[0] for s in SEVERITIES]
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command.
-
-    Args:
-        arguments: of the command line; those of the process if None.
-
-    Returns:
-        Exit code: 0, or 2 for a mistake in the arguments.
-    """
+    """Runs the command and returns its exit code: 0, or 2 for a mistake in the arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m corruptions",
         description="Write a picture with every corruption (rows) at every severity (columns).",
     )
-    parser.add_argument("out", type=Path, help="where to write it, such as sheet.jpg or sheet.png")
+    parser.add_argument("out", type=Path, help="output file, such as sheet.jpg or sheet.png")
     parser.add_argument(
-        "--image", type=Path, help="picture to corrupt; scikit-learn's flower if none"
+        "--image", type=Path, help="picture to corrupt (default: scikit-learn's flower)"
     )
-    parser.add_argument("--size", type=int, default=64, help="side of the tiles in pixels")
+    parser.add_argument(
+        "--size", type=int, default=64, help="side of the tiles in pixels (default: 64)"
+    )
     parser.add_argument("--preset", choices=PRESETS, default="tiny-imagenet")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args(arguments)

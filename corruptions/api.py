@@ -56,19 +56,19 @@ def corrupt(
     Source: Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions
         and Perturbations, 2019.
     """
-    facts = registry.get(name)
-    facts.row(preset, severity)
+    info = registry.get(name)
+    info.row(preset, severity)
     if not _is_integer(seed):
         raise CorruptionError(f"seed is {seed!r}; give an integer.")
     if not _is_integer(start) or start < 0:
         raise CorruptionError(f"start is {start!r}; give the index of the first image, 0 or more.")
     from corruptions.engine import run  # torch is loaded when it is needed, not for listings
 
-    return run(images, facts, severity, preset, seed, start, _frost_folder(textures))
+    return run(images, info, severity, preset, seed, start, _frost_folder(textures))
 
 
 def frost_source(textures: str | Path | None = None) -> Literal["published", "synthetic"]:
-    """Says which textures frost uses; only published ones are comparable with published suites.
+    """Returns which textures frost uses; only published ones are comparable with published suites.
 
     Args:
         textures: as given to `corrupt`.

@@ -16,7 +16,7 @@ from corruptions.draws import Draws
 from corruptions.images import to_levels
 from corruptions.kernel import Corruption, Shape, deterministic
 from corruptions.motion import motion_filter
-from corruptions.sampling import zoom_taps
+from corruptions.sampling import mirror, zoom_taps
 from corruptions.separable import gaussian_filter
 
 _NEGLIGIBLE = 1e-16  # relative to the heaviest tap: below the round-off of float64
@@ -34,7 +34,7 @@ def _defocus_blur(images: Tensor, row: Row) -> Tensor:
     kernel = defocus_kernel(radius, smoothing)
     reach = len(kernel) // 2
     height, width = images.shape[-2:]
-    padded = _mirror(_mirror(images, reach, -2), reach, -1).short()
+    padded = mirror(images, reach).short()
     parts = []
     for weight in np.unique(kernel[kernel > kernel.max() * _NEGLIGIBLE]):
         shifts = np.argwhere(kernel == weight)
@@ -47,24 +47,13 @@ def _defocus_blur(images: Tensor, row: Row) -> Tensor:
     return to_levels(functools.reduce(Tensor.add_, parts).clamp_(max=255))
 
 
-def _mirror(planes: Tensor, reach: int, axis: int) -> Tensor:
-    """Pads both ends of an axis, mirrored without repeating the edge."""
-    before = planes.narrow(axis, 1, reach).flip(axis)
-    after = planes.narrow(axis, planes.shape[axis] - 1 - reach, reach).flip(axis)
-    return torch.cat([before, planes, after], axis)
-
-
 @functools.cache
 def defocus_kernel(radius: float, smoothing: float) -> NDArray[np.float32]:
-    """A disk with softened edge.
+    """Returns the weights of a disk with a softened edge, trimmed to an odd square.
 
     Args:
-        radius: of the disk, in pixels.
-        smoothing: sigma of the normal filter that softens it, on 3 x 3 taps up to radius 8 and on
-            5 x 5 beyond.
-
-    Returns:
-        float32 weights, square with an odd side, trimmed to where they matter.
+        radius: in pixels.
+        smoothing: sigma of the Gaussian, on 3 x 3 taps up to radius 8 and on 5 x 5 beyond.
     """
     half = 8 if radius <= 8 else int(radius)
     taps = 1 if radius <= 8 else 2

@@ -50,14 +50,12 @@ def alias_table(transitions: NDArray[np.float64]) -> Tensor:
 
 
 def transmit(images: Tensor, words: Tensor, table: Tensor) -> Tensor:
-    """Sends every value through the channel.
+    """Returns what the channel makes of every value, uint8.
 
     Args:
-        images: uint8 tensor.
-        words: int32 tensor of the same shape, uniform over all 2³² patterns.
-
-    Returns:
-        uint8 tensor of the same shape.
+        images: uint8, any shape.
+        words: int32 of the same shape, uniform over all 2³² patterns.
+        table: from `alias_table`.
     """
     cell = (words >> 24).bitwise_and_(0xFF)
     index = images.int()

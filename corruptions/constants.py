@@ -1,6 +1,6 @@
 """Severity constants of the 19 corruptions in the four published generators.
 
-Every table has one row per severity 1 to 5. The column names are in `corruptions.registry`. Lengths
+Every table has one row per severity 1 to 5. The column names are in `corruptions.entries`. Lengths
 in pixels are literal: they belong to the preset, not to the size of the images at hand.
 
 Source: Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ def _boxes(side: int, reduced: int, device: torch.device) -> _Boxes:
     half = 0.5 + np.where(is_up, 0.25, -0.25) / count
     nearest = np.floor((pixel + 0.5) * reduced / side)
 
-    def on_device(values: NDArray[Any], kind: torch.dtype) -> Tensor:
+    def on_device(values: NDArray[np.generic], kind: torch.dtype) -> Tensor:
         return torch.from_numpy(values).to(device, kind)
 
     members = [

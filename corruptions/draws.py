@@ -40,14 +40,11 @@ class Draws:
     device: torch.device
 
     def words(self, field: str, shape: tuple[int, ...]) -> Tensor:
-        """Draws uniform 32-bit words.
+        """Returns words, int32 `(count, *shape)`, all 2³² patterns equally likely.
 
         Args:
             field: name of the quantity; each field has a stream of its own.
-            shape: shape of one image's numbers.
-
-        Returns:
-            int32 tensor `(count, *shape)`, all 2³² patterns equally likely.
+            shape: of one image's numbers.
 
         Source: O'Neill, PCG: A family of simple fast space-efficient statistically good algorithms
             for random number generation, 2014; NumPy's `PCG64DXSM`.
@@ -62,37 +59,15 @@ class Draws:
         return own.reshape(self.count, *shape).to(self.device)
 
     def uniform(self, field: str, shape: tuple[int, ...]) -> Tensor:
-        """Draws from the open interval (0, 1), in steps of 2⁻³².
-
-        Args:
-            field: name of the quantity.
-            shape: shape of one image's numbers.
-
-        Returns:
-            float64 tensor `(count, *shape)`.
-        """
+        """Draws from the open interval (0, 1) in steps of 2⁻³², float64 `(count, *shape)`."""
         return (self.words(field, shape).double() + (2.0**31 + 0.5)) * 2.0**-32
 
     def integers(self, field: str, shape: tuple[int, ...], bound: int | Tensor) -> Tensor:
-        """Draws integers 0 to `bound - 1`; the bias is below bound · 2⁻³².
-
-        Args:
-            shape: shape of one image's numbers.
-            bound: number of possible values; a tensor has one for each number.
-
-        Returns:
-            int64 tensor `(count, *shape)`.
-        """
+        """Draws integers 0 to `bound - 1`, int64 `(count, *shape)`, to a bias of bound · 2⁻³²."""
         return ((self.words(field, shape).long() + 2**31) * bound) >> 32
 
     def normal(self, field: str, shape: tuple[int, ...]) -> Tensor:
-        """Draws standard normal numbers, up to 6.6 standard deviations from zero.
-
-        Args:
-            shape: shape of one image's numbers.
-
-        Returns:
-            float32 tensor `(count, *shape)`.
+        """Returns standard normal numbers up to 6.6 from zero, float32 `(count, *shape)`.
 
         Source: Box and Muller, A note on the generation of random normal deviates, 1958.
         """

@@ -17,15 +17,12 @@ _TAN_22, _TAN_67_MINUS_TAN_22 = 13573, 1 << 16  # slopes that part the direction
 
 
 def canny(planes: Tensor, low: int, high: int) -> Tensor:
-    """Finds thin edges.
+    """Returns 1 on thin edges and 0 elsewhere, uint8 `(n, h, w)`.
 
     Args:
         planes: uint8 `(n, h, w)`.
-        low: gradient above which an edge goes on.
+        low: gradient above which an edge is continued.
         high: gradient above which an edge begins.
-
-    Returns:
-        uint8 tensor `(n, h, w)`, 1 on edges.
     """
     across, down = _sobel(planes)
     candidate = _thin(across, down, low)
@@ -85,7 +82,7 @@ def chamfer_distance(targets: Tensor, limit: int) -> Tensor:
 
     Args:
         targets: uint8 `(n, h, w)`, 1 on targets.
-        limit: longest distance of interest; what lies further away gets it.
+        limit: distances are cut off here.
 
     Returns:
         float32 tensor `(n, h, w)`, in multiples of 2⁻¹⁶.
@@ -122,14 +119,7 @@ def _along_rows(distance: Tensor, limit: int) -> Tensor:
 
 
 def equalise(planes: Tensor) -> Tensor:
-    """Spreads the levels of each plane so that their cumulative histogram becomes straight.
-
-    Args:
-        planes: uint8 `(n, h, w)`.
-
-    Returns:
-        uint8 tensor `(n, h, w)`; constant planes are unchanged.
-    """
+    """Equalises the histogram of each plane, uint8 `(n, h, w)`; constant planes are unchanged."""
     count, pixels = len(planes), planes[0].numel()
     first = torch.arange(count, device=planes.device, dtype=torch.int32)[:, None, None] * 256
     index = (planes.int() + first).view(-1)

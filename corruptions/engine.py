@@ -3,48 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from corruptions.constants import Row
 from corruptions.draws import Draws
-from corruptions.facts import Facts
 from corruptions.frost import over
 from corruptions.images import Images, arrange, layout_of, to_grey, write
-from corruptions.kernel import Corruption
+from corruptions.info import CorruptionInfo
+from corruptions.kernel import AnyCorruption
 
 _LAUNCH_FACTOR = 64  # accelerators want more work for each kernel launch than a cache holds
 
 
 def run(
     images: Images,
-    facts: Facts,
+    info: CorruptionInfo,
     severity: int,
     preset: str,
     seed: int,
     start: int,
     textures: Path | None,
 ) -> Images:
-    """Corrupts a batch; the arguments are those of `corruptions.corrupt`, already validated.
-
-    Args:
-        images: uint8, `(n, c, h, w)` or `(n, h, w, c)`.
-        severity: 1 to 5.
-        start: index of the first image.
-        textures: folder of the published frost textures, or None for drawn ones.
-
-    Returns:
-        The corrupted images: same kind, layout and device.
-    """
+    """Corrupts a batch; the arguments are those of `corruptions.corrupt`, already validated."""
     layout = layout_of(images)
     out: Images
     out = torch.empty_like(images) if isinstance(images, Tensor) else np.empty(images.shape, "u1")
-    corruption = over(textures) if facts.name == "frost" else facts.load()
-    row = facts.row(preset, severity)
-    key = f"{facts.name}/{severity}/{seed}"
+    corruption = over(textures) if info.name == "frost" else info.load()
+    row = info.row(preset, severity)
+    key = f"{info.name}/{severity}/{seed}"
     extent = corruption.extent(layout.height, layout.width, row)
     step = max(1, _pixels_at_once(images, corruption) // extent)
     for low in range(0, layout.count, step):
@@ -56,14 +46,12 @@ def run(
     return out
 
 
-def _pixels_at_once(images: Tensor | NDArray[np.uint8], corruption: Corruption[Any]) -> int:
+def _pixels_at_once(images: Tensor | NDArray[np.uint8], corruption: AnyCorruption) -> int:
     on_processor = not isinstance(images, Tensor) or images.device.type == "cpu"
     return corruption.piece * (1 if on_processor else _LAUNCH_FACTOR)
 
 
-def _corrupt(
-    images: Tensor, corruption: Corruption[Any], draws: Draws, row: tuple[float, ...]
-) -> Tensor:
+def _corrupt(images: Tensor, corruption: AnyCorruption, draws: Draws, row: Row) -> Tensor:
     """Corrupts images; grey-scale is corrupted as grey colour where the corruption needs colour."""
     is_grey = not corruption.channels_last and images.shape[1] == 1
     colour = images.expand(-1, 3, -1, -1).contiguous() if is_grey else images

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from corruptions import constants as table
-from corruptions.facts import Facts
+from corruptions.info import CorruptionInfo
 
 ENTRIES: Final = (
-    Facts(
+    CorruptionInfo(
         "gaussian_noise",
         "noise",
-        "Additive normal noise, independent for each pixel and channel.",
+        "Additive Gaussian noise, independent for each pixel and channel.",
         ("standard deviation",),
         table.GAUSSIAN_NOISE,
         "corruptions.noise:gaussian_noise",
     ),
-    Facts(
+    CorruptionInfo(
         "shot_noise",
         "noise",
         "Poisson noise of a sensor that counts few photons.",
@@ -24,40 +24,40 @@ ENTRIES: Final = (
         table.SHOT_NOISE,
         "corruptions.noise:shot_noise",
     ),
-    Facts(
+    CorruptionInfo(
         "impulse_noise",
         "noise",
-        "Salt and pepper: single values become 0 or 255.",
+        "Salt-and-pepper noise: random values become 0 or 255.",
         ("probability",),
         table.IMPULSE_NOISE,
         "corruptions.noise:impulse_noise",
     ),
-    Facts(
+    CorruptionInfo(
         "defocus_blur",
         "blur",
-        "Disk-shaped filter of a lens out of focus.",
+        "Disk-shaped kernel of an out-of-focus lens.",
         ("radius in pixels", "sigma of the softened edge"),
         table.DEFOCUS_BLUR,
         "corruptions.blur:defocus_blur",
         random=False,
     ),
-    Facts(
+    CorruptionInfo(
         "glass_blur",
         "blur",
-        "Near-by pixels scattered between two normal blurs, as through frosted glass.",
+        "Pixels scattered locally between two Gaussian blurs, as through frosted glass.",
         ("sigma in pixels", "reach in pixels", "sweeps"),
         table.GLASS_BLUR,
         "corruptions.blur:glass_blur",
     ),
-    Facts(
+    CorruptionInfo(
         "motion_blur",
         "blur",
-        "One-sided smear along a random direction.",
+        "One-sided blur along a random direction.",
         ("radius in pixels", "sigma in pixels"),
         table.MOTION_BLUR,
         "corruptions.blur:motion_blur",
     ),
-    Facts(
+    CorruptionInfo(
         "zoom_blur",
         "blur",
         "Mean over the image and zooms into its centre.",
@@ -66,10 +66,10 @@ ENTRIES: Final = (
         "corruptions.blur:zoom_blur",
         random=False,
     ),
-    Facts(
+    CorruptionInfo(
         "snow",
         "weather",
-        "Driving flakes in two layers over a whitened image.",
+        "Two layers of blown flakes over a whitened image.",
         (
             "mean",
             "standard deviation",
@@ -77,20 +77,20 @@ ENTRIES: Final = (
             "threshold",
             "radius in pixels",
             "sigma in pixels",
-            "share of the image",
+            "weight of the image",
         ),
         table.SNOW,
         "corruptions.weather:snow",
     ),
-    Facts(
+    CorruptionInfo(
         "frost",
         "weather",
-        "A random crop of an ice texture laid over the image.",
+        "A random crop of an ice texture blended over the image.",
         ("scale of the texture", "weight of the image", "weight of the texture"),
         table.FROST,
         "corruptions.frost:frost",
     ),
-    Facts(
+    CorruptionInfo(
         "fog",
         "weather",
         "Plasma-fractal haze, scaled to keep the brightest value.",
@@ -98,7 +98,7 @@ ENTRIES: Final = (
         table.FOG,
         "corruptions.weather:fog",
     ),
-    Facts(
+    CorruptionInfo(
         "brightness",
         "weather",
         "Adds to the value channel of HSV.",
@@ -107,7 +107,7 @@ ENTRIES: Final = (
         "corruptions.colour:brightness",
         random=False,
     ),
-    Facts(
+    CorruptionInfo(
         "contrast",
         "digital",
         "Shrinks each channel towards its mean over the image.",
@@ -116,10 +116,10 @@ ENTRIES: Final = (
         "corruptions.colour:contrast",
         random=False,
     ),
-    Facts(
+    CorruptionInfo(
         "elastic_transform",
         "digital",
-        "Random affine stretch and smooth random displacement.",
+        "Random affine transform and smooth random displacement.",
         (
             "side the lengths refer to",
             "strength of the displacement",
@@ -129,16 +129,16 @@ ENTRIES: Final = (
         table.ELASTIC_TRANSFORM,
         "corruptions.elastic:elastic_transform",
     ),
-    Facts(
+    CorruptionInfo(
         "pixelate",
         "digital",
-        "Box reduction to fewer pixels, enlarged again without smoothing.",
+        "Box downsampling, then nearest-neighbour upsampling.",
         ("factor of the side",),
         table.PIXELATE,
         "corruptions.digital:pixelate",
         random=False,
     ),
-    Facts(
+    CorruptionInfo(
         "jpeg_compression",
         "digital",
         "JPEG encoding and decoding with 4:2:0 subsampling.",
@@ -147,26 +147,26 @@ ENTRIES: Final = (
         "corruptions.digital:jpeg_compression",
         random=False,
     ),
-    Facts(
+    CorruptionInfo(
         "speckle_noise",
         "noise",
-        "Multiplicative normal noise: brighter values vary more.",
+        "Multiplicative Gaussian noise: brighter values vary more.",
         ("standard deviation",),
         table.SPECKLE_NOISE,
         "corruptions.noise:speckle_noise",
         extra=True,
     ),
-    Facts(
+    CorruptionInfo(
         "gaussian_blur",
         "blur",
-        "Normal low-pass filter.",
+        "Gaussian low-pass filter.",
         ("sigma in pixels",),
         table.GAUSSIAN_BLUR,
         "corruptions.blur:gaussian_blur",
         extra=True,
         random=False,
     ),
-    Facts(
+    CorruptionInfo(
         "spatter",
         "weather",
         "Drops of water (mode 0) or splashes of mud (mode 1) on the lens.",
@@ -182,7 +182,7 @@ ENTRIES: Final = (
         "corruptions.spatter:spatter",
         extra=True,
     ),
-    Facts(
+    CorruptionInfo(
         "saturate",
         "digital",
         "Scales and shifts the saturation channel of HSV.",

@@ -26,26 +26,17 @@ class _Atlas(NamedTuple):
 
     Attributes:
         levels: uint8, channel planes of each texture in turn.
-        first: where each of the five possible draws begins, int64 `(5,)`.
-        height: of each, int64 `(5,)`.
-        width: idem.
+        first: where each of the five possible draws begins.
     """
 
     levels: Tensor
-    first: Tensor
+    first: Tensor  # int64 (5,), as are the sides
     height: Tensor
     width: Tensor
 
 
 def over(folder: Path | None) -> Corruption[Tensor]:
-    """Builds frost from a choice of textures.
-
-    Args:
-        folder: with the published textures, or None for drawn ones.
-
-    Returns:
-        The corruption; its parameters are the crops, uint8 `(n, 3, h, w)`.
-    """
+    """Returns frost with the published textures of a folder, or with drawn ones."""
 
     def sample(draws: Draws, shape: Shape, row: Row) -> Tensor:
         _, height, width = shape

@@ -21,15 +21,12 @@ from corruptions.separable import gaussian_filter
 def sample(draws: Draws, shape: Shape, row: Row) -> Tensor:
     """Draws where each pixel takes its colour from.
 
-    Args:
-        row: sigma, reach and number of sweeps.
-
     Returns:
         Offsets in y and x from -reach to reach - 1, int32 `(n, sweeps, 2, h - 2 reach,
         w - 2 reach)`, for the pixels from (reach + 1, reach + 1) on.
     """
     _, height, width = shape
-    reach, sweeps = int(row[1]), int(row[2])
+    _, reach, sweeps = map(int, row)
     region = (sweeps, height - 2 * reach, width - 2 * reach)
     cell = draws.integers("offset", region, (2 * reach) ** 2).int()
     y = (cell * math.ceil(2**16 / (2 * reach))) >> 16  # division, exact for numbers this small
@@ -37,15 +34,7 @@ def sample(draws: Draws, shape: Shape, row: Row) -> Tensor:
 
 
 def apply(images: Tensor, offsets: Tensor, row: Row) -> Tensor:
-    """Blurs, scatters and blurs again.
-
-    Args:
-        images: uint8 `(n, c, h, w)`.
-        row: sigma, reach and number of sweeps.
-
-    Returns:
-        uint8 tensor of the same shape.
-    """
+    """Blurs, scatters and blurs again, uint8 `(n, c, h, w)`."""
     sigma, reach = row[0], int(row[1])
     height, width = images.shape[-2:]
     blurred = gaussian_filter(images, sigma)
@@ -57,7 +46,7 @@ def apply(images: Tensor, offsets: Tensor, row: Row) -> Tensor:
 
 
 def _sources(sweep: Tensor, position: Tensor, reach: int) -> Tensor:
-    """Which pixel's colour, from before the sweep, each pixel has after it."""
+    """Returns whose colour, from before the sweep, each pixel has after it."""
     height, width = position.shape[1:]
     y, x = sweep.unbind(1)
     source = position.clone()

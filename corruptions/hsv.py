@@ -20,10 +20,7 @@ _SECTORS_OF_LOW = ((2, 3), (4, 5), (0, 1))
 
 
 def to_hsv(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Converts RGB.
-
-    Args:
-        images: uint8 tensor `(n, 3, h, w)`.
+    """Converts RGB, uint8 `(n, 3, h, w)`.
 
     Returns:
         Hue in [0, 1), saturation and value in [0, 1], each float64 `(n, h, w)`; grey pixels have
@@ -51,14 +48,7 @@ def to_hsv(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def from_hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """Converts to RGB and truncates to 8 bits.
-
-    Args:
-        hue: float64 `(n, h, w)` in [0, 1].
-
-    Returns:
-        uint8 tensor `(n, 3, h, w)`.
-    """
+    """Converts to RGB and truncates to 8 bits, uint8 `(n, 3, h, w)`."""
     turned = hue * 6
     sector = turned.floor()
     fraction = turned.sub_(sector)

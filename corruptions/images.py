@@ -18,34 +18,20 @@ Images = TypeVar("Images", Tensor, NDArray[np.uint8])
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the axes of a batch are.
-
-    Attributes:
-        count: number of images.
-        channels: 3, or 1 for grey-scale.
-        height: in pixels.
-        width: in pixels.
-        channels_last: the channel axis is the last one.
-    """
+    """Where the axes of a batch are."""
 
     count: int
-    channels: int
+    channels: int  # 3, or 1 for grey-scale
     height: int
     width: int
     channels_last: bool
 
 
 def layout_of(images: Tensor | NDArray[np.uint8]) -> Layout:
-    """Validates a batch and finds its axes.
-
-    Args:
-        images: uint8, `(n, c, h, w)` or `(n, h, w, c)` with one or three channels.
-
-    Returns:
-        The layout.
+    """Returns where the axes of a batch are: `(n, c, h, w)` or `(n, h, w, c)`, c being 1 or 3.
 
     Raises:
-        CorruptionError: for another type, number of axes or channels, or sides below 16 pixels.
+        CorruptionError: the type is another, or the number of axes or channels, or a side is short.
     """
     if not isinstance(images, (Tensor, np.ndarray)):
         raise CorruptionError(
@@ -71,11 +57,7 @@ def layout_of(images: Tensor | NDArray[np.uint8]) -> Layout:
 
 
 def arrange(images: Tensor | NDArray[np.uint8], layout: Layout, channels_last: bool) -> Tensor:
-    """Copies or views a piece of a batch in the wanted layout.
-
-    Returns:
-        Contiguous uint8 tensor, `(n, h, w, c)` or `(n, c, h, w)`.
-    """
+    """Returns a contiguous copy or view of a piece of a batch, in the wanted layout."""
     # A copy also lifts the read-only flag of memory maps, which torch warns about.
     tensor = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
     if layout.channels_last != channels_last:
@@ -86,12 +68,7 @@ def arrange(images: Tensor | NDArray[np.uint8], layout: Layout, channels_last: b
 def write(
     out: Tensor | NDArray[np.uint8], result: Tensor, layout: Layout, channels_last: bool
 ) -> None:
-    """Writes corrupted images back in the caller's layout.
-
-    Args:
-        out: the piece of the result, same kind and shape as the caller's images.
-        result: uint8 tensor.
-    """
+    """Writes corrupted images to a piece of the caller's array, in the caller's layout."""
     target = out if isinstance(out, Tensor) else torch.from_numpy(out)
     if layout.channels_last == channels_last:
         target.copy_(result)
@@ -102,15 +79,7 @@ def write(
 
 
 def interleave(planes: Tensor, out: Tensor | None = None) -> Tensor:
-    """Moves channels last.
-
-    Args:
-        planes: `(n, c, h, w)`.
-        out: contiguous tensor to write to, or None for a new one.
-
-    Returns:
-        Contiguous tensor `(n, h, w, c)`.
-    """
+    """Moves channels last, from `(n, c, h, w)` to a contiguous `(n, h, w, c)`."""
     return torch.stack(planes.unbind(1), -1, out=out)  # twice as fast as a permuted copy
 
 
@@ -120,25 +89,12 @@ def _order(channels_last: bool) -> tuple[int, int, int, int]:
 
 
 def to_levels(values: Tensor) -> Tensor:
-    """Truncates to 8 bits, as the published generators do.
-
-    Args:
-        values: floating point, from 0 to below 256.
-
-    Returns:
-        uint8 tensor of the same shape.
-    """
+    """Truncates floating-point values from 0 to below 256 to 8 bits, as published."""
     return values.short().to(torch.uint8)  # torch converts to bytes directly at a fifth the speed
 
 
 def to_grey(planes: Tensor) -> Tensor:
-    """Reduces colour to luma with 16-bit integer weights, the identity on grey pixels.
-
-    Args:
-        planes: uint8 tensor `(n, 3, h, w)`.
-
-    Returns:
-        uint8 tensor `(n, 1, h, w)`.
+    """Returns luma `(n, 1, h, w)` by 16-bit integer weights, the identity on grey pixels.
 
     Source: ITU-R BT.601.
     """

@@ -35,14 +35,10 @@ _CHROMINANCE_TABLE = """
 
 
 def compress(images: Tensor, quality: int) -> Tensor:
-    """Encodes and decodes with standard tables and 4:2:0 subsampling.
+    """Returns images encoded and decoded with standard tables and 4:2:0 subsampling, uint8.
 
     Args:
-        images: uint8 tensor `(n, 3, h, w)`.
         quality: 1 to 100, scaling the tables as libjpeg does.
-
-    Returns:
-        uint8 tensor of the same shape.
     """
     height, width = images.shape[-2:]
     # The encoder fills up columns before subsampling, but rows after it.
@@ -127,14 +123,11 @@ def _doubling(side: int) -> Tensor:
 
 
 def _quantise(sheet: Tensor, steps: Tensor) -> Tensor:
-    """Transforms blocks, rounds to multiples of the steps, and transforms back.
+    """Returns blocks transformed, rounded to multiples of the steps, and transformed back.
 
     Args:
         sheet: whole numbers from -128 to 127, float32 `(n, h, w)`, h a multiple of 8, w of 16.
         steps: float64 `(h, w)`.
-
-    Returns:
-        Whole numbers of the same range, float32 tensor of the same shape.
     """
     matrix = torch.from_numpy(_forward_matrix()).to(sheet.device)
     bits = _CONSTANT_BITS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
@@ -38,18 +38,13 @@ class Corruption(Generic[P]):
     extent: Callable[[int, int, Row], int] = lambda height, width, _: height * width
 
 
+AnyCorruption = Corruption[Any]  # whatever it draws: only its own two functions need to agree
+
+
 def deterministic(
     apply: Callable[[Tensor, Row], Tensor], piece: int = 2**17, channels_last: bool = False
 ) -> Corruption[None]:
-    """Wraps a corruption that draws nothing.
-
-    Args:
-        apply: `(images, constants) -> images`.
-        piece: pixels to work on at a time.
-
-    Returns:
-        The corruption, with no parameters.
-    """
+    """Returns a corruption that draws nothing, from `(images, constants) -> images`."""
     return Corruption(
         lambda _draws, _shape, _row: None,
         lambda images, _, row: apply(images, row),

@@ -18,7 +18,7 @@ _QUANTUM_MARGIN = 1 / 514  # floor(floor(257 v + 1/2) / 257) = floor(v + 1/514)
 
 
 def motion_filter(planes: Tensor, degrees: Tensor, radius: float, sigma: float) -> Tensor:
-    """Smears each image along its own direction.
+    """Returns images blurred along a direction of their own, uint8.
 
     Images are sorted by direction, so that those which share a tap's offset lie side by side and
     are moved together.
@@ -28,9 +28,6 @@ def motion_filter(planes: Tensor, degrees: Tensor, radius: float, sigma: float) 
         degrees: direction of each image, float64 `(n,)`; 0 reads to the right, 90 downwards.
         radius: the line has `2 * ceil(radius) + 1` taps, all on one side.
         sigma: the weights fall like a normal density of this deviation in pixels.
-
-    Returns:
-        uint8 tensor of the same shape.
     """
     order = degrees.argsort(stable=True)
     weights = _weights(radius, sigma)

@@ -15,40 +15,22 @@ from corruptions.constants import Row
 from corruptions.draws import Draws
 from corruptions.kernel import Corruption, Shape
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.float64]  # probabilities (256, 256), level in by level out
 _LEVEL = np.arange(LEVELS)
 
 
 def gaussian_transitions(deviation: float) -> Matrix:
-    """Transition matrix of floor(255 · clip(x + N(0, deviation))).
-
-    Args:
-        deviation: standard deviation, where white is 1.
-
-    Returns:
-        Probabilities `(256, 256)`, level in by level out.
-    """
+    """Transition matrix of floor(255 · clip(x + N(0, deviation))), where white is 1."""
     return _normal_transitions(np.full(LEVELS, 255 * deviation, np.float64))
 
 
 def speckle_transitions(deviation: float) -> Matrix:
-    """Transition matrix of floor(255 · clip(x + x · N(0, deviation))).
-
-    Args:
-        deviation: standard deviation relative to the value.
-
-    Returns:
-        Probabilities `(256, 256)`, level in by level out.
-    """
+    """Transition matrix of floor(255 · clip(x + x · N(0, deviation)))."""
     return _normal_transitions(np.arange(256.0) * deviation)
 
 
 def shot_transitions(photons: float) -> Matrix:
-    """Transition matrix of floor(255 · clip(Poisson(x · photons) / photons)).
-
-    Returns:
-        Probabilities `(256, 256)`, level in by level out.
-    """
+    """Transition matrix of floor(255 · clip(Poisson(x · photons) / photons))."""
     count = np.arange(int(photons + 20 * photons**0.5) + 40)
     log_factorial = np.concatenate([[0.0], np.log(count[1:]).cumsum()])
     rate = (_LEVEL[1:] / 255 * photons)[:, None]
@@ -63,14 +45,7 @@ def shot_transitions(photons: float) -> Matrix:
 
 
 def impulse_transitions(probability: float) -> Matrix:
-    """Transition matrix of salt and pepper, both equally likely.
-
-    Args:
-        probability: of a value being replaced.
-
-    Returns:
-        Probabilities `(256, 256)`, level in by level out.
-    """
+    """Transition matrix of salt and pepper, equally likely, with this probability in all."""
     matrix = np.eye(LEVELS) * (1 - probability)
     matrix[:, [0, -1]] += probability / 2
     return matrix

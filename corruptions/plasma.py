@@ -11,14 +11,7 @@ _FIRST_AMPLITUDE = 100.0
 
 
 def plasma_side(side: int, height: int, width: int) -> int:
-    """Chooses the side of the surface from which an image's part is cut.
-
-    Args:
-        side: the preset's, a power of two.
-
-    Returns:
-        `side`, or the power of two that covers a larger image.
-    """
+    """Returns the preset's side, a power of two, or the one that covers a larger image."""
     return max(side, 1 << (max(height, width) - 1).bit_length())
 
 

@@ -7,23 +7,23 @@ from typing import Final, Literal
 
 from corruptions.entries import ENTRIES
 from corruptions.errors import CorruptionError
-from corruptions.facts import Category, Facts
+from corruptions.info import Category, CorruptionInfo
 
 Group = Literal["common", "extra", "all"]
 REGISTRY: Final = {entry.name: entry for entry in ENTRIES}
 
 
-def get(name: str) -> Facts:
-    """Looks a corruption up.
+def get(name: str) -> CorruptionInfo:
+    """Looks up what is known of a corruption.
 
     Args:
-        name: the corruption's name.
+        name: one of `names("all")`.
 
     Returns:
-        Its facts.
+        Its category, constants and implementation.
 
     Raises:
-        CorruptionError: if there is none of that name.
+        CorruptionError: there is none of that name.
     """
     if name in REGISTRY:
         return REGISTRY[name]
@@ -44,7 +44,7 @@ def names(group: Group = "common") -> tuple[str, ...]:
         Their names.
 
     Raises:
-        CorruptionError: for another group.
+        CorruptionError: the group is none of these.
     """
     if group not in {"common", "extra", "all"}:
         raise CorruptionError(f"group is {group!r}; choose 'common', 'extra' or 'all'.")
@@ -57,7 +57,7 @@ def category(name: str) -> Category:
     """Looks up the group a corruption is averaged in.
 
     Args:
-        name: the corruption's name.
+        name: one of `names("all")`.
 
     Returns:
         noise, blur, weather or digital.

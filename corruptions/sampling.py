@@ -16,14 +16,11 @@ Reflection = Literal["reflect_101", "symmetric"]
 
 
 def gather_pixels(planes: Tensor, index: Tensor) -> Tensor:
-    """Reads every channel of an image at the same positions.
+    """Returns every channel of an image at the same positions, `(n, c, *shape)`.
 
     Args:
         planes: `(n, c, h, w)`.
         index: int32 positions in a flattened plane, `(n, *shape)`.
-
-    Returns:
-        Tensor of the planes' type, `(n, c, *shape)`.
     """
     count, channels, height, width = planes.shape
     first = torch.arange(count * channels, device=planes.device, dtype=torch.int32)
@@ -33,15 +30,12 @@ def gather_pixels(planes: Tensor, index: Tensor) -> Tensor:
 
 
 def reflect(index: Tensor, side: int, border: Reflection) -> Tensor:
-    """Folds positions back into the image, as often as needed.
+    """Returns positions folded back into the image, as often as needed, int32.
 
     Args:
         index: whole numbers in floating point, where division is fast.
         side: number of pixels.
         border: `"reflect_101"` does not repeat the edge pixel, `"symmetric"` does.
-
-    Returns:
-        int32 positions from 0 to `side - 1`.
     """
     if border == "symmetric":  # mirrored about the edge of the first pixel, not its centre
         index, period = index + 0.5, 2 * side
@@ -51,16 +45,21 @@ def reflect(index: Tensor, side: int, border: Reflection) -> Tensor:
     return torch.sub(index, turns, alpha=period).abs_().int()
 
 
+def mirror(planes: Tensor, reach: int) -> Tensor:
+    """Pads all four sides of planes of any type, mirrored without repeating the edge."""
+    for axis in (-2, -1):
+        before = planes.narrow(axis, 1, reach).flip(axis)
+        after = planes.narrow(axis, planes.shape[axis] - 1 - reach, reach).flip(axis)
+        planes = torch.cat([before, planes, after], axis)
+    return planes
+
+
 def sample_bilinear(planes: Tensor, y: Tensor, x: Tensor, border: Reflection) -> Tensor:
-    """Interpolates between the four pixels around each position.
+    """Returns interpolations between the four pixels around each position, `(n, c, *shape)`.
 
     Args:
         planes: float32 `(n, c, h, w)`.
-        y: vertical positions in pixels, float `(n, *shape)`.
-        border: where pixels outside the image are taken from.
-
-    Returns:
-        float32 tensor `(n, c, *shape)`.
+        y: vertical positions in pixels, float `(n, *shape)`, as are the horizontal ones.
     """
     height, width = planes.shape[-2:]
     y_floor, x_floor = y.floor(), x.floor()
@@ -97,15 +96,7 @@ def zoom_taps(side: int, factor: float) -> tuple[Tensor, Tensor]:
 
 
 def zoom_plane(planes: Tensor, factor: float) -> Tensor:
-    """Zooms into single planes.
-
-    Args:
-        planes: float32 `(n, 1, h, w)`.
-        factor: magnification, at least 1.
-
-    Returns:
-        float32 tensor of the same shape.
-    """
+    """Zooms into single planes, float32 `(n, 1, h, w)`."""
     if factor == 1:
         return planes
     (top, down), (left, right) = (

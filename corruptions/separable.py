@@ -1,4 +1,4 @@
-"""Normal low-pass filters whose results do not depend on batch, threads or device.
+"""Gaussian filters whose results do not depend on batch, threads or device.
 
 Images are blurred by adding shifted copies in the order of SciPy's loop, so that truncation to
 8 bits falls as in the published generators even where an area is flat. Random fields, with kernels
@@ -24,15 +24,7 @@ Border = Literal["nearest", "symmetric"]
 
 
 def gaussian_filter(images: Tensor, sigma: float) -> Tensor:
-    """Blurs with a normal kernel cut at four sigma, borders repeated, and truncates.
-
-    Args:
-        images: uint8 tensor `(n, c, h, w)`.
-        sigma: standard deviation in pixels.
-
-    Returns:
-        uint8 tensor of the same shape.
-    """
+    """Blurs with a kernel cut at four sigma (pixels), borders repeated, and truncates to uint8."""
     radius = gaussian_radius(sigma, _REACH)
     if radius == 0:
         return images.clone()
@@ -63,16 +55,12 @@ def _add_shifted(padded: Tensor, weights: list[float], axis: int) -> Tensor:
 def filter_field(
     fields: Tensor, sigma: float, truncate: float, border: Border = "nearest"
 ) -> Tensor:
-    """Blurs random fields reproducibly: values are rounded to 2⁻²⁰ before and between the passes.
+    """Returns blurred random fields; values are rounded to 2⁻²⁰ before and between the passes.
 
     Args:
         fields: values from -4 to 4, float64 `(..., h, w)`.
         sigma: standard deviation in pixels.
         truncate: reach of the kernel in standard deviations.
-        border: how pixels outside are made up.
-
-    Returns:
-        float64 tensor of the same shape.
     """
     rows, columns = (
         gaussian_matrix(side, sigma, truncate, border).to(fields.device)
@@ -84,29 +72,16 @@ def filter_field(
 
 
 def gaussian_radius(sigma: float, truncate: float) -> int:
-    """Computes how far the kernel reaches.
-
-    Args:
-        sigma: standard deviation in pixels.
-
-    Returns:
-        Radius in pixels.
-    """
+    """Returns how far the kernel reaches, in pixels."""
     return int(truncate * sigma + 0.5)
 
 
 @functools.lru_cache(maxsize=64)
 def gaussian_matrix(side: int, sigma: float, truncate: float, border: Border) -> Tensor:
-    """Builds the matrix of a one-dimensional normal filter with its border rule.
+    """Returns a one-dimensional filter as a matrix of integer weights; rows sum to 2³⁰.
 
     Args:
-        side: number of pixels.
-        sigma: standard deviation in pixels.
-        truncate: reach of the kernel in standard deviations.
         border: `"nearest"` repeats the edge, `"symmetric"` mirrors including the edge.
-
-    Returns:
-        Integer weights in float64, `(side, side)`; rows sum to 2³⁰.
     """
     radius = gaussian_radius(sigma, truncate)
     kernel = np.rint(_kernel(sigma, radius) * 2.0**_FIELD_WEIGHT_BITS)

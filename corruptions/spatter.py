@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from corruptions.constants import Row
@@ -11,6 +10,7 @@ from corruptions.draws import Draws
 from corruptions.edges import canny, chamfer_distance, equalise
 from corruptions.images import to_levels
 from corruptions.kernel import Corruption, Shape
+from corruptions.sampling import mirror
 from corruptions.separable import filter_field
 
 _WATER = (175.0, 238.0, 238.0)
@@ -65,7 +65,7 @@ def _box(planes: Tensor) -> Tensor:
 
 
 def _sum_3x3(planes: Tensor) -> Tensor:
-    padded = _mirror(planes)
+    padded = mirror(planes, 1)
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     return rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
 
@@ -73,18 +73,12 @@ def _sum_3x3(planes: Tensor) -> Tensor:
 def _emboss(planes: Tensor) -> Tensor:
     """Correlates 8-bit planes with the relief kernel and saturates."""
     height, width = planes.shape[1:]
-    padded = _mirror(planes.int())
+    padded = mirror(planes.int(), 1)
     total = torch.zeros_like(planes, dtype=torch.int32)
     for y, weights in enumerate(_EMBOSS):
         for x, weight in enumerate(weights):
             total += padded[:, y : y + height, x : x + width] * weight
     return total.clamp_(0, 255).to(torch.uint8)
-
-
-def _mirror(planes: Tensor) -> Tensor:
-    """Pads by one pixel, mirrored without repeating the edge."""
-    wide = F.pad(planes.double().unsqueeze(1), (1, 1, 1, 1), mode="reflect")
-    return wide.squeeze(1).to(planes.dtype)
 
 
 spatter = Corruption(_sample, _apply, piece=2**18)

@@ -26,23 +26,14 @@ _COEFFICIENT_BITS = 11  # of OpenCV's fixed-point bilinear resize
 
 @dataclass(frozen=True)
 class Picture:
-    """One of the published textures.
-
-    Attributes:
-        file: its name.
-        md5: of the file.
-        height: in pixels.
-        width: in pixels.
-        colour: mean red, green and blue.
-        contrast: standard deviation within a crop, in grey levels.
-    """
+    """One of the published textures."""
 
     file: str
     md5: str
     height: int
     width: int
-    colour: tuple[int, int, int]
-    contrast: float
+    colour: tuple[int, int, int]  # mean red, green and blue
+    contrast: float  # standard deviation within a crop, in grey levels
 
 
 # frost3.png shows the same pixels as frost2.png, and the published draw never reaches frost6.jpg.
@@ -55,16 +46,10 @@ PICTURES = (
 
 
 def read(folder: Path) -> tuple[Texture, ...]:
-    """Reads the published textures.
-
-    Args:
-        folder: where frost1.png, frost2.png, frost4.jpg and frost5.jpg are.
-
-    Returns:
-        Four uint8 arrays `(height, width, 3)`.
+    """Returns the published textures in a folder, each uint8 `(height, width, 3)`.
 
     Raises:
-        CorruptionError: if a file is missing or is not the published one.
+        CorruptionError: a file is missing or is not the published one.
     """
     missing = [picture.file for picture in PICTURES if not (folder / picture.file).is_file()]
     if missing:
@@ -87,11 +72,7 @@ def _read_one(path: Path, md5: str) -> Texture:
 
 @functools.cache
 def draw() -> tuple[Texture, ...]:
-    """Draws stand-ins of the same sizes, mean colours and contrast.
-
-    Returns:
-        Four uint8 arrays `(height, width, 3)`, the same on every machine.
-    """
+    """Draws stand-ins of the same sizes, mean colours and contrast, the same on every machine."""
     return tuple(_draw_one(number, picture) for number, picture in enumerate(PICTURES))
 
 
@@ -130,14 +111,7 @@ def _smooth_step(t: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def rescale(textures: Sequence[Texture], factor: float) -> tuple[Texture, ...]:
-    """Resizes bilinearly without smoothing, in the fixed-point arithmetic of OpenCV.
-
-    Args:
-        textures: uint8 `(height, width, 3)`.
-
-    Returns:
-        The resized textures.
-    """
+    """Resizes bilinearly without smoothing, in the fixed-point arithmetic of OpenCV."""
     return tuple(textures) if factor == 1 else tuple(_rescale_one(t, factor) for t in textures)
 
 

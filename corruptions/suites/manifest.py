@@ -10,15 +10,16 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal, NotRequired, TypedDict
 
 import filelock
 import numpy as np
 import PIL
 from numpy.typing import NDArray
 
+from corruptions.api import frost_source
 from corruptions.errors import CorruptionError
-from corruptions.facts import RESULTS_VERSION
+from corruptions.info import RESULTS_VERSION
 from corruptions.registry import names
 from corruptions.suites.recipe import Recipe
 
@@ -26,29 +27,49 @@ FILE: Final = "manifest.json"
 _LOCK: Final = ".writing.lock"
 
 
-class Manifest:
-    """The record of a suite in the making: what it is, and which parts are finished.
+class SuiteIdentity(TypedDict):
+    """All that decides the bytes of a suite, except which corruptions it has so far."""
 
-    Args:
-        identity: all that decides its bytes, as JSON values. A folder that holds a suite of
-            another identity is refused.
+    layout: str
+    results_version: int
+    preset: str
+    seed: int
+    frost: Literal["published", "synthetic"]
+    images: int
+    shape: list[int]  # of one image
+    clean_sha256: str
+    jpeg: NotRequired[int]  # quality, where images are stored as JPEG
+
+
+class ManifestContent(TypedDict):
+    """What `manifest.json` holds."""
+
+    identity: SuiteIdentity
+    versions: dict[str, str]
+    finished: dict[str, str]  # SHA-256 of each complete file or folder
+    partial: dict[str, list[int]]  # severities on disk of each incomplete one
+
+
+class Manifest:
+    """The record of a suite that is being written: what it is, and which parts are finished.
 
     Raises:
-        CorruptionError: if the folder holds another suite, or one that came from elsewhere.
+        CorruptionError: the folder holds a suite of another identity, or one from elsewhere.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: SuiteIdentity) -> None:
         self._folder = folder
         stored = read_manifest(folder)
-        if not stored:
-            _refuse_foreign(folder)
-        _refuse_other(folder, stored.get("identity", identity), identity)
-        self._content = {
-            "identity": identity,
-            "versions": _versions(),
-            "finished": stored.get("finished", {}),
-            "partial": stored.get("partial", {}),
-        }
+        if stored is None:
+            _refuse_third_party(folder)
+        else:
+            _refuse_other(folder, stored["identity"], identity)
+        self._content = ManifestContent(
+            identity=identity,
+            versions=_versions(),
+            finished=stored.get("finished", {}) if stored else {},
+            partial=stored.get("partial", {}) if stored else {},
+        )
 
     def is_finished(self, part: str) -> bool:
         """Says whether a part, a file or folder of the suite, is complete."""
@@ -56,8 +77,7 @@ class Manifest:
 
     def partial(self, part: str) -> list[int]:
         """Returns which severities of an unfinished part are on disk."""
-        severities: list[int] = self._content["partial"].get(part, [])
-        return list(severities)
+        return list(self._content["partial"].get(part, []))
 
     def add_partial(self, part: str, severity: int) -> None:
         """Records that a severity of a part is on disk."""
@@ -65,7 +85,7 @@ class Manifest:
         self._save()
 
     def restart(self, part: str) -> None:
-        """Forgets the severities of an unfinished part."""
+        """Discards the record of an unfinished part."""
         self._content["partial"].pop(part, None)
 
     def finish(self, part: str, sha256: str) -> None:
@@ -79,20 +99,17 @@ class Manifest:
         write_atomically(self._folder / FILE, content.encode())
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Reads what a folder says of the suite in it.
-
-    Returns:
-        The manifest, empty if there is none.
+def read_manifest(folder: Path) -> ManifestContent | None:
+    """Returns what a folder says of the suite in it, if it does.
 
     Raises:
-        CorruptionError: if it cannot be understood.
+        CorruptionError: the manifest cannot be understood.
     """
     path = folder / FILE
     if not path.is_file():
-        return {}
+        return None
     try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content: ManifestContent = json.loads(path.read_text("utf-8"))
         content["identity"]["preset"], content["identity"]["seed"], content["identity"]["frost"]
     except (ValueError, TypeError, KeyError):
         raise CorruptionError(
@@ -101,16 +118,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return content
 
 
+def provenance_notes(folders: Iterable[Path], missing: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns what a reader of results must be told about where a suite comes from."""
+    notes: dict[str, None] = {}  # in order, each once
+    for folder in folders:
+        manifest = read_manifest(folder)
+        if manifest is None:
+            continue
+        identity = manifest["identity"]
+        notes[
+            f"rebuilt with preset {identity['preset']} and seed {identity['seed']}: "
+            "not comparable number by number with results on the published files"
+        ] = None
+        if identity["frost"] == "synthetic" and "frost" not in missing:
+            notes["frost uses drawn textures instead of the published ones"] = None
+    return tuple(notes)
+
+
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps other processes from writing into it meanwhile.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        CorruptionError: if another process is writing, or the folder cannot be made.
-    """
+    """Creates the folder and keeps other processes from writing to it meanwhile."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / _LOCK)
@@ -129,32 +156,26 @@ def sole_writer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def identity(
+def suite_identity(
     layout: str, recipe: Recipe, images: NDArray[np.uint8], labels: Iterable[object]
-) -> dict[str, Any]:
-    """Collects all that decides the bytes of a suite, except which corruptions it has so far.
-
-    Args:
-        recipe: how the images are corrupted.
-        images: clean images `(n, h, w, 3)`.
-
-    Returns:
-        JSON values.
-    """
+) -> SuiteIdentity:
+    """Returns what decides the bytes of a suite made of clean images `(n, h, w, 3)`."""
     clean = hashlib.sha256(repr(list(labels)).encode())
     for image in images:
         clean.update(image.tobytes())
     return {
         "layout": layout,
         "results_version": RESULTS_VERSION,
-        **recipe.facts(),
+        "preset": recipe.preset,
+        "seed": int(recipe.seed),
+        "frost": frost_source(recipe.textures),
         "images": len(images),
         "shape": list(images.shape[1:]),
         "clean_sha256": clean.hexdigest(),
     }
 
 
-def _refuse_other(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _refuse_other(folder: Path, stored: SuiteIdentity, wanted: SuiteIdentity) -> None:
     for key, value in wanted.items():
         if stored.get(key) != value:
             raise CorruptionError(
@@ -163,8 +184,8 @@ def _refuse_other(folder: Path, stored: dict[str, Any], wanted: dict[str, Any]) 
             )
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Keeps a suite that came from elsewhere, such as a published one, from being written over."""
+def _refuse_third_party(folder: Path) -> None:
+    """Keeps a suite that came from elsewhere, such as a published one, from being overwritten."""
     for name in names("all"):
         for found in (folder / name, folder / f"{name}.npy"):
             if found.exists():
@@ -186,7 +207,7 @@ def _versions() -> dict[str, str]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there wholly or not at all."""
+    """Writes a file so that it is either complete or absent."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as stream:
         stream.write(content)
@@ -196,21 +217,13 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def hash_file(path: Path) -> str:
-    """Computes the SHA-256 of a file.
-
-    Returns:
-        Hexadecimal digits.
-    """
+    """Returns the SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_disk(folder: Path, needed: int) -> None:
-    """Refuses to start what cannot be finished.
-
-    Raises:
-        CorruptionError: if fewer are free.
-    """
+    """Refuses to start a suite that does not fit on the disk."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise CorruptionError(

@@ -9,13 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def block_pool() -> Iterator[ThreadPoolExecutor]:
-    """Opens as many threads as torch uses, each of which computes alone.
+    """Yields as many threads as torch uses, in each of which torch computes alone.
 
     Small operations lose more by being shared among threads than they gain, the more so on a busy
     machine.
-
-    Yields:
-        The threads.
     """
     import torch  # seconds, which reading a suite need not spend
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.errors import CorruptionError
-from corruptions.facts import SEVERITIES
+from corruptions.info import SEVERITIES
 from corruptions.registry import names
-from corruptions.suites.notes import provenance_notes
+from corruptions.suites.manifest import provenance_notes
 from corruptions.suites.suite import Suite
 
 _CIFAR10_1_COUNTS = {"v4": 2021, "v6": 2000}
@@ -36,7 +36,7 @@ def open_array_suite(
         The suite, whatever subset of the corruptions is present.
 
     Raises:
-        CorruptionError: if nothing is there, or something is not as the layout says.
+        CorruptionError: nothing is there, or something is not as the layout says.
     """
     folder = Path(folder)
     present = tuple(c for c in names("all") if (folder / f"{c}.npy").is_file())
@@ -108,17 +108,16 @@ def _open(path: Path) -> NDArray[np.uint8]:
             f"{path} is {array.dtype} of shape {array.shape}, not uint8 (n, h, w, 3); "
             "download or write it again."
         )
-    return array
+    return array.astype(np.uint8, copy=False)  # still a map of the file
 
 
-def _load(path: Path) -> NDArray[Any]:
+def _load(path: Path) -> NDArray[np.generic]:
     try:
-        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise CorruptionError(f"{path} is missing; download or write the suite again.") from None
     except (OSError, ValueError, EOFError) as error:
         raise CorruptionError(f"{path} is damaged ({error}); download or write it again.") from None
-    return array
 
 
 def _labels(path: Path, classes: int) -> NDArray[np.int64]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from corruptions.errors import CorruptionError
-from corruptions.facts import SEVERITIES
+from corruptions.info import SEVERITIES
 from corruptions.registry import names
-from corruptions.suites.notes import provenance_notes
+from corruptions.suites.manifest import provenance_notes
 from corruptions.suites.suite import Suite
 from corruptions.suites.write_folders import SUFFIXES
 
@@ -40,7 +40,7 @@ def open_folder_suite(
         The suite, whatever subset of the corruptions is present.
 
     Raises:
-        CorruptionError: if nothing is there, or cells differ in their classes, files or sizes.
+        CorruptionError: nothing is there, or severities differ in their classes, files or sizes.
     """
     listed = [folders] if isinstance(folders, (str, Path)) else folders
     roots = [Path(folder) for folder in listed]

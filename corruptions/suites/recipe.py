@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions.api import corrupt, frost_source
+from corruptions.api import corrupt
 from corruptions.errors import CorruptionError
-from corruptions.facts import check_preset
+from corruptions.info import check_preset
 from corruptions.registry import get, names
 
 
@@ -46,17 +46,7 @@ class Recipe:
     def corrupt(
         self, images: NDArray[np.uint8], name: str, severity: int, start: int
     ) -> NDArray[np.uint8]:
-        """Corrupts consecutive images of the test set.
-
-        Args:
-            images: uint8 `(b, h, w, 3)`.
-            name: one of `corruptions`.
-            severity: 1 to 5.
-            start: index of the first image.
-
-        Returns:
-            uint8 array of the same shape.
-        """
+        """Corrupts images of the test set, uint8 `(b, h, w, 3)`, the first of index `start`."""
         return corrupt(
             np.asarray(images),
             name,
@@ -68,13 +58,10 @@ class Recipe:
         )
 
     def rehearse(self, images: NDArray[np.uint8]) -> None:
-        """Corrupts one image by everything, so that what cannot work fails before the long run.
-
-        Args:
-            images: the clean test set.
+        """Applies every corruption to one image, so that mistakes show before the long run.
 
         Raises:
-            CorruptionError: for images of another form, or frost textures that are not there.
+            CorruptionError: the images are not uint8 `(n, h, w, 3)`, or frost textures are missing.
         """
         if images.ndim != 4 or images.shape[3] != 3 or len(images) == 0:
             raise CorruptionError(
@@ -82,11 +69,3 @@ class Recipe:
             )
         for name in self.corruptions:
             self.corrupt(images[:1], name, 1, 0)
-
-    def facts(self) -> dict[str, object]:
-        """Returns what of the recipe decides the bytes of a suite, as JSON values."""
-        return {
-            "preset": self.preset,
-            "seed": int(self.seed),
-            "frost": frost_source(self.textures),
-        }

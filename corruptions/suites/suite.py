@@ -15,14 +15,14 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Suite:
-    """What is present of a corrupted test set.
+    """A corrupted test set on disk, complete or not.
 
     Attributes:
         name: for reports.
         corruptions: those present, in the order of the published suites.
         missing: those of the nineteen that are absent.
         severities: those present for every corruption.
-        labels: class of each image, int64 `(n,)`; the same for every cell.
+        labels: class of each image, int64 `(n,)`; the same for every corruption and severity.
         classes: names of the classes where the layout has them, else empty.
         notes: what a reader of results must be told.
         read: `(corruption, severity, first, last) -> images`, uint8 `(last - first, h, w, 3)`.
@@ -41,7 +41,7 @@ class Suite:
         return len(self.labels)
 
     def batches(self, corruption: str, severity: int, size: int) -> Iterator[Batch]:
-        """Reads one cell from disk, piece by piece.
+        """Reads one corruption at one severity from disk, batch by batch.
 
         Args:
             corruption: one of `corruptions`.
@@ -52,7 +52,7 @@ class Suite:
             Images, uint8 `(b, h, w, 3)`, and labels, int64 `(b,)`.
 
         Raises:
-            CorruptionError: if the cell is not present, or the size is none.
+            CorruptionError: the corruption or severity is absent, or the size is not positive.
         """
         if size < 1:
             raise CorruptionError(f"size is {size!r}; give the number of images in a batch.")

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.errors import CorruptionError
-from corruptions.facts import SEVERITIES
+from corruptions.info import SEVERITIES
 from corruptions.suites.manifest import (
     Manifest,
     check_disk,
     hash_file,
-    identity,
     sole_writer,
+    suite_identity,
     write_atomically,
 )
 from corruptions.suites.pool import block_pool
@@ -37,8 +37,8 @@ def write_array_suite(
 ) -> Path:
     """Writes `<corruption>.npy`, `(5 n, h, w, 3)` uint8 with severity 1 first, and `labels.npy`.
 
-    A run that was interrupted goes on where it stopped when called again, and further corruptions
-    can be added later. A file has its final name only when it is complete.
+    An interrupted run resumes when called again, and further corruptions can be added later. A file
+    has its final name only when it is complete.
 
     Args:
         folder: to write into; only one process at a time may.
@@ -62,7 +62,7 @@ def write_array_suite(
             f"{len(images)} images."
         )
     with sole_writer(folder):
-        manifest = Manifest(folder, identity("cifar-c", recipe, images, labels.tolist()))
+        manifest = Manifest(folder, suite_identity("cifar-c", recipe, images, labels.tolist()))
         wanted = [name for name in recipe.corruptions if not manifest.is_finished(f"{name}.npy")]
         check_disk(folder, len(wanted) * len(SEVERITIES) * images.nbytes)
         _write_labels(folder / "labels.npy", labels)
@@ -99,7 +99,7 @@ def _write_corruption(
         np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape)
     for severity in SEVERITIES:
         if severity not in manifest.partial(final):
-            # Mapped anew each time, so that memory holds one severity and not all.
+            # Mapped again each time, so that memory holds one severity and not all.
             stored = np.lib.format.open_memmap(unfinished, "r+")
             cell = stored[(severity - 1) * count : severity * count]
             work = partial(_fill, cell, images, name, severity, recipe)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from corruptions.errors import CorruptionError
-from corruptions.facts import SEVERITIES
-from corruptions.suites.manifest import Manifest, check_disk, identity, sole_writer
+from corruptions.info import SEVERITIES
+from corruptions.suites.manifest import Manifest, check_disk, sole_writer, suite_identity
 from corruptions.suites.pool import block_pool
 from corruptions.suites.recipe import Recipe
 from corruptions.suites.write_arrays import Progress
@@ -35,7 +35,7 @@ def write_folder_suite(
 ) -> Path:
     """Writes each corrupted image as JPEG of quality 85, as the published sets are stored.
 
-    An interrupted run goes on with the first unfinished severity when called again, and further
+    An interrupted run resumes at the first unfinished severity when called again, and further
     corruptions can be added later. The folder of a severity has its final name only when it is
     complete.
 
@@ -57,8 +57,9 @@ def write_folder_suite(
     recipe.rehearse(images)
     _check(files, len(images))
     with sole_writer(folder):
-        stamp = identity("imagenet-c", recipe, images, files) | {"jpeg": QUALITY}
-        manifest = Manifest(folder, stamp)
+        identity = suite_identity("imagenet-c", recipe, images, files)
+        identity["jpeg"] = QUALITY
+        manifest = Manifest(folder, identity)
         parts = [
             (name, severity)
             for name in recipe.corruptions

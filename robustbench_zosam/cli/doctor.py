@@ -14,7 +14,7 @@ from rich.table import Table
 
 def doctor(
     out: Annotated[Path, typer.Option(help="Folder whose disk is looked at.")] = Path(),
-    data_root: Annotated[Path, typer.Option(help="Folder that data sets lie in.")] = Path("data"),
+    data_root: Annotated[Path, typer.Option(help="Data directory.")] = Path("data"),
 ) -> None:
     """Show versions, devices, memory, free disk space, and which data sets and suites are here.
 
@@ -45,10 +45,10 @@ def doctor(
 
 def _data(root: Path) -> Iterator[tuple[str, str]]:
     """Yields a row for each data set or suite that is there, wholly or not."""
-    from robustbench_zosam.fetching import SOURCES, presence
+    from robustbench_zosam.fetching import DOWNLOADS, presence
 
     absent = []
-    for entry in SOURCES:
+    for entry in DOWNLOADS:
         there = [found for found in presence(entry.load(), root) if found.exists]
         for found in there:
             problem = f": INCOMPLETE, it {found.problem}" if found.problem else ""
@@ -56,4 +56,4 @@ def _data(root: Path) -> Iterator[tuple[str, str]]:
         if not there:
             absent.append(entry.name)
     if absent:
-        yield "not in data root", f"{', '.join(absent)} (`zosam-robust fetch NAME`)"
+        yield "not in data directory", f"{', '.join(absent)} (`zosam-robust fetch NAME`)"

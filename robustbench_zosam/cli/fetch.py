@@ -14,7 +14,7 @@ from rich.table import Table
 from robustbench_zosam.errors import InputError
 
 if TYPE_CHECKING:
-    from robustbench_zosam.fetching import Event
+    from robustbench_zosam.fetching import FileProgress
 
 _INTERRUPTED = 130
 _QUIET_SECONDS = 15.0
@@ -22,7 +22,7 @@ _QUIET_SECONDS = 15.0
 
 def fetch(
     name: Annotated[str | None, typer.Argument(help="See `fetch --list`.")] = None,
-    data_root: Annotated[Path, typer.Option(help="Folder that data sets lie in.")] = Path("data"),
+    data_root: Annotated[Path, typer.Option(help="Data directory.")] = Path("data"),
     allow_unverified: Annotated[
         bool, typer.Option("--allow-unverified", help="Accept files without a known checksum.")
     ] = False,
@@ -31,8 +31,8 @@ def fetch(
 ) -> None:
     """Download a data set or published suite: checksums, mirrors, resume, disk check.
 
-    It appears in the data root under its published name, and only when it is complete. The same
-    command again goes on where it stopped, or says what is there.
+    It appears in the data directory under its published name once it is complete. The same command
+    resumes an interrupted download.
     """
     if show:
         _show(data_root, as_json)
@@ -45,12 +45,14 @@ def _fetch(name: str | None, root: Path, allow_unverified: bool) -> None:
         raise InputError("fetch needs a name: see `zosam-robust fetch --list`")
     from robustbench_zosam import fetching
 
-    source = fetching.SOURCES.load(name)
+    source = fetching.DOWNLOADS.load(name)
     try:
         with _Display() as display:
-            found = fetching.fetch(name, root, allow_unverified=allow_unverified, on_event=display)
+            found = fetching.fetch(
+                name, root, allow_unverified=allow_unverified, on_progress=display
+            )
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        typer.echo("interrupted; the same command resumes the download", err=True)
         raise typer.Exit(_INTERRUPTED) from None
     verb = "is here now" if found.new else "was here already"
     typer.echo(f"{name} {verb} (licence: {source.licence})", err=True)
@@ -60,10 +62,10 @@ def _fetch(name: str | None, root: Path, allow_unverified: bool) -> None:
 
 
 def _show(root: Path, as_json: bool) -> None:
-    from robustbench_zosam.fetching import SOURCES, presence
+    from robustbench_zosam.fetching import DOWNLOADS, presence
 
     rows: list[dict[str, Any]] = []
-    for entry in SOURCES:
+    for entry in DOWNLOADS:
         source = entry.load()
         found = presence(source, root)
         rows.append({
@@ -124,19 +126,19 @@ class _Display:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def __call__(self, event: Event) -> None:
-        text = f"{event.stage} {event.file}"
+    def __call__(self, news: FileProgress) -> None:
+        text = f"{news.stage} {news.file}"
         now = time.monotonic()
-        if (event.stage, event.file) != self._shown:
-            self._shown = (event.stage, event.file)
+        if (news.stage, news.file) != self._shown:
+            self._shown = (news.stage, news.file)
             self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(text, total=event.total)
+            self._task = self._bar.add_task(text, total=news.total)
             self._say(text)
         elif now - self._spoken > _QUIET_SECONDS:
             self._spoken = now
-            share = f" ({100 * event.done / event.total:.0f} %)" if event.total else ""
-            self._say(f"{text}: {_gigabytes(event.done)}{share}")
-        self._bar.update(self._task, completed=event.done, total=event.total)
+            share = f" ({100 * news.done / news.total:.0f} %)" if news.total else ""
+            self._say(f"{text}: {_gigabytes(news.done)}{share}")
+        self._bar.update(self._task, completed=news.done, total=news.total)
 
     def _say(self, text: str) -> None:
         if not self._console.is_terminal:

@@ -1,19 +1,19 @@
 """Downloading published data sets and suites: checksums, mirrors, resume, disk check."""
 
-from robustbench_zosam.fetching.acquire import Event, Fetched, fetch
+from robustbench_zosam.fetching.acquire import Fetched, FileProgress, fetch
+from robustbench_zosam.fetching.downloadable import Downloadable, Folder, Item, RemoteFile
 from robustbench_zosam.fetching.present import Presence, presence
-from robustbench_zosam.fetching.registry import SOURCES
-from robustbench_zosam.fetching.source import Folder, Item, Part, Source
+from robustbench_zosam.fetching.registry import DOWNLOADS
 
 __all__ = [
-    "SOURCES",
-    "Event",
+    "DOWNLOADS",
+    "Downloadable",
     "Fetched",
+    "FileProgress",
     "Folder",
     "Item",
-    "Part",
     "Presence",
-    "Source",
+    "RemoteFile",
     "fetch",
     "presence",
 ]

@@ -1,4 +1,4 @@
-"""From a name to complete folders in the data root."""
+"""From a name to complete folders in the data directory."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ from filelock import FileLock, Timeout
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.fetching.checksum import mismatch
 from robustbench_zosam.fetching.download import download, require_space
+from robustbench_zosam.fetching.downloadable import Downloadable, Folder, RemoteFile
 from robustbench_zosam.fetching.present import presence, problem
-from robustbench_zosam.fetching.registry import SOURCES
-from robustbench_zosam.fetching.source import Folder, Part, Source
+from robustbench_zosam.fetching.registry import DOWNLOADS
 from robustbench_zosam.fetching.unpack import unpack
 
 
 @dataclass(frozen=True)
-class Event:
+class FileProgress:
     """Progress of one file.
 
     Attributes:
         stage: "downloading", "checking" or "unpacking".
-        file: which one.
-        done: bytes.
-        total: bytes in all, where known.
+        done: bytes, as is `total`, where known.
     """
 
     stage: str
@@ -38,18 +36,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What is there afterwards.
-
-    Attributes:
-        folders: the complete folders.
-        new: whether anything had to be downloaded.
-    """
+    """The complete folders, and whether anything had to be downloaded."""
 
     folders: tuple[Path, ...]
     new: bool
 
 
-OnEvent = Callable[[Event], None]
+OnProgress = Callable[[FileProgress], None]
 
 
 def fetch(
@@ -57,7 +50,7 @@ def fetch(
     root: Path,
     *,
     allow_unverified: bool = False,
-    on_event: OnEvent = lambda event: None,
+    on_progress: OnProgress = lambda progress: None,
 ) -> Fetched:
     """Downloads a data set or suite, unless it is there already.
 
@@ -65,19 +58,19 @@ def fetch(
     has downloaded and unpacked is kept in `ROOT/.fetch-NAME`, and used by the next call.
 
     Args:
-        name: see `SOURCES`.
-        root: the data root; it is made.
+        name: see `DOWNLOADS`.
+        root: the data directory; it is created.
         allow_unverified: accept files of which no checksum is known.
-        on_event: called with the progress.
+        on_progress: called as files are downloaded, checked and unpacked.
 
     Returns:
         The folders.
 
     Raises:
         InputError: the name is unknown, an incomplete folder is in the way, the disk is too small,
-            no mirror gave the published file, or another process is fetching the same.
+            no mirror has the published file, or another process is fetching the same.
     """
-    source = SOURCES.load(name)
+    source = DOWNLOADS.load(name)
     waiting = _waiting(source, root)
     if waiting:
         _require_checksums(source, allow_unverified)
@@ -85,12 +78,12 @@ def fetch(
         with _alone(staging):
             _require_space(name, waiting, staging, root)
             for folder in waiting:
-                _fetch_folder(folder, root, staging, on_event)
+                _fetch_folder(folder, root, staging, on_progress)
         shutil.rmtree(staging)
     return Fetched(tuple(root / folder.name for folder in source.folders), bool(waiting))
 
 
-def _waiting(source: Source, root: Path) -> tuple[Folder, ...]:
+def _waiting(source: Downloadable, root: Path) -> tuple[Folder, ...]:
     waiting = []
     for folder, found in zip(source.folders, presence(source, root), strict=True):
         if found.exists and not found.complete:
@@ -103,7 +96,7 @@ def _waiting(source: Source, root: Path) -> tuple[Folder, ...]:
     return tuple(waiting)
 
 
-def _require_checksums(source: Source, allow_unverified: bool) -> None:
+def _require_checksums(source: Downloadable, allow_unverified: bool) -> None:
     unknown = [part.file for part in source.parts if not part.is_verifiable]
     if unknown and not allow_unverified:
         raise InputError(
@@ -130,7 +123,7 @@ def _alone(staging: Path) -> Iterator[None]:
 
 
 def _require_space(name: str, folders: tuple[Folder, ...], staging: Path, root: Path) -> None:
-    """Counts what is still to be unpacked, and the largest archive beside it."""
+    """Counts what is still to be unpacked, and the largest archive, which lies beside it."""
     needed, archives = 0.0, [0]
     for folder in folders:
         everything = sum(part.size or 1 for part in folder.parts)
@@ -144,10 +137,10 @@ def _require_space(name: str, folders: tuple[Folder, ...], staging: Path, root: 
     require_space(round(needed) + max(archives) - begun, root, name)
 
 
-def _fetch_folder(folder: Folder, root: Path, staging: Path, on_event: OnEvent) -> None:
+def _fetch_folder(folder: Folder, root: Path, staging: Path, on_progress: OnProgress) -> None:
     for part in folder.parts:
         if not _unpacked(staging, part).exists():
-            _fetch_part(part, root, staging, on_event)
+            _fetch_part(part, root, staging, on_progress)
     gathered = _gather(folder, staging)
     wrong = problem(gathered, folder)
     if wrong:
@@ -158,9 +151,9 @@ def _fetch_folder(folder: Folder, root: Path, staging: Path, on_event: OnEvent) 
     gathered.replace(root / folder.name)
 
 
-def _fetch_part(part: Part, root: Path, staging: Path, on_event: OnEvent) -> None:
+def _fetch_part(part: RemoteFile, root: Path, staging: Path, on_progress: OnProgress) -> None:
     def report(stage: str) -> Callable[[int, int | None], None]:
-        return lambda done, total: on_event(Event(stage, part.file, done, total))
+        return lambda done, total: on_progress(FileProgress(stage, part.file, done, total))
 
     own = root / part.file  # an archive the user already has is used, and left where it is
     if not (part.is_archive and own.is_file() and not mismatch(own, part, report("checking"))):
@@ -170,12 +163,12 @@ def _fetch_part(part: Part, root: Path, staging: Path, on_event: OnEvent) -> Non
         (staging / part.file).unlink(missing_ok=True)
 
 
-def _unpacked(staging: Path, part: Part) -> Path:
+def _unpacked(staging: Path, part: RemoteFile) -> Path:
     return staging / f"{part.file}.unpacked"
 
 
 def _gather(folder: Folder, staging: Path) -> Path:
-    """Moves what the parts hold into one folder, without the folders that archives wrap it in."""
+    """Moves the content of all parts into one folder, without the folders archives wrap it in."""
     gathered = staging / folder.name
     gathered.mkdir(exist_ok=True)
     tops = {item.path.split("/")[0] for item in folder.items}

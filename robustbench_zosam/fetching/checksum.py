@@ -6,22 +6,18 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from robustbench_zosam.fetching.source import Part
+from robustbench_zosam.fetching.downloadable import RemoteFile
 
 _BLOCK = 1 << 20
 
 
 def mismatch(
-    file: Path, part: Part, on_progress: Callable[[int, int], None] = lambda done, total: None
+    file: Path, part: RemoteFile, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> str | None:
-    """Compares a file with what was published of it.
+    """Returns how a file differs from the published one, as far as size and checksum are known.
 
     Args:
-        part: what is known of it.
         on_progress: called with (bytes read, bytes in all).
-
-    Returns:
-        How it differs, or None for the published file, or one that only its size could betray.
     """
     size = file.stat().st_size
     if part.size is not None and size != part.size:

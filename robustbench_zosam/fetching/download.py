@@ -1,4 +1,4 @@
-"""One file over HTTP: mirrors in order, going on where a transfer broke, checked at the end."""
+"""One file over HTTP: mirrors in order, resumed after a break, checked at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from robustbench_zosam import __version__
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.fetching.checksum import mismatch
-from robustbench_zosam.fetching.source import Part
+from robustbench_zosam.fetching.downloadable import RemoteFile
 
 OnProgress = Callable[[int, int | None], None]
 TIMEOUT_SECONDS = 30.0
@@ -22,7 +22,7 @@ PAUSE_SECONDS = 0.5  # before a repetition; doubled for each that brings nothing
 _TRIES = 3  # in a row that bring nothing
 _BLOCK = 1 << 18
 _RESUMED = http.HTTPStatus.PARTIAL_CONTENT
-_NOTHING_BEHIND = http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+_NOTHING_LEFT = http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses worth another try
 
 
@@ -31,13 +31,13 @@ class _MirrorError(Exception):
 
 
 class _CutError(Exception):
-    """A transfer broke: it goes on where it stopped."""
+    """A transfer broke: it is resumed."""
 
 
-def download(part: Part, folder: Path, on_progress: OnProgress = lambda done, total: None) -> Path:
-    """Downloads a file, or what is missing of it.
-
-    The file has its name only when it is complete and checked; until then `.part` is added to it.
+def download(
+    part: RemoteFile, folder: Path, on_progress: OnProgress = lambda done, total: None
+) -> Path:
+    """Downloads a file, or what is missing of it, to `FILE.part`, which is renamed when checked.
 
     Args:
         on_progress: called with (bytes here, bytes in all, if known).
@@ -46,7 +46,7 @@ def download(part: Part, folder: Path, on_progress: OnProgress = lambda done, to
         The file.
 
     Raises:
-        InputError: no mirror gave the published file, or the disk is full.
+        InputError: no mirror has the published file, or the disk is full.
     """
     target, partial = folder / part.file, folder / f"{part.file}.part"
     if target.exists():
@@ -61,12 +61,12 @@ def download(part: Part, folder: Path, on_progress: OnProgress = lambda done, to
             return partial.replace(target)
     raise InputError(
         f"{part.file} could not be downloaded ({'; '.join(failures)}): try again later, the same "
-        "command goes on where it stopped"
+        "command resumes the download"
     )
 
 
-def _obtain(url: str, part: Part, partial: Path, on_progress: OnProgress) -> None:
-    """Completes a partial file from one mirror, from the beginning if its old part was bad."""
+def _obtain(url: str, part: RemoteFile, partial: Path, on_progress: OnProgress) -> None:
+    """Completes a partial file from one mirror, from the beginning if its first part is wrong."""
     while True:
         resumed = _size(partial) > 0
         _transfer(url, part, partial, on_progress)
@@ -78,7 +78,7 @@ def _obtain(url: str, part: Part, partial: Path, on_progress: OnProgress) -> Non
             raise _MirrorError(wrong)
 
 
-def _transfer(url: str, part: Part, partial: Path, on_progress: OnProgress) -> None:
+def _transfer(url: str, part: RemoteFile, partial: Path, on_progress: OnProgress) -> None:
     fruitless = 0
     while True:
         before = _size(partial)
@@ -93,7 +93,7 @@ def _transfer(url: str, part: Part, partial: Path, on_progress: OnProgress) -> N
             return
 
 
-def _request(url: str, part: Part, partial: Path, on_progress: OnProgress) -> None:
+def _request(url: str, part: RemoteFile, partial: Path, on_progress: OnProgress) -> None:
     """Asks once for what is missing."""
     have = _size(partial)
     if have == part.size:
@@ -105,7 +105,7 @@ def _request(url: str, part: Part, partial: Path, on_progress: OnProgress) -> No
     if have:
         headers["Range"] = f"bytes={have}-"
     reply = _open(urllib.request.Request(url, headers=headers))
-    if reply is None:  # there is nothing behind what we have
+    if reply is None:  # the file is complete
         return
     with reply:
         start = have if reply.status == _RESUMED else 0
@@ -129,7 +129,7 @@ def _open(request: urllib.request.Request) -> http.client.HTTPResponse | None:
         reply: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == _NOTHING_BEHIND and request.has_header("Range"):
+            if error.code == _NOTHING_LEFT and request.has_header("Range"):
                 return None
             kind = _CutError if error.code in _PASSING else _MirrorError
             raise kind(f"HTTP {error.code} {error.reason}") from error
@@ -151,7 +151,7 @@ def _blocks(reply: http.client.HTTPResponse) -> Iterator[bytes]:
         yield block
 
 
-def _check_total(total: int | None, part: Part, start: int, partial: Path) -> None:
+def _check_total(total: int | None, part: RemoteFile, start: int, partial: Path) -> None:
     if total is None:
         return
     if part.size is not None and total != part.size:
@@ -160,14 +160,7 @@ def _check_total(total: int | None, part: Part, start: int, partial: Path) -> No
 
 
 def require_space(needed: int, folder: Path, what: str) -> None:
-    """Refuses to begin what the disk cannot hold.
-
-    Args:
-        what: it is for, for the message.
-
-    Raises:
-        InputError: the disk has less.
-    """
+    """Refuses to begin what the disk cannot hold."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(

@@ -8,7 +8,7 @@ states the same sha256. A size that is missing here is taken from the server.
 from __future__ import annotations
 
 from corruptions import names
-from robustbench_zosam.fetching.source import Folder, Item, Part
+from robustbench_zosam.fetching.downloadable import Folder, Item, RemoteFile
 
 _MIRROR = (
     "https://huggingface.co/datasets/cnak47/cv-datasets/resolve/"
@@ -19,11 +19,11 @@ _ZENODO = "https://zenodo.org/records/{record}/files/{file}?download=1"
 _ARRAY_BYTES = 5 * 10_000 * 32 * 32 * 3 + 128  # five severities, and the header NumPy writes
 
 
-def _zenodo(record: int, file: str, size: int | None, md5: str, *mirrors: str) -> Part:
-    return Part(file, (_ZENODO.format(record=record, file=file), *mirrors), size, md5=md5)
+def _zenodo(record: int, file: str, size: int | None, md5: str, *mirrors: str) -> RemoteFile:
+    return RemoteFile(file, (_ZENODO.format(record=record, file=file), *mirrors), size, md5=md5)
 
 
-def _arrays(folder: str, part: Part) -> Folder:
+def _arrays(folder: str, part: RemoteFile) -> Folder:
     items = [Item(f"{name}.npy", _ARRAY_BYTES) for name in names("all")]
     return Folder(folder, (part,), (*items, Item("labels.npy")), 19 * _ARRAY_BYTES + 4096)
 
@@ -31,26 +31,23 @@ def _arrays(folder: str, part: Part) -> Folder:
 def _loose(name: str, bases: tuple[str, ...], files: dict[str, tuple[int, str]]) -> Folder:
     """A folder of files that lie on the network as they are: size and sha256 of each."""
     parts = tuple(
-        Part(file, tuple(base + file for base in bases), size, sha256)
+        RemoteFile(file, tuple(base + file for base in bases), size, sha256)
         for file, (size, sha256) in files.items()
     )
     items = tuple(Item(file, size) for file, (size, _) in files.items())
     return Folder(name, parts, items, sum(size + 4096 for size, _ in files.values()))
 
 
-def _trees(folder: str, group: tuple[str, ...], parts: tuple[Part, ...], disk: int) -> Folder:
+def _trees(folder: str, group: tuple[str, ...], parts: tuple[RemoteFile, ...], disk: int) -> Folder:
     return Folder(folder, parts, tuple(Item(name, count=5) for name in group), disk)
 
 
 CIFAR10 = Folder(
     "cifar-10-batches-py",
     (
-        Part(
+        RemoteFile(
             "cifar-10-python.tar.gz",
-            (
-                f"{_MIRROR}cifar-10-python.tar.gz",
-                f"{_TORONTO}cifar-10-python.tar.gz",
-            ),
+            (f"{_MIRROR}cifar-10-python.tar.gz", f"{_TORONTO}cifar-10-python.tar.gz"),
             170_498_071,
             sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
             md5="c58f30108f718f92721af3b95e74349a",
@@ -70,7 +67,7 @@ CIFAR10 = Folder(
 CIFAR100 = Folder(
     "cifar-100-python",
     (
-        Part(
+        RemoteFile(
             "cifar-100-python.tar.gz",
             (
                 f"{_MIRROR}cifar-100-python.tar.gz",
@@ -89,7 +86,7 @@ CIFAR100 = Folder(
 TINY_IMAGENET = Folder(
     "tiny-imagenet-200",
     (
-        Part(
+        RemoteFile(
             "tiny-imagenet-200.zip",
             (
                 f"{_MIRROR}tiny-imagenet-200.zip",
@@ -133,27 +130,13 @@ CIFAR100_C = _arrays(
 TINY_IMAGENET_C = _trees(
     "Tiny-ImageNet-C",
     names("common"),
-    (
-        _zenodo(
-            8206060,
-            "Tiny-ImageNet-C.tar",
-            1_794_775_040,
-            "f9c9a9dbdc11469f0b850190f7ad8be1",
-        ),
-    ),
+    (_zenodo(8206060, "Tiny-ImageNet-C.tar", 1_794_775_040, "f9c9a9dbdc11469f0b850190f7ad8be1"),),
     3_100_000_000,
 )
 TINY_IMAGENET_C_EXTRA = _trees(
     "Tiny-ImageNet-C-extra",
     names("extra"),
-    (
-        _zenodo(
-            8206060,
-            "Tiny-ImageNet-C-extra.tar",
-            None,
-            "0db0588d243cf403ef93449ec52b70eb",
-        ),
-    ),
+    (_zenodo(8206060, "Tiny-ImageNet-C-extra.tar", None, "0db0588d243cf403ef93449ec52b70eb"),),
     820_000_000,
 )
 IMAGENET_C = _trees(
@@ -189,6 +172,14 @@ CIFAR10_1 = _loose(
         ),
     },
 )
+_FROST_FILES = {
+    "frost1.png": (1_199_930, "ff9f907860bd7a835d459e32f9d588062b7f61ee267343cc7222b56753a14755"),
+    "frost2.png": (299_002, "fe211a89b336999c207a852ce05818d4545d0b57c5beadd824b4cc9d9a9b6137"),
+    "frost3.png": (299_002, "2d0d50b4a9bb213f38b024ef7768731bb83cc08d2f26b5766bbc167cdfa0e504"),
+    "frost4.jpg": (36_734, "3f8b91ca1a9fa7167b09e773da53f5ae60d0a1fd88f02a783f6e328a72887f6e"),
+    "frost5.jpg": (155_150, "5fc6a19df4a429ba68abdcc8f8a4278d4c9f81c9ccafd2c92ab0c8cf8992ebd2"),
+    "frost6.jpg": (90_185, "1f92b2f48408748085b68dd81d816ef239f42cef3029c25d041fcb6760fb4f25"),
+}
 FROST = _loose(
     "frost",
     (
@@ -196,30 +187,5 @@ FROST = _loose(
         "8190fe329f5f072a06e3a2aea02bb5dda69aed9f/ImageNet-C/imagenet_c/imagenet_c/frost/",
         "https://raw.githubusercontent.com/hendrycks/robustness/master/ImageNet-C/create_c/",
     ),
-    {
-        "frost1.png": (
-            1_199_930,
-            "ff9f907860bd7a835d459e32f9d588062b7f61ee267343cc7222b56753a14755",
-        ),
-        "frost2.png": (
-            299_002,
-            "fe211a89b336999c207a852ce05818d4545d0b57c5beadd824b4cc9d9a9b6137",
-        ),
-        "frost3.png": (
-            299_002,
-            "2d0d50b4a9bb213f38b024ef7768731bb83cc08d2f26b5766bbc167cdfa0e504",
-        ),
-        "frost4.jpg": (
-            36_734,
-            "3f8b91ca1a9fa7167b09e773da53f5ae60d0a1fd88f02a783f6e328a72887f6e",
-        ),
-        "frost5.jpg": (
-            155_150,
-            "5fc6a19df4a429ba68abdcc8f8a4278d4c9f81c9ccafd2c92ab0c8cf8992ebd2",
-        ),
-        "frost6.jpg": (
-            90_185,
-            "1f92b2f48408748085b68dd81d816ef239f42cef3029c25d041fcb6760fb4f25",
-        ),
-    },
+    _FROST_FILES,
 )

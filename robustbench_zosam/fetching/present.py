@@ -1,4 +1,4 @@
-"""Cheap checks of what lies in a data root: names, sizes and counts, no content."""
+"""Cheap checks of what is in the data directory: names, sizes and counts, no content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustbench_zosam.fetching.source import Folder, Item, Source
+from robustbench_zosam.fetching.downloadable import Downloadable, Folder, Item
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Presence:
     Attributes:
         folder: where it is, or would be.
         exists: whether anything of this name is there.
-        problem: why it is not complete; None if it is.
+        problem: why it is not complete, if it is not.
     """
 
     folder: Path
@@ -29,12 +29,12 @@ class Presence:
         return self.problem is None
 
 
-def presence(source: Source, root: Path) -> tuple[Presence, ...]:
-    """Looks for the folders of a source.
+def presence(source: Downloadable, root: Path) -> tuple[Presence, ...]:
+    """Looks for the folders of a download in the data directory.
 
     Args:
-        source: what is looked for.
-        root: the data root.
+        source: what to look for.
+        root: the data directory.
 
     Returns:
         One finding for each folder.
@@ -43,11 +43,7 @@ def presence(source: Source, root: Path) -> tuple[Presence, ...]:
 
 
 def problem(place: Path, folder: Folder) -> str | None:
-    """Returns the first reason why a folder is not complete.
-
-    Returns:
-        Part of a sentence, or None for a complete folder.
-    """
+    """Returns the first reason why a folder is not complete, as the predicate of a sentence."""
     return next(filter(None, (_problem(place, item) for item in folder.items)), None)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from robustbench_zosam.fetching import folders
-from robustbench_zosam.fetching.source import Source
+from robustbench_zosam.fetching.downloadable import Downloadable
 from robustbench_zosam.registry import Registry
 
-SOURCES: Registry[Source] = Registry("download", "zosam_robust.downloads")
+DOWNLOADS: Registry[Downloadable] = Registry("download", "zosam_robust.downloads")
 
 _KRIZHEVSKY = "Krizhevsky 2009"
 _HENDRYCKS = "Hendrycks and Dietterich 2019, arXiv 1903.12261"
@@ -14,22 +14,22 @@ _ON_REQUEST = "none stated; the authors ask to cite Krizhevsky 2009"
 _IMAGENET = "ImageNet's terms of access (non-commercial research) apply to its images"
 _EVALUATE = "zosam-robust evaluate --data-root {root} --data "
 
-SOURCES.add(
+DOWNLOADS.add(
     "cifar10",
     "CIFAR-10",
-    Source("data set", (folders.CIFAR10,), _ON_REQUEST, _EVALUATE + "cifar10"),
+    Downloadable("data set", (folders.CIFAR10,), _ON_REQUEST, _EVALUATE + "cifar10"),
     source=_KRIZHEVSKY,
 )
-SOURCES.add(
+DOWNLOADS.add(
     "cifar100",
     "CIFAR-100",
-    Source("data set", (folders.CIFAR100,), _ON_REQUEST, _EVALUATE + "cifar100"),
+    Downloadable("data set", (folders.CIFAR100,), _ON_REQUEST, _EVALUATE + "cifar100"),
     source=_KRIZHEVSKY,
 )
-SOURCES.add(
+DOWNLOADS.add(
     "tiny-imagenet",
     "Tiny-ImageNet, 200 classes at 64x64",
-    Source(
+    Downloadable(
         "data set",
         (folders.TINY_IMAGENET,),
         f"none stated; {_IMAGENET}",
@@ -37,16 +37,18 @@ SOURCES.add(
     ),
     source="Le and Yang 2015, Stanford CS231N",
 )
-SOURCES.add(
+DOWNLOADS.add(
     "cifar10-c",
     "CIFAR-10-C, 19 corruptions",
-    Source("suite", (folders.CIFAR10_C,), "CC BY 4.0", _EVALUATE + "cifar10 --suite cifar10-c"),
+    Downloadable(
+        "suite", (folders.CIFAR10_C,), "CC BY 4.0", _EVALUATE + "cifar10 --suite cifar10-c"
+    ),
     source=_HENDRYCKS,
 )
-SOURCES.add(
+DOWNLOADS.add(
     "cifar100-c",
     "CIFAR-100-C, 19 corruptions",
-    Source(
+    Downloadable(
         "suite",
         (folders.CIFAR100_C,),
         "see Zenodo record 3555552",
@@ -54,10 +56,10 @@ SOURCES.add(
     ),
     source=_HENDRYCKS,
 )
-SOURCES.add(
+DOWNLOADS.add(
     "tiny-imagenet-c",
     "Tiny-ImageNet-C, 15 corruptions and 4 extra ones, with frost corrected",
-    Source(
+    Downloadable(
         "suite",
         (folders.TINY_IMAGENET_C, folders.TINY_IMAGENET_C_EXTRA),
         "see Zenodo record 8206060",
@@ -65,10 +67,10 @@ SOURCES.add(
     ),
     source=_HENDRYCKS,
 )
-SOURCES.add(
+DOWNLOADS.add(
     "imagenet-c",
     "ImageNet-C, 19 corruptions at 224x224",
-    Source(
+    Downloadable(
         "suite",
         (folders.IMAGENET_C,),
         f"CC BY 4.0; {_IMAGENET}",
@@ -76,16 +78,16 @@ SOURCES.add(
     ),
     source=_HENDRYCKS,
 )
-SOURCES.add(
+DOWNLOADS.add(
     "cifar10.1",
     "CIFAR-10.1 v6, 2,000 new test images for CIFAR-10",
-    Source("suite", (folders.CIFAR10_1,), "MIT", _EVALUATE + "cifar10 --suite cifar10.1"),
+    Downloadable("suite", (folders.CIFAR10_1,), "MIT", _EVALUATE + "cifar10 --suite cifar10.1"),
     source="Recht et al. 2018, arXiv 1806.00451",
 )
-SOURCES.add(
+DOWNLOADS.add(
     "frost-textures",
-    "the pictures of ice that the published frost corruption is made with",
-    Source(
+    "ice textures of the published frost corruption",
+    Downloadable(
         "textures",
         (folders.FROST,),
         "Apache-2.0 repository; the origin of the pictures is not stated",

@@ -13,11 +13,11 @@ from pathlib import Path
 from robustbench_zosam.data.source import climbs_out
 from robustbench_zosam.errors import InputError
 
-OnProgress = Callable[[int, int], None]
+OnBytes = Callable[[int, int], None]
 
 
-def unpack(archive: Path, target: Path, on_progress: OnProgress = lambda done, total: None) -> None:
-    """Unpacks a tar or zip; the folder has its name only when all of it is there.
+def unpack(archive: Path, target: Path, on_progress: OnBytes = lambda done, total: None) -> None:
+    """Unpacks a tar or zip; the folder gets its name when all of it is there.
 
     Args:
         on_progress: called with (bytes of the archive done, bytes in all).
@@ -42,7 +42,7 @@ def unpack(archive: Path, target: Path, on_progress: OnProgress = lambda done, t
     unfinished.replace(target)
 
 
-def _untar(archive: Path, folder: Path, on_progress: OnProgress) -> None:
+def _untar(archive: Path, folder: Path, on_progress: OnBytes) -> None:
     total = archive.stat().st_size
     with archive.open("rb") as stream, tarfile.open(fileobj=stream) as tar:
         while (member := tar.next()) is not None:
@@ -54,7 +54,7 @@ def _untar(archive: Path, folder: Path, on_progress: OnProgress) -> None:
             on_progress(stream.tell(), total)
 
 
-def _unzip(archive: Path, folder: Path, on_progress: OnProgress) -> None:
+def _unzip(archive: Path, folder: Path, on_progress: OnBytes) -> None:
     with zipfile.ZipFile(archive) as files:
         members = files.infolist()
         total, done = sum(member.compress_size for member in members), 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 import corruptions
-from corruptions.facts import RESULTS_VERSION
+from corruptions.info import RESULTS_VERSION
 from robustbench_zosam.config import SuiteConfig
 from robustbench_zosam.data.dataset import limit_classwise
 from robustbench_zosam.errors import InputError

@@ -8,7 +8,7 @@ import pytest
 
 from robustbench_zosam import fetching
 from robustbench_zosam.cli import main
-from robustbench_zosam.fetching import Event, Fetched
+from robustbench_zosam.fetching import Fetched, FileProgress
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -35,11 +35,11 @@ def test_the_list_says_what_can_be_fetched_and_what_is_here(
 def test_a_download_prints_folder_licence_and_what_to_type_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    def pretend(name, root, *, allow_unverified, on_event) -> Fetched:
+    def pretend(name, root, *, allow_unverified, on_progress) -> Fetched:
         assert (name, root, allow_unverified) == ("frost-textures", tmp_path, True)
-        on_event(Event("downloading", "frost1.png", 5, 10))
-        on_event(Event("downloading", "frost1.png", 10, 10))
-        on_event(Event("downloading", "frost2.png", 10, None))
+        on_progress(FileProgress("downloading", "frost1.png", 5, 10))
+        on_progress(FileProgress("downloading", "frost1.png", 10, 10))
+        on_progress(FileProgress("downloading", "frost2.png", 10, None))
         return Fetched((tmp_path / "frost",), new=True)
 
     monkeypatch.setattr(fetching, "fetch", pretend)
@@ -61,7 +61,7 @@ def test_an_interrupted_download_says_how_to_go_on(
 
     monkeypatch.setattr(fetching, "fetch", interrupted)
     assert run(monkeypatch, "fetch", "cifar10", "--data-root", str(tmp_path)) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes the download" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_doctor_says_which_data_is_here_and_whole(
     (tmp_path / "CIFAR-10-C").mkdir()
     frost = tmp_path / "frost"
     frost.mkdir()
-    for item in fetching.SOURCES.load("frost-textures").folders[0].items:
+    for item in fetching.DOWNLOADS.load("frost-textures").folders[0].items:
         (frost / item.path).write_bytes(bytes(item.size or 0))
     assert run(monkeypatch, "doctor", "--data-root", str(tmp_path)) == 0
     lines = capsys.readouterr().out.splitlines()

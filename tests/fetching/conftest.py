@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 
-from robustbench_zosam.fetching import SOURCES, Folder, Item, Part, Source
+from robustbench_zosam.fetching import DOWNLOADS, Downloadable, Folder, Item, RemoteFile
 from robustbench_zosam.fetching import download as downloading
 
 
@@ -97,7 +97,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 Files = dict[str, bytes]
-Register = Callable[..., Source]
+Register = Callable[..., Downloadable]
 
 
 @pytest.fixture
@@ -141,11 +141,11 @@ def make_zip() -> Callable[[Files], bytes]:
 @pytest.fixture
 def register(monkeypatch: pytest.MonkeyPatch) -> Register:
     """Adds a source to the registry for the time of a test."""
-    monkeypatch.setattr(SOURCES, "_entries", dict(SOURCES._entries))
+    monkeypatch.setattr(DOWNLOADS, "_entries", dict(DOWNLOADS._entries))
 
-    def add(name: str, *folders: Folder) -> Source:
-        source = Source("suite", folders, "MIT", "look at {folder} in {root}")
-        SOURCES.add(name, "for tests", source)
+    def add(name: str, *folders: Folder) -> Downloadable:
+        source = Downloadable("suite", folders, "MIT", "look at {folder} in {root}")
+        DOWNLOADS.add(name, "for tests", source)
         return source
 
     return add
@@ -158,10 +158,10 @@ def tar(make_tar: Callable[..., bytes]) -> bytes:
 
 
 @pytest.fixture
-def wrapped(server: Server, tar: bytes, register: Register) -> Source:
+def wrapped(server: Server, tar: bytes, register: Register) -> Downloadable:
     """The source "wrapped": one archive, from the server, that becomes the folder Final."""
     digest = hashlib.sha256(tar).hexdigest()
-    part = Part("w.tar.gz", (server.put("w.tar.gz", tar),), len(tar), digest)
+    part = RemoteFile("w.tar.gz", (server.put("w.tar.gz", tar),), len(tar), digest)
     return register(
         "wrapped", Folder("Final", (part,), (Item("a.bin", 3), Item("b", count=2)), 999)
     )

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.fetching import Part
+from robustbench_zosam.fetching import RemoteFile
 from robustbench_zosam.fetching import download as downloading
 from robustbench_zosam.fetching.download import download
 
 Server = Any  # see conftest
 
 
-def part_of(content: bytes, *urls: str, **known: object) -> Part:
-    return Part("f.bin", urls, len(content), hashlib.sha256(content).hexdigest(), **known)
+def part_of(content: bytes, *urls: str, **known: object) -> RemoteFile:
+    return RemoteFile("f.bin", urls, len(content), hashlib.sha256(content).hexdigest(), **known)
 
 
 def test_a_file_arrives_under_its_name(server: Server, content: bytes, tmp_path: Path):
@@ -137,7 +137,7 @@ def test_a_failure_names_every_mirror_and_its_reason(
     assert "HTTP 404" in text
     assert f"its sha256 is {hashlib.sha256(bytes(len(content))).hexdigest()}" in text
     assert "offers 3,000,000 bytes where 1,500,000 are published" in text
-    assert "the same command goes on" in text
+    assert "the same command resumes the download" in text
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,9 +149,9 @@ def test_a_server_that_is_not_there_is_said(content: bytes, tmp_path: Path, serv
 
 def test_md5_is_used_where_no_sha256_is_known(server: Server, content: bytes, tmp_path: Path):
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    good = Part("f.bin", (server.put("f.bin", content),), md5=md5)
+    good = RemoteFile("f.bin", (server.put("f.bin", content),), md5=md5)
     assert download(good, tmp_path).read_bytes() == content
-    bad = Part("g.bin", (server.url("f.bin"),), md5="0" * 32)
+    bad = RemoteFile("g.bin", (server.url("f.bin"),), md5="0" * 32)
     with pytest.raises(InputError, match=f"its md5 is {md5}, not 000"):
         download(bad, tmp_path)
 

@@ -12,12 +12,12 @@ from filelock import FileLock
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.fetching import (
-    SOURCES,
-    Event,
+    DOWNLOADS,
+    Downloadable,
+    FileProgress,
     Folder,
     Item,
-    Part,
-    Source,
+    RemoteFile,
     acquire,
     fetch,
     presence,
@@ -32,23 +32,23 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def part(server: Server, name: str, content: bytes) -> Part:
+def part(server: Server, name: str, content: bytes) -> RemoteFile:
     url = server.put(name, content)
-    return Part(name, (url,), len(content), hashlib.sha256(content).hexdigest())
+    return RemoteFile(name, (url,), len(content), hashlib.sha256(content).hexdigest())
 
 
 def test_a_folder_has_its_published_name_whatever_the_archive_wraps_it_in(
-    wrapped: Source, tmp_path: Path
+    wrapped: Downloadable, tmp_path: Path
 ):
-    events: list[Event] = []
-    found = fetch("wrapped", tmp_path / "data", on_event=events.append)
+    events: list[FileProgress] = []
+    found = fetch("wrapped", tmp_path / "data", on_progress=events.append)
     assert found.folders == (tmp_path / "data" / "Final",)
     assert found.new
     assert tree(tmp_path / "data") == {f"Final/{name}": body for name, body in TREE.items()}
     assert list(dict.fromkeys(event.stage for event in events)) == ["downloading", "unpacking"]
 
 
-def test_a_second_call_does_nothing(wrapped: Source, server: Server, tmp_path: Path):
+def test_a_second_call_does_nothing(wrapped: Downloadable, server: Server, tmp_path: Path):
     fetch("wrapped", tmp_path)
     server.asked.clear()
     again = fetch("wrapped", tmp_path)
@@ -56,7 +56,7 @@ def test_a_second_call_does_nothing(wrapped: Source, server: Server, tmp_path: P
     assert server.asked == []
 
 
-def test_an_incomplete_folder_is_never_touched(wrapped: Source, tmp_path: Path):
+def test_an_incomplete_folder_is_never_touched(wrapped: Downloadable, tmp_path: Path):
     (tmp_path / "Final" / "b").mkdir(parents=True)
     (tmp_path / "Final" / "a.bin").write_bytes(b"mine")
     with pytest.raises(InputError, match=r"a\.bin with 4 bytes where 3 are published"):
@@ -65,7 +65,7 @@ def test_an_incomplete_folder_is_never_touched(wrapped: Source, tmp_path: Path):
 
 
 def test_an_interrupted_download_goes_on(
-    wrapped: Source, tar: bytes, server: Server, tmp_path: Path
+    wrapped: Downloadable, tar: bytes, server: Server, tmp_path: Path
 ):
     server.cut_after = [50, 0, 0, 0]
     with pytest.raises(InputError, match="cut at 50 of"):
@@ -77,7 +77,7 @@ def test_an_interrupted_download_goes_on(
 
 
 def test_interrupted_unpacking_goes_on_without_downloading(
-    wrapped: Source, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wrapped: Downloadable, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def killed(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -94,7 +94,7 @@ def test_interrupted_unpacking_goes_on_without_downloading(
 
 
 def test_interruption_between_unpacking_and_the_final_name(
-    wrapped: Source, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wrapped: Downloadable, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def killed(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -111,7 +111,7 @@ def test_interruption_between_unpacking_and_the_final_name(
 
 
 def test_an_archive_the_user_has_is_used_and_kept(
-    wrapped: Source, tar: bytes, server: Server, tmp_path: Path
+    wrapped: Downloadable, tar: bytes, server: Server, tmp_path: Path
 ):
     (tmp_path / "w.tar.gz").write_bytes(tar)
     fetch("wrapped", tmp_path)
@@ -126,7 +126,7 @@ def test_an_archive_the_user_has_is_used_and_kept(
 
 def test_several_archives_and_folders_of_one_source(
     server: Server,
-    register: Callable[..., Source],
+    register: Callable[..., Downloadable],
     make_tar: Callable[..., bytes],
     make_zip: Callable[..., bytes],
     tmp_path: Path,
@@ -157,7 +157,10 @@ def test_several_archives_and_folders_of_one_source(
 
 
 def test_an_archive_without_the_published_files_is_not_installed(
-    server: Server, register: Callable[..., Source], make_tar: Callable[..., bytes], tmp_path: Path
+    server: Server,
+    register: Callable[..., Downloadable],
+    make_tar: Callable[..., bytes],
+    tmp_path: Path,
 ):
     archive = part(server, "w.tar.gz", make_tar({"X/other": b""}))
     register("odd", Folder("Final", (archive,), (Item("a.bin"),), 100))
@@ -167,7 +170,10 @@ def test_an_archive_without_the_published_files_is_not_installed(
 
 
 def test_a_hostile_archive_is_refused_even_with_the_right_checksum(
-    server: Server, register: Callable[..., Source], make_tar: Callable[..., bytes], tmp_path: Path
+    server: Server,
+    register: Callable[..., Downloadable],
+    make_tar: Callable[..., bytes],
+    tmp_path: Path,
 ):
     archive = part(server, "w.tar.gz", make_tar({"a.bin": b"abc", "../../../evil": b"x"}))
     register("evil", Folder("Final", (archive,), (Item("a.bin"),), 100))
@@ -178,7 +184,7 @@ def test_a_hostile_archive_is_refused_even_with_the_right_checksum(
 
 
 def test_files_without_a_checksum_need_consent(
-    server: Server, register: Callable[..., Source], tmp_path: Path
+    server: Server, register: Callable[..., Downloadable], tmp_path: Path
 ):
     trusted = dataclasses.replace(part(server, "a.npy", b"123"), sha256=None)
     register("unknown", Folder("Loose", (trusted,), (Item("a.npy"),), 100))
@@ -190,11 +196,11 @@ def test_files_without_a_checksum_need_consent(
 
 @pytest.mark.parametrize(("free", "enough"), [(10_000_999, True), (9_000_000, False)])
 def test_the_disk_must_hold_the_archive_and_what_it_unpacks_to(
-    free: int, enough: bool, wrapped: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    free: int, enough: bool, wrapped: Downloadable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     big = dataclasses.replace(wrapped.folders[0], disk_bytes=10_000_000)
     source = dataclasses.replace(wrapped, folders=(big,))
-    monkeypatch.setattr(type(SOURCES), "load", lambda registry, name: source)
+    monkeypatch.setattr(type(DOWNLOADS), "load", lambda registry, name: source)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=free))
     if enough:
@@ -204,7 +210,7 @@ def test_the_disk_must_hold_the_archive_and_what_it_unpacks_to(
             fetch("wrapped", tmp_path)
 
 
-def test_two_processes_do_not_fetch_the_same(wrapped: Source, tmp_path: Path):
+def test_two_processes_do_not_fetch_the_same(wrapped: Downloadable, tmp_path: Path):
     (tmp_path / ".fetch-wrapped").mkdir()
     with (
         FileLock(tmp_path / ".fetch-wrapped" / "lock"),
@@ -214,13 +220,13 @@ def test_two_processes_do_not_fetch_the_same(wrapped: Source, tmp_path: Path):
     assert fetch("wrapped", tmp_path).new
 
 
-def test_a_root_that_cannot_be_made_is_one_sentence(wrapped: Source, tmp_path: Path):
+def test_a_root_that_cannot_be_made_is_one_sentence(wrapped: Downloadable, tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         fetch("wrapped", tmp_path / "file" / "data")
 
 
-def test_presence_looks_at_names_sizes_and_counts(wrapped: Source, tmp_path: Path):
+def test_presence_looks_at_names_sizes_and_counts(wrapped: Downloadable, tmp_path: Path):
     def look() -> str | None:
         return presence(wrapped, tmp_path)[0].problem
 

@@ -10,20 +10,20 @@ import pytest
 
 from corruptions.textures import PICTURES
 from robustbench_zosam.data import DATASETS
-from robustbench_zosam.fetching import SOURCES, Source, presence
+from robustbench_zosam.fetching import DOWNLOADS, Downloadable, presence
 from robustbench_zosam.registry import Entry
 from robustbench_zosam.robustness.registry import SUITES
 
-ENTRIES = [pytest.param(entry, id=entry.name) for entry in SOURCES]
+ENTRIES = [pytest.param(entry, id=entry.name) for entry in DOWNLOADS]
 NINETEEN = 15 + 4
 
 
 def folders(name: str) -> dict[str, set[str]]:
-    return {f.name: {item.path for item in f.items} for f in SOURCES.load(name).folders}
+    return {f.name: {item.path for item in f.items} for f in DOWNLOADS.load(name).folders}
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_every_file_is_verifiable_and_has_an_address(entry: Entry[Source]):
+def test_every_file_is_verifiable_and_has_an_address(entry: Entry[Downloadable]):
     for part in entry.load().parts:
         assert part.is_verifiable
         assert part.sha256 is None or re.fullmatch("[0-9a-f]{64}", part.sha256)
@@ -36,7 +36,7 @@ def test_every_file_is_verifiable_and_has_an_address(entry: Entry[Source]):
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_sizes_and_licences_are_stated(entry: Entry[Source], tmp_path: Path):
+def test_sizes_and_licences_are_stated(entry: Entry[Downloadable], tmp_path: Path):
     source = entry.load()
     assert source.download_bytes > 1_000_000
     assert source.disk_bytes > 0.9 * source.download_bytes

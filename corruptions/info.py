@@ -1,16 +1,16 @@
-"""The form of what is known of a corruption, and checks of what chooses its constants."""
+"""What is known of a corruption without importing it, and checks of what chooses its constants."""
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from corruptions.constants import PRESETS, Row, Table
 from corruptions.errors import CorruptionError
 
 if TYPE_CHECKING:
-    from corruptions.kernel import Corruption
+    from corruptions.kernel import AnyCorruption
 
 Category = Literal["noise", "blur", "weather", "digital"]
 SEVERITIES: Final = (1, 2, 3, 4, 5)
@@ -18,18 +18,16 @@ RESULTS_VERSION: Final = 2  # raised when any corruption's bytes change
 
 
 @dataclass(frozen=True)
-class Facts:
+class CorruptionInfo:
     """What a corruption is.
 
     Attributes:
         name: what a user types, and the name of its file or folder in the published suites.
-        category: noise, blur, weather or digital.
-        summary: one line for listings.
         columns: meaning of the constants, in order.
         constants: preset -> five rows of constants, severity 1 first.
         target: where the implementation is, `"package.module:attribute"`.
-        extra: one of the four held-out corruptions, outside the mean over fifteen.
-        random: the result depends on the seed.
+        extra: whether it is one of the four held-out corruptions, outside the mean over fifteen.
+        random: whether the result depends on the seed.
     """
 
     name: str
@@ -42,24 +40,13 @@ class Facts:
     random: bool = True
 
     def row(self, preset: str, severity: int) -> Row:
-        """Looks up the constants of one severity.
-
-        Args:
-            preset: one of `PRESETS`.
-            severity: 1 (weakest) to 5.
-
-        Returns:
-            One number per name in `columns`.
-
-        Raises:
-            CorruptionError: for an unknown preset or severity.
-        """
+        """Returns the constants of a severity, one per name in `columns`; refuses unknown ones."""
         return self.constants[check_preset(preset)][check_severity(severity) - 1]
 
-    def load(self) -> Corruption[Any]:
+    def load(self) -> AnyCorruption:
         """Returns the implementation, importing torch."""
         module, _, attribute = self.target.partition(":")
-        loaded: Corruption[Any] = getattr(importlib.import_module(module), attribute)
+        loaded: AnyCorruption = getattr(importlib.import_module(module), attribute)
         return loaded
 
 
@@ -67,13 +54,13 @@ def check_preset(preset: str) -> str:
     """Validates the name of a set of constants.
 
     Args:
-        preset: the name.
+        preset: one of `PRESETS`.
 
     Returns:
         The same name.
 
     Raises:
-        CorruptionError: if it is not one of `PRESETS`.
+        CorruptionError: there is none of that name.
     """
     if preset not in PRESETS:
         raise CorruptionError(f"preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
@@ -81,14 +68,7 @@ def check_preset(preset: str) -> str:
 
 
 def check_severity(severity: int) -> int:
-    """Validates a severity.
-
-    Returns:
-        The same number.
-
-    Raises:
-        CorruptionError: if it is not an integer from 1 to 5.
-    """
+    """Returns a severity, if it is an integer from 1 to 5."""
     if isinstance(severity, bool) or severity not in SEVERITIES:
         raise CorruptionError(f"severity is {severity!r}; give an integer from 1 to 5.")
     return int(severity)

@@ -1,4 +1,4 @@
-"""What there is to know of something that can be downloaded."""
+"""What is known of something that can be downloaded."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True)
-class Part:
+class RemoteFile:
     """One file on the network.
 
     Attributes:
         file: its published name.
-        urls: where it is, tried in this order; all hold the same bytes.
+        urls: mirrors, tried in this order; all hold the same bytes.
         size: in bytes, where it is known.
-        sha256: of the file; preferred.
-        md5: of the file, where no sha256 was published.
+        md5: for files of which no sha256 was published.
     """
 
     file: str
@@ -41,9 +40,9 @@ class Item:
     """Something a complete folder holds.
 
     Attributes:
-        path: below the folder; a prefix of slash-separated names.
+        path: below the folder, slash-separated.
         size: in bytes, of a file whose size is known.
-        count: how many things a folder holds at least.
+        count: least number of entries, of a folder.
     """
 
     path: str
@@ -53,30 +52,29 @@ class Item:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder below the data root, under its published name.
+    """A folder in the data directory, under its published name.
 
     Attributes:
-        name: of the folder.
         parts: what it is made of; archives may wrap it in folders of other names.
-        items: what tells a complete folder from an incomplete one without reading files.
+        items: tell a complete folder from an incomplete one without reading files.
         disk_bytes: about what it takes on a disk with blocks of 4 KiB.
     """
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[RemoteFile, ...]
     items: tuple[Item, ...]
     disk_bytes: int
 
 
 @dataclass(frozen=True)
-class Source:
-    """A data set, a suite, or what else can be downloaded.
+class Downloadable:
+    """A data set, a suite, or anything else that can be downloaded.
 
     Attributes:
         kind: "data set", "suite" or "textures".
-        folders: what there is afterwards.
+        folders: what is there afterwards.
         licence: as its publishers state it.
-        use: what to type when it is there; `{root}` and `{folder}` are filled in.
+        use: command that uses it; `{root}` and `{folder}` are filled in.
     """
 
     kind: str
@@ -85,16 +83,16 @@ class Source:
     use: str
 
     @property
-    def parts(self) -> tuple[Part, ...]:
-        """Returns all that is downloaded."""
+    def parts(self) -> tuple[RemoteFile, ...]:
+        """All files to download."""
         return tuple(part for folder in self.folders for part in folder.parts)
 
     @property
     def download_bytes(self) -> int:
-        """Returns the size of the download, as far as sizes are published."""
+        """Size of the download, as far as sizes are published."""
         return sum(part.size or 0 for part in self.parts)
 
     @property
     def disk_bytes(self) -> int:
-        """Returns about what it takes on disk afterwards."""
+        """About what it takes on disk afterwards."""
         return sum(folder.disk_bytes for folder in self.folders)

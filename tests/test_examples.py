@@ -1,0 +1,57 @@
+"""The examples run, print what they promise, and use what any user may."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = {file.name: file for file in sorted((ROOT / "examples").glob("*.py"))}
+TRAINED = {
+    "training_loop.py": "504 of 5,036 weights are active",
+    "flatness.py": "trace of the Hessian: ",
+    "corrupted_images.py": "jpeg_compression",
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_an_example_runs(name: str, capsys: pytest.CaptureFixture[str]):
+    torch.manual_seed(0)
+    runpy.run_path(str(EXAMPLES[name]), run_name="__main__")
+    assert TRAINED[name] in capsys.readouterr().out
+
+
+def test_results_become_data_frames(
+    tmp_path: Path,
+    runs: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    folder = runs.write_run(tmp_path / "run", runs.make_results())
+    monkeypatch.setattr(sys, "argv", ["results_to_pandas.py", str(folder)])
+    runpy.run_path(str(EXAMPLES["results_to_pandas.py"]), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "zo-sam-rigl-0.9" in out
+    assert "p_holm" in out
+
+
+def test_every_example_is_tested_and_linked():
+    assert EXAMPLES.keys() == {*TRAINED, "results_to_pandas.py"}
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert [name for name in EXAMPLES if f"examples/{name}" not in readme] == []
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_imports_what_packages_export(name: str):
+    """`robustbench_zosam.PACKAGE`, and no module inside one: that may move."""
+    tree = ast.parse(EXAMPLES[name].read_text("utf-8"))
+    modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [m for m in modules if m.startswith(("robustbench_zosam", "corruptions"))]
+    assert ours
+    assert [module for module in ours if module.count(".") > 1] == []
