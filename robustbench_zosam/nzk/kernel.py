@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from robustbench_zosam.checks import require_integer, require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.nzk.distributions import Directions
+from robustbench_zosam.nzk.distributions import ProbeDistribution
 from robustbench_zosam.nzk.functional import FlatModel, require_inputs
 from robustbench_zosam.seeds import derive_seed
 
@@ -94,7 +94,7 @@ def nzk_empirical(
 def nzk_monte_carlo(
     module: nn.Module,
     inputs: Tensor,
-    directions: Directions,
+    directions: ProbeDistribution,
     *,
     shared: bool,
     draws: int = 10_000,
@@ -126,7 +126,7 @@ def estimate_kernel(
     model: FlatModel,
     point: Tensor,
     inputs: Tensor,
-    directions: Directions,
+    directions: ProbeDistribution,
     *,
     shared: bool,
     draws: int,
@@ -205,7 +205,7 @@ def _derivatives(
 
 
 def _pairs(
-    directions: Directions, dimension: int, draws: int, seed: int, *, shared: bool
+    directions: ProbeDistribution, dimension: int, draws: int, seed: int, *, shared: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
     streams = [torch.Generator().manual_seed(derive_seed("nzk", seed, v)) for v in ("z", "zeta")]
     for done in range(0, draws, _ROWS):

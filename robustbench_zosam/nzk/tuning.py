@@ -17,7 +17,7 @@ RELATIVE_RATES = tuple(1.5 * 2 ** (-0.75 * k) for k in range(-1, 16))
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenRate:
     """The learning rate of one update.
 
     Attributes:
@@ -60,7 +60,7 @@ def common_target(curves: Mapping[str, Tensor]) -> float:
     return max(best.values())
 
 
-def choose(steps: Sequence[int], losses: Tensor, target: float) -> Choice:
+def choose(steps: Sequence[int], losses: Tensor, target: float) -> ChosenRate:
     """Returns the rate which reaches a target soonest.
 
     Args:
@@ -78,7 +78,7 @@ def choose(steps: Sequence[int], losses: Tensor, target: float) -> Choice:
     means = [sum(values) / len(values) for values in passages]
     ends = final_losses(losses)
     index = min(range(len(means)), key=lambda rate: (means[rate], float(ends[rate])))
-    return Choice(index, means[index], index in {0, len(means) - 1})
+    return ChosenRate(index, means[index], index in {0, len(means) - 1})
 
 
 def _arrival(steps: Sequence[int], losses: Tensor, target: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from robustbench_zosam.report.run import MethodView
+from robustbench_zosam.report.style import Series
 
 WIDTH, HEIGHT = 340, 240  # CSS pixels of a panel at its natural size
 
@@ -27,13 +27,13 @@ class Panel:
     svg: str = ""
     image: str = ""
     alt: str = ""
-    method: MethodView | None = None
+    method: Series | None = None
     corruption: int | None = None
     note: str = ""
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """The numbers of a figure.
 
     Attributes:
@@ -48,7 +48,7 @@ class Table:
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    method: MethodView | None = None
+    method: Series | None = None
     corruptions: tuple[int | None, ...] = ()
     first: int | None = None
 
@@ -73,6 +73,6 @@ class Block:
     see: str
     how: str
     panels: tuple[Panel, ...]
-    legend: tuple[MethodView, ...] = ()
-    tables: tuple[Table, ...] = field(default=())
+    legend: tuple[Series, ...] = ()
+    tables: tuple[TextTable, ...] = field(default=())
     wide: bool = False
