@@ -133,18 +133,7 @@ def estimate_kernel(
     seed: int,
     epsilon: float | None = EPSILON,
 ) -> KernelEstimate:
-    """Does the work of `nzk_monte_carlo` at any weights.
-
-    Args:
-        point: weights, shape (d,).
-        inputs: float64, shape (n, ...).
-        directions: of z, and of ζ where it is independent.
-        draws: how many directions, or pairs.
-        epsilon: step of the two-sided differences; None takes exact derivatives.
-
-    Returns:
-        The mean of as many kernels.
-    """
+    """Returns what `nzk_monte_carlo` does, at the weights of `point`, shape (d,)."""
     require_integer("draws", draws, least=2)
     n = len(inputs)
     total, squares = torch.zeros(2, n, n, dtype=torch.float64)
@@ -172,16 +161,12 @@ def estimate_kernel(
 def directional(
     model: FlatModel, point: Tensor, inputs: Tensor, directions: Tensor, epsilon: float | None
 ) -> Tensor:
-    """Returns the derivative of every output along every direction.
+    """Returns the derivative of every output along every direction, shape (k, n).
 
     Args:
         point: weights, shape (d,).
-        inputs: float64, shape (n, ...).
         directions: shape (k, d).
         epsilon: step of the two-sided differences; None takes exact derivatives.
-
-    Returns:
-        Shape (k, n).
     """
     exact = model.jacobian(point, inputs) if epsilon is None else None
     return _derivatives(model, point, inputs, directions, epsilon, exact)

@@ -50,26 +50,12 @@ class Regression:
     targets: Tensor
 
     def losses(self, points: Tensor) -> Tensor:
-        """Returns the squared loss at many weight vectors.
-
-        Args:
-            points: shape (..., d).
-
-        Returns:
-            Shape (...).
-        """
+        """Returns the squared loss at weight vectors of shape (..., d), shape (...)."""
         outputs = self.model.outputs(points.flatten(0, -2), self.inputs)
         return squared_loss(outputs, self.targets).view(points.shape[:-1])
 
     def gradients(self, points: Tensor) -> Tensor:
-        """Returns the exact gradient of the squared loss at many weight vectors.
-
-        Args:
-            points: shape (..., d).
-
-        Returns:
-            Shape (..., d).
-        """
+        """Returns the exact gradient of the squared loss at weight vectors, shape (..., d)."""
         flat = self.model.loss_gradients(points.flatten(0, -2), self.inputs, self.targets)
         return flat.view_as(points)
 

@@ -46,7 +46,6 @@ class HeatMap:
     """All accuracies.
 
     Attributes:
-        methods: the columns.
         rows: clean, mean, then the corruptions by category.
         scale: colours from low to high.
         low: accuracy of the first colour, in per cent.
@@ -61,11 +60,7 @@ class HeatMap:
 
 
 def heat_map(run: Run) -> HeatMap | None:
-    """Collects the accuracy of every method under every corruption.
-
-    Returns:
-        The table; None where nothing was evaluated.
-    """
+    """Returns the accuracy of every method under every corruption; None without any."""
     names = ["clean", "mean", *run.corruptions]
     values = {name: [run.mean_accuracy(m, name) for m in run.methods] for name in names}
     known = [value for row in values.values() for value in row if value is not None]

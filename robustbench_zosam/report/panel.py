@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from robustbench_zosam.report.style import Series
 
@@ -14,9 +14,8 @@ class Panel:
     """One drawing.
 
     Attributes:
-        title: above it; may be empty.
         svg: the drawing as an SVG element; empty where `image` holds it.
-        image: data address of a PNG.
+        image: data URL of a PNG.
         alt: what the image shows; an SVG carries its own.
         method: to which it belongs, if to one.
         corruption: number in the run of that to which it belongs, if to one.
@@ -37,7 +36,6 @@ class TextTable:
     """The numbers of a figure.
 
     Attributes:
-        caption: what they are.
         head: column names; the first column names the rows.
         rows: cells as text.
         method: to which all numbers belong, if to one.
@@ -59,13 +57,10 @@ class Block:
 
     Attributes:
         id: anchor in the page.
-        title: heading.
         see: what to see in it.
         how: how it was measured.
-        panels: the drawings.
         legend: methods to explain, in drawing order.
         tables: the numbers, folded away.
-        wide: panels wider than usual.
     """
 
     id: str
@@ -74,5 +69,4 @@ class Block:
     how: str
     panels: tuple[Panel, ...]
     legend: tuple[Series, ...] = ()
-    tables: tuple[TextTable, ...] = field(default=())
-    wide: bool = False
+    tables: tuple[TextTable, ...] = ()

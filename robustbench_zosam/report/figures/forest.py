@@ -19,11 +19,7 @@ _ROW = 17  # CSS pixels
 
 
 def forest(run: Run) -> Block | None:
-    """Draws one panel per comparison with the baseline of its sparsity.
-
-    Returns:
-        The figure; None where nothing was compared.
-    """
+    """Draws each method's differences from its baseline; None where nothing was compared."""
     chosen = [c for c in run.main_comparisons if c["rows"]]
     if not chosen:
         return None

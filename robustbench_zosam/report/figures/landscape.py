@@ -17,11 +17,7 @@ CLIP = 10.0  # nats; far above chance, where a loss says nothing more
 
 
 def slices(run: Run) -> Block | None:
-    """Draws the loss and the accuracy along random directions, all methods on one axis.
-
-    Returns:
-        The figure; None where no slice was measured.
-    """
+    """Draws loss and accuracy along random directions on one axis; None without slices."""
     methods = [m for m in run.methods if _lines(run, m, "losses") is not None]
     if not methods:
         return None

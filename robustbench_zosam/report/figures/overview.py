@@ -13,11 +13,7 @@ _ROW, _MOST = 26, 14  # CSS pixels; methods
 
 
 def overview(run: Run) -> Panel | None:
-    """Draws the difference over all corruptions of each method from the baseline.
-
-    Returns:
-        The chart; None where nothing was compared.
-    """
+    """Draws each method's mean difference from the baseline; None where nothing was compared."""
     main = run.focus
     if main is None:
         return None

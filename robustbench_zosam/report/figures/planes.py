@@ -42,11 +42,7 @@ class MeasuredPlane:
 
 
 def planes(run: Run) -> Block | None:
-    """Draws the loss on a plane for every method, on one colour scale.
-
-    Returns:
-        The figure; None where no plane was measured.
-    """
+    """Draws the loss on a plane for every method, on one colour scale; None without planes."""
     found = measured_planes(run)
     limits = colour_limits(found)
     if limits is None:

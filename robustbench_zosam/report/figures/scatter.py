@@ -21,11 +21,7 @@ Points = list[tuple[MethodView, list[tuple[float, float]]]]
 
 
 def flatness_against_robustness(run: Run) -> Block | None:
-    """Draws accuracy under corruption over the trace, a marker per run.
-
-    Returns:
-        The figure; None where no trace was measured.
-    """
+    """Draws accuracy under corruption over the trace, a marker per run; None without traces."""
     panels, shown = [], {}
     for metric, title, label in _MEASURES:
         points = _points(run, metric)

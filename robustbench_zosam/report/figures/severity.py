@@ -14,11 +14,7 @@ _SIZE = (220, 165)
 
 
 def severity_curves(run: Run) -> Block | None:
-    """Draws the decline with severity for every corruption.
-
-    Returns:
-        The figure; None where no corruption was measured.
-    """
+    """Draws the decline with severity for every corruption; None where none was measured."""
     found = {name: _curves(run, name) for name in run.corruptions}
     found = {name: curves for name, curves in found.items() if curves}
     if not found:

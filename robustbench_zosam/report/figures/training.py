@@ -40,11 +40,7 @@ _CLOCKS = (
 
 
 def training_curves(run: Run) -> Block | None:
-    """Draws validation accuracy and loss over steps and over seconds.
-
-    Returns:
-        The figure; None where nothing was trained.
-    """
+    """Draws validation accuracy and loss by steps and seconds; None where nothing was trained."""
     trained = [m for m in run.methods if curves(run, m, "step") is not None]
     if not trained:
         return None
