@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from robustbench_zosam._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from robustbench_zosam.nzk.distributions import Directions
+    from robustbench_zosam.nzk.distributions import ProbeDistribution
     from robustbench_zosam.nzk.evolution import (
         UPDATES,
         evolve,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # kernels
-    "Directions",
+    "ProbeDistribution",
     "KernelEstimate",
     "ntk",
     "nzk_empirical",
@@ -58,7 +58,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
 __getattr__ = lazy_exports(
     __name__,
     {
-        "Directions": "distributions",
+        "ProbeDistribution": "distributions",
         "KernelEstimate": "kernel",
         "ntk": "kernel",
         "nzk_empirical": "kernel",

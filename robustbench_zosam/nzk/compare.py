@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from robustbench_zosam.nzk.distributions import Directions
+from robustbench_zosam.nzk.distributions import ProbeDistribution
 from robustbench_zosam.nzk.evolution import (
     UPDATES,
     evolve,
@@ -21,10 +20,11 @@ from robustbench_zosam.nzk.evolution import (
 )
 from robustbench_zosam.nzk.functional import squared_loss
 from robustbench_zosam.nzk.problems import Problem
+from robustbench_zosam.nzk.schema import LossCurve, Rates, RateSearch, SpeedUp, UpdateComparison
 from robustbench_zosam.nzk.training import Trajectory, train
 from robustbench_zosam.nzk.tuning import (
     RELATIVE_RATES,
-    Choice,
+    ChosenRate,
     choose,
     common_target,
     final_losses,
@@ -41,11 +41,10 @@ _DIVERGED = 100.0  # times the loss at the start: no mean is formed any more
 
 
 @dataclass(frozen=True)
-class Setting:
+class ComparisonSetup:
     """What all comparisons of a problem have in common.
 
     Attributes:
-        problem: data and model.
         directions: of z and ζ, rotation-invariant.
         steps: of a tuning run; the evaluation has twice as many to reach the target.
         seeds: of the evaluation.
@@ -53,7 +52,7 @@ class Setting:
     """
 
     problem: Problem
-    directions: Directions
+    directions: ProbeDistribution
     steps: int
     seeds: tuple[int, ...]
     tuning_seeds: tuple[int, ...]
@@ -65,35 +64,26 @@ class Setting:
         return stable_rate(kappa * (jacobian @ jacobian.T)) / 2
 
     def run(
-        self, rates: Mapping[str, Sequence[float]], seeds: Sequence[int], steps: int, **options: Any
+        self,
+        rates: Mapping[str, Sequence[float]],
+        seeds: Sequence[int],
+        steps: int,
+        keep: Sequence[int] = (),
     ) -> dict[str, Trajectory]:
-        """Trains.
-
-        Args:
-            rates: update to its learning rates.
-
-        Returns:
-            Losses and weights of each update.
-        """
+        """Trains with every update at its learning rates; see `train`."""
         return train(
             self.problem.regression, self.problem.starts(seeds), rates,
             seeds=seeds, steps=steps, directions=self.directions,
-            every=max(self.steps // 200, 1), **options,
+            every=max(self.steps // 200, 1), keep=keep,
         )  # fmt: skip
 
     def expected_loss(
         self, update: str, rates: Sequence[float], seeds: Sequence[int], steps: Sequence[int]
     ) -> Tensor:
-        """Returns the expected loss with noise, given the start of each seed.
+        """Returns the expected loss with noise, (len(seeds), len(rates), len(steps)).
 
         Args:
-            update: one of `UPDATES`.
-            rates: learning rates.
-            seeds: of the starts.
-            steps: at which.
-
-        Returns:
-            Shape (len(seeds), len(rates), len(steps)).
+            seeds: of the starts, which are given.
         """
         y = self.problem.regression.targets
         return torch.stack([
@@ -104,11 +94,7 @@ class Setting:
     def loss_of_expected(
         self, update: str, rate: float, seeds: Sequence[int], steps: Sequence[int]
     ) -> Tensor:
-        """Returns the loss of the expected outputs, mean over the starts of the seeds.
-
-        Returns:
-            Shape (len(steps),).
-        """
+        """Returns the loss of the expected outputs, mean over the starts of the seeds, (steps,)."""
         y = self.problem.regression.targets
         kappa = update_moments(update, self.directions, self.problem.regression.model.dimension)[0]
         curves = [
@@ -124,19 +110,16 @@ class Setting:
         return task.model.jacobian(start[0], task.inputs), outputs
 
 
-def compare(setting: Setting) -> tuple[dict[str, Any], dict[int, Tensor]]:
+def compare(setup: ComparisonSetup) -> tuple[UpdateComparison, dict[int, Tensor]]:
     """Tunes every update with the same budget, and compares them on fresh seeds.
 
-    Args:
-        setting: problem, directions, steps, seeds.
-
     Returns:
-        Everything the page shows, as JSON values, and weights along the shared-vector run of
-        the first seed with the equal rate.
+        The comparison, and weights along the shared-vector run of the first seed with the equal
+        rate.
     """
-    units = {update: setting.unit(update) for update in UPDATES}
+    units = {update: setup.unit(update) for update in UPDATES}
     grids = {update: [r * unit for r in RELATIVE_RATES] for update, unit in units.items()}
-    tuning = setting.run(grids, setting.tuning_seeds, setting.steps)
+    tuning = setup.run(grids, setup.tuning_seeds, setup.steps)
     target = common_target({update: run.losses for update, run in tuning.items()})
     choices = {u: choose(run.steps, run.losses, target) for u, run in tuning.items()}
     tuned_rates = {update: grids[update][choices[update].index] for update in UPDATES}
@@ -145,28 +128,25 @@ def compare(setting: Setting) -> tuple[dict[str, Any], dict[int, Tensor]]:
         tuned_rates["shared"] / 2,
         tuned_rates["plain"] / 2,
     )
-    equal = setting.run(
-        {update: [equal_rate] for update in ZERO_ORDER}, setting.seeds, setting.steps,
-        keep=_spread(setting.steps, 7),
+    equal = setup.run(
+        {update: [equal_rate] for update in ZERO_ORDER}, setup.seeds, setup.steps,
+        keep=_spread(setup.steps, 7),
     )  # fmt: skip
-    tuned = setting.run(
-        {update: [rate] for update, rate in tuned_rates.items()}, setting.seeds, 2 * setting.steps
+    tuned = setup.run(
+        {update: [rate] for update, rate in tuned_rates.items()}, setup.seeds, 2 * setup.steps
     )
-    theory = _theoretical_passages(setting, grids, target)
-    found = {
+    theory = _theoretical_passages(setup, grids, target)
+    found: UpdateComparison = {
         "target": target,
         "relative_rates": list(RELATIVE_RATES),
         "equal_rate": equal_rate,
         "tuning": {
-            update: _tuning(setting, update, tuning[update], grids[update], choices[update])
+            update: _tuning(setup, update, tuning[update], grids[update], choices[update])
             for update in UPDATES
         },
-        "equal": {
-            update: _curve(setting, update, equal_rate, run) for update, run in equal.items()
-        },
+        "equal": {update: _curve(setup, update, equal_rate, run) for update, run in equal.items()},
         "tuned": {
-            update: _curve(setting, update, tuned_rates[update], run)
-            for update, run in tuned.items()
+            update: _curve(setup, update, tuned_rates[update], run) for update, run in tuned.items()
         },
         "speed_ups": [
             _speed_up(equal, PAIRS[0], "equal", None, units["independent"] / units["shared"]),
@@ -175,18 +155,18 @@ def compare(setting: Setting) -> tuple[dict[str, Any], dict[int, Tensor]]:
     }
     limit = _DIVERGED * float(equal["shared"].losses[0, 0, 0])
     path = {step: kept[0, 0] for step, kept in equal["shared"].points.items()}
-    task = setting.problem.regression
+    task = setup.problem.regression
     return found, {s: point for s, point in path.items() if float(task.losses(point[None])) < limit}
 
 
 def _theoretical_passages(
-    setting: Setting, grids: dict[str, list[float]], target: float
+    setup: ComparisonSetup, grids: dict[str, list[float]], target: float
 ) -> dict[str, float | None]:
     """Returns the fewest steps in which the expected loss gets to the target, for each update."""
-    steps = range(2 * setting.steps + 1)
+    steps = range(2 * setup.steps + 1)
     found: dict[str, float | None] = {}
     for update, grid in grids.items():
-        curves = setting.expected_loss(update, grid, setting.tuning_seeds, steps).mean(dim=0)
+        curves = setup.expected_loss(update, grid, setup.tuning_seeds, steps).mean(dim=0)
         reached = [passage(steps, curve, target) for curve in curves]
         found[update] = min((step for step in reached if step is not None), default=None)
     return found
@@ -198,9 +178,9 @@ def _quotient(passages: Mapping[str, float | None], pair: tuple[str, str]) -> fl
 
 
 def _tuning(
-    setting: Setting, update: str, run: Trajectory, grid: list[float], choice: Choice
-) -> dict[str, Any]:
-    theory = setting.expected_loss(update, grid, setting.tuning_seeds, [setting.steps])
+    setup: ComparisonSetup, update: str, run: Trajectory, grid: list[float], choice: ChosenRate
+) -> RateSearch:
+    theory = setup.expected_loss(update, grid, setup.tuning_seeds, [setup.steps])
     return {
         "chosen": choice.index,
         "rate": grid[choice.index],
@@ -211,31 +191,27 @@ def _tuning(
     }
 
 
-def _curve(setting: Setting, update: str, rate: float, run: Trajectory) -> dict[str, Any]:
+def _curve(setup: ComparisonSetup, update: str, rate: float, run: Trajectory) -> LossCurve:
     wanted = np.searchsorted(run.steps, _spread(run.steps[-1], _POINTS))
     chosen = list(dict.fromkeys(wanted.tolist()))
     steps = [run.steps[index] for index in chosen]
     losses = run.losses[chosen, :, 0]
-    predicted = setting.expected_loss(update, [rate], setting.seeds, steps)[:, 0].T
+    predicted = setup.expected_loss(update, [rate], setup.seeds, steps)[:, 0].T
     bands = [_band(*rows, float(losses[0].max())) for rows in zip(losses, predicted, strict=True)]
     return {
         "rate": rate,
         "steps": steps,
-        "mean": [band and band.value for band in bands],
-        "low": [band and band.low for band in bands],
-        "high": [band and band.high for band in bands],
+        "mean": [None if band is None else band.value for band in bands],
+        "low": [None if band is None else band.low for band in bands],
+        "high": [None if band is None else band.high for band in bands],
         "diverged": int((~(losses[-1] <= losses[0])).sum()),
-        "expected_outputs": _values(setting.loss_of_expected(update, rate, setting.seeds, steps)),
+        "expected_outputs": _values(setup.loss_of_expected(update, rate, setup.seeds, steps)),
         "expected_loss": _values(predicted.mean(dim=1)),
     }
 
 
 def _band(losses: Tensor, predicted: Tensor, first: float) -> Estimate | None:
-    """Returns the mean loss over seeds; its interval is given the starts, whose part is predicted.
-
-    Args:
-        predicted: their expectation given each start.
-    """
+    """Returns the mean loss over seeds, its interval given the starts: their part is predicted."""
     if not bool((losses < _DIVERGED * first).all()):
         return None
     if not bool((predicted < _DIVERGED * first).all()):
@@ -248,18 +224,18 @@ def _band(losses: Tensor, predicted: Tensor, first: float) -> Estimate | None:
 def _speed_up(
     runs: Mapping[str, Trajectory],
     pair: tuple[str, str],
-    setting: str,
+    rates: Rates,
     target: float | None,
     theory: float | None,
-) -> dict[str, Any]:
+) -> SpeedUp:
     one, other = (runs[update] for update in pair)
     ratios = [
         speed_up(one.steps, one.losses[:, seed, 0], other.losses[:, seed, 0], target)
         for seed in range(one.losses.shape[1])
     ]
     known = [ratio for ratio in ratios if ratio is not None]
-    row: dict[str, Any] = {
-        "setting": setting, "fast": pair[0], "slow": pair[1], "theory": theory,
+    row: SpeedUp = {
+        "setting": rates, "fast": pair[0], "slow": pair[1], "theory": theory,
         "seeds": len(known), "of": len(ratios), "bounds": sum(bound for _, bound in known),
         "per_seed": [ratio for ratio, _ in known],
         "value": None, "low": None, "high": None,

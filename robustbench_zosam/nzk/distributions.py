@@ -79,7 +79,7 @@ _MOMENTS = {
 
 
 @dataclass(frozen=True)
-class Directions:
+class ProbeDistribution:
     """A distribution of directions z, symmetric about its mean.
 
     Attributes:
@@ -95,7 +95,7 @@ class Directions:
         InputError: unknown name or a number out of range.
 
     Example:
-        >>> Directions("gaussian").fourth(5)
+        >>> ProbeDistribution("gaussian").fourth(5)
         (7.0, 0.0)
     """
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from robustbench_zosam.checks import require_choice, require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.nzk.distributions import Directions
+from robustbench_zosam.nzk.distributions import ProbeDistribution
 
 UPDATES = ("shared", "independent", "plain", "first-order")
 
@@ -74,7 +74,7 @@ def evolve_flow(kernel: Tensor, start: Tensor, targets: Tensor, times: Sequence[
 
 
 def update_moments(
-    update: str, directions: Directions, dimension: int
+    update: str, directions: ProbeDistribution, dimension: int
 ) -> tuple[float, float, float]:
     """Returns (κ, α, β) of a random update θ ← θ - lr·P∇L with E[P] = κI.
 
@@ -104,7 +104,7 @@ def expected_loss(
     jacobian: Tensor,
     start: Tensor,
     targets: Tensor,
-    directions: Directions,
+    directions: ProbeDistribution,
     update: str,
     rates: Sequence[float],
     steps: Sequence[int],

@@ -6,11 +6,15 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.nzk.distributions import Directions
+from robustbench_zosam.nzk.distributions import ProbeDistribution
 
 
 def nzk_expected(
-    jacobian: Tensor, directions: Directions, *, shared: bool, zeta: Directions | None = None
+    jacobian: Tensor,
+    directions: ProbeDistribution,
+    *,
+    shared: bool,
+    zeta: ProbeDistribution | None = None,
 ) -> Tensor:
     """Returns E[K] for exact directional derivatives at fixed weights.
 
@@ -42,7 +46,11 @@ def nzk_expected(
 
 
 def nzk_expected_linear(
-    inputs: Tensor, directions: Directions, *, shared: bool, zeta: Directions | None = None
+    inputs: Tensor,
+    directions: ProbeDistribution,
+    *,
+    shared: bool,
+    zeta: ProbeDistribution | None = None,
 ) -> Tensor:
     """Returns E[K] of the linear model f(x) = xᵀθ: its Jacobian is the data, at all weights.
 
@@ -57,14 +65,18 @@ def nzk_expected_linear(
 
     Example:
         >>> x = torch.eye(3)
-        >>> nzk_expected_linear(x, Directions("gaussian"), shared=True)[0, 0].item()
+        >>> nzk_expected_linear(x, ProbeDistribution("gaussian"), shared=True)[0, 0].item()
         5.0
     """
     return nzk_expected(inputs, directions, shared=shared, zeta=zeta)
 
 
 def _coefficients(
-    dimension: int, directions: Directions, zeta: Directions | None, *, shared: bool
+    dimension: int,
+    directions: ProbeDistribution,
+    zeta: ProbeDistribution | None,
+    *,
+    shared: bool,
 ) -> tuple[float, float]:
     """Returns (a, b) of the expected middle matrix a·I + b·11ᵀ."""
     if shared:

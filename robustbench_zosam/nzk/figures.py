@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Literal
 
 from robustbench_zosam.nzk.curves import (
     STEPS,
@@ -15,24 +15,28 @@ from robustbench_zosam.nzk.curves import (
     places,
     positive,
 )
-from robustbench_zosam.nzk.views import VIEWS, Problem, ratio
+from robustbench_zosam.nzk.schema import (
+    KERNELS,
+    Kernel,
+    LossCurve,
+    Prediction,
+    ProblemResult,
+    StudyResults,
+)
+from robustbench_zosam.nzk.views import VIEWS, ratio
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import between, logarithmic, named
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.figures.panel import HEIGHT, WIDTH, Block, Panel
+from robustbench_zosam.report.panel import HEIGHT, WIDTH, Block, Panel
 from robustbench_zosam.report.run import finite
 
-_DRAWN = ("shared", "independent")
+_ENDS: tuple[Literal["theory", "value", "low", "high"], ...] = ("theory", "value", "low", "high")
 _DASHED, _DOTTED = (5, 2), (1, 1.5)
 _SHIFT = 3.0  # CSS pixels between the true place and that of markers which would hide each other
 
 
-def speed_ups(results: Mapping[str, Any]) -> Block:
-    """Draws how many times fewer steps one update needs than another.
-
-    Returns:
-        The figure, a panel for each problem.
-    """
+def speed_ups(results: StudyResults) -> Block:
+    """Draws how many times fewer steps one update needs than another."""
     rows = [
         ("equal rate", "shared", "independent"),
         ("tuned", "shared", "independent"),
@@ -44,9 +48,9 @@ def speed_ups(results: Mapping[str, Any]) -> Block:
         for how, fast, slow in rows
     ]
 
-    def draw(problem: Problem) -> tuple[Chart, str]:
+    def draw(problem: ProblemResult) -> tuple[Chart, str]:
         found = problem["speed_ups"]
-        ends = [row[key] for row in found for key in ("theory", "value", "low", "high")]
+        ends = [row[key] for row in found for key in _ENDS]
         x = logarithmic("ratio of steps, second to first", [0.5, 2.0, *positive(ends)])
         chart = Chart(WIDTH, HEIGHT, x, named(names))
         chart.upright(1)
@@ -54,7 +58,7 @@ def speed_ups(results: Mapping[str, Any]) -> Block:
             slow, marks = VIEWS[row["slow"]], []
             if row["theory"] is not None:
                 marks.append(chart.tick(row["theory"], height, firm=True))
-            if row["low"] is not None:
+            if row["low"] is not None and row["high"] is not None:
                 marks.append(chart.segment(row["low"], row["high"], height))
             if row["value"] is not None:
                 marks.append(chart.marker(row["value"], height, slow))
@@ -79,20 +83,19 @@ def speed_ups(results: Mapping[str, Any]) -> Block:
     )  # fmt: skip
 
 
-def equal_rate(results: Mapping[str, Any]) -> Block:
-    """Draws predicted and real loss with one learning rate for all.
+def equal_rate(results: StudyResults) -> Block:
+    """Draws predicted and real loss with one learning rate for all."""
+    predictions: dict[Prediction, tuple[float, float]] = {
+        "expected_outputs": _DASHED,
+        "expected_loss": _DOTTED,
+    }
 
-    Returns:
-        The figure, a panel for each problem.
-    """
-    predictions = {"expected_outputs": _DASHED, "expected_loss": _DOTTED}
-
-    def draw(problem: Problem) -> tuple[Chart, str]:
-        curves = {update: problem["equal"][update] for update in _DRAWN}
+    def draw(problem: ProblemResult) -> tuple[Chart, str]:
+        curves = {update: problem["equal"][update] for update in KERNELS}
         predicted = (curve[key] for curve in curves.values() for key in predictions)
         chart = loss_chart(curves.values(), (value for row in predicted for value in row))
         for update, curve in curves.items():
-            x = places(curve)
+            x = places(curve["steps"])
             lines = (
                 chart.line(x, above_zero(curve[key]), dash=dash, name=text.plain(key))
                 for key, dash in predictions.items()
@@ -108,18 +111,14 @@ def equal_rate(results: Mapping[str, Any]) -> Block:
         "Dashed: loss of the expected outputs, f = y + (I − ηK̄/n)ᵗ(f₀ − y), with K̄ the expected "
         "kernel at the start. Dotted: expected loss, with the noise of the directions. The rate is "
         "at most a quarter of the best for independent vectors.",
-        _DRAWN,
+        KERNELS,
     )  # fmt: skip
 
 
-def tuned_rate(results: Mapping[str, Any]) -> Block:
-    """Draws the loss of each update at its own learning rate.
+def tuned_rate(results: StudyResults) -> Block:
+    """Draws the loss of each update at its own learning rate."""
 
-    Returns:
-        The figure, a panel for each problem.
-    """
-
-    def draw(problem: Problem) -> tuple[Chart, str]:
+    def draw(problem: ProblemResult) -> tuple[Chart, str]:
         curves = {update: problem["tuned"][update] for update in VIEWS}
         chart = loss_chart(curves.values(), [problem["target"]])
         chart.level(problem["target"])
@@ -138,23 +137,20 @@ def tuned_rate(results: Mapping[str, Any]) -> Block:
     )  # fmt: skip
 
 
-def tuning(results: Mapping[str, Any]) -> Block:
-    """Draws the loss at the end against the learning rate.
+def tuning(results: StudyResults) -> Block:
+    """Draws the loss at the end against the learning rate."""
 
-    Returns:
-        The figure, a panel for each problem.
-    """
-
-    def draw(problem: Problem) -> tuple[Chart, str]:
-        top = 3 * max(problem["tuned"][update]["mean"][0] for update in VIEWS)
+    def draw(problem: ProblemResult) -> tuple[Chart, str]:
+        top = 3 * max(positive(problem["tuned"][update]["mean"][0] for update in VIEWS))
         found = {
-            update: [below(problem["tuning"][update][key], top) for key in ("losses", "theory")]
+            update: (below(search["losses"], top), below(search["theory"], top))
             for update in VIEWS
+            for search in [problem["tuning"][update]]
         }
         xs = problem["relative_rates"]
         heights = positive(value for rows in found.values() for row in rows for value in row)
         x = logarithmic("learning rate × λmax(K̄)/n", xs)
-        y = logarithmic(f"loss after {_steps(results)} steps", heights)
+        y = logarithmic(f"loss after {results['config']['steps']} steps", heights)
         chart = Chart(WIDTH, HEIGHT, x, y, readable=True)
         words = []
         for update, (losses, theory) in found.items():
@@ -182,17 +178,13 @@ def tuning(results: Mapping[str, Any]) -> Block:
     )  # fmt: skip
 
 
-def kernels(results: Mapping[str, Any]) -> Block:
-    """Draws the size of the measured kernels through training.
+def kernels(results: StudyResults) -> Block:
+    """Draws the size of the measured kernels through training."""
 
-    Returns:
-        The figure, a panel for each problem.
-    """
-
-    def draw(problem: Problem) -> tuple[Chart, str]:
+    def draw(problem: ProblemResult) -> tuple[Chart, str]:
         found = problem["kernel"]
-        xs, theory = places(found), found["shared"]["theory"]
-        rows = {u: (finite(found[u]["measured"]), 1.96 * finite(found[u]["se"])) for u in _DRAWN}
+        xs, theory = places(found["steps"]), found["shared"]["theory"]
+        rows = {k: (finite(found[k]["measured"]), 1.96 * finite(found[k]["se"])) for k in KERNELS}
         top = max(*theory, *(float((value + error).max()) for value, error in rows.values()))
         y = between("tr K over E[tr K] at start", 0, 1.05 * top)
         chart = Chart(WIDTH, HEIGHT, logarithmic(STEPS, xs), y, readable=True)
@@ -216,13 +208,13 @@ def kernels(results: Mapping[str, Any]) -> Block:
         f"Markers: mean of {results['config']['draws']} kernels measured by forward passes at the "
         "weights of a shared-vector run, with 1.96 standard errors; line: closed form at these "
         "weights. Both kernels are divided by their own expectation at the start.",
-        _DRAWN,
+        KERNELS,
     )  # fmt: skip
 
 
 def _block(
-    results: Mapping[str, Any],
-    draw: Callable[[Problem], tuple[Chart, str]],
+    results: StudyResults,
+    draw: Callable[[ProblemResult], tuple[Chart, str]],
     name: str,
     title: str,
     see: str,
@@ -237,12 +229,8 @@ def _block(
     return Block(name, title, see, how, tuple(panels), tuple(VIEWS[u] for u in legend))
 
 
-def _ends(curves: Mapping[str, Any]) -> str:
+def _ends(curves: Mapping[Kernel, LossCurve] | Mapping[str, LossCurve]) -> str:
     return "; ".join(
         f"{VIEWS[update].label} ends at {text.number(curve['mean'][-1])}"
         for update, curve in curves.items()
     )
-
-
-def _steps(results: Mapping[str, Any]) -> int:
-    return int(results["config"]["steps"])

@@ -44,28 +44,22 @@ class FlatModel:
         return torch.cat([value.flatten() for value in self._parameters.values()])
 
     def outputs(self, points: Tensor, inputs: Tensor) -> Tensor:
-        """Evaluates the network at many weight vectors.
+        """Returns the outputs at many weight vectors, shape (k, n).
 
         Args:
             points: shape (k, d).
             inputs: float64, shape (n, ...).
-
-        Returns:
-            Shape (k, n).
         """
         with torch.no_grad():
             found: Tensor = vmap(self._evaluate, in_dims=(0, None))(points, inputs)
         return found
 
     def jacobian(self, point: Tensor, inputs: Tensor) -> Tensor:
-        """Returns the derivative of every output by every weight.
+        """Returns the derivative of every output by every weight, shape (n, d).
 
         Args:
             point: shape (d,).
             inputs: float64, shape (n, ...).
-
-        Returns:
-            Shape (n, d), by automatic differentiation.
         """
         copies = point.detach().repeat(len(inputs), 1).requires_grad_()  # one for each output
         # torch.func.jacrev would do, but its first call imports a compiler for seconds.
@@ -73,15 +67,12 @@ class FlatModel:
         return torch.autograd.grad(outputs.sum(), copies)[0]
 
     def loss_gradients(self, points: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Returns the exact gradient of the squared loss at many weight vectors.
+        """Returns the exact gradient of the squared loss at many weight vectors, shape (k, d).
 
         Args:
             points: shape (k, d).
             inputs: float64, shape (n, ...).
             targets: shape (n,).
-
-        Returns:
-            Shape (k, d).
         """
 
         def total(weights: Tensor) -> Tensor:
@@ -107,26 +98,12 @@ class FlatModel:
 
 
 def squared_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Returns ‖f - y‖²/(2n).
-
-    Args:
-        outputs: shape (..., n).
-        targets: shape (n,).
-
-    Returns:
-        Shape (...).
-    """
+    """Returns ‖f - y‖²/(2n) of outputs of shape (..., n), shape (...)."""
     return (outputs - targets).square().mean(-1) / 2
 
 
 def require_inputs(inputs: Tensor) -> Tensor:
-    """Passes finite inputs through, in double precision.
-
-    Args:
-        inputs: shape (n, ...).
-
-    Returns:
-        float64.
+    """Returns finite inputs, shape (n, ...), in double precision.
 
     Raises:
         InputError: no inputs, or numbers that are not finite.
@@ -139,13 +116,7 @@ def require_inputs(inputs: Tensor) -> Tensor:
 
 
 def require_targets(targets: Tensor, count: int) -> Tensor:
-    """Passes one finite target per input through, in double precision.
-
-    Args:
-        targets: shape (n,).
-
-    Returns:
-        float64.
+    """Returns one finite target per input, shape (n,), in double precision.
 
     Raises:
         InputError: another shape, or numbers that are not finite.

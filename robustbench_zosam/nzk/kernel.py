@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from robustbench_zosam.checks import require_integer, require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.nzk.distributions import Directions
+from robustbench_zosam.nzk.distributions import ProbeDistribution
 from robustbench_zosam.nzk.functional import FlatModel, require_inputs
 from robustbench_zosam.seeds import derive_seed
 
@@ -94,7 +94,7 @@ def nzk_empirical(
 def nzk_monte_carlo(
     module: nn.Module,
     inputs: Tensor,
-    directions: Directions,
+    directions: ProbeDistribution,
     *,
     shared: bool,
     draws: int = 10_000,
@@ -126,25 +126,14 @@ def estimate_kernel(
     model: FlatModel,
     point: Tensor,
     inputs: Tensor,
-    directions: Directions,
+    directions: ProbeDistribution,
     *,
     shared: bool,
     draws: int,
     seed: int,
     epsilon: float | None = EPSILON,
 ) -> KernelEstimate:
-    """Does the work of `nzk_monte_carlo` at any weights.
-
-    Args:
-        point: weights, shape (d,).
-        inputs: float64, shape (n, ...).
-        directions: of z, and of ζ where it is independent.
-        draws: how many directions, or pairs.
-        epsilon: step of the two-sided differences; None takes exact derivatives.
-
-    Returns:
-        The mean of as many kernels.
-    """
+    """Returns what `nzk_monte_carlo` does, at the weights of `point`, shape (d,)."""
     require_integer("draws", draws, least=2)
     n = len(inputs)
     total, squares = torch.zeros(2, n, n, dtype=torch.float64)
@@ -172,16 +161,12 @@ def estimate_kernel(
 def directional(
     model: FlatModel, point: Tensor, inputs: Tensor, directions: Tensor, epsilon: float | None
 ) -> Tensor:
-    """Returns the derivative of every output along every direction.
+    """Returns the derivative of every output along every direction, shape (k, n).
 
     Args:
         point: weights, shape (d,).
-        inputs: float64, shape (n, ...).
         directions: shape (k, d).
         epsilon: step of the two-sided differences; None takes exact derivatives.
-
-    Returns:
-        Shape (k, n).
     """
     exact = model.jacobian(point, inputs) if epsilon is None else None
     return _derivatives(model, point, inputs, directions, epsilon, exact)
@@ -205,7 +190,7 @@ def _derivatives(
 
 
 def _pairs(
-    directions: Directions, dimension: int, draws: int, seed: int, *, shared: bool
+    directions: ProbeDistribution, dimension: int, draws: int, seed: int, *, shared: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
     streams = [torch.Generator().manual_seed(derive_seed("nzk", seed, v)) for v in ("z", "zeta")]
     for done in range(0, draws, _ROWS):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam.files import write_text
 from robustbench_zosam.nzk import figures
+from robustbench_zosam.nzk.schema import StudyResults
 from robustbench_zosam.nzk.verdict import claims, verdict
 from robustbench_zosam.nzk.views import VIEWS, load, ratio
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import Table
 from robustbench_zosam.report.page import render_page, scripted_names
+from robustbench_zosam.report.panel import TextTable
 
 
 def build_page(folder: Path) -> Path:
@@ -30,31 +29,30 @@ def build_page(folder: Path) -> Path:
     return file
 
 
-def render(results: Mapping[str, Any]) -> str:
+def render(results: StudyResults) -> str:
     """Returns the page as text; equal results give equal bytes."""
-    return render_page(
-        "nzk.html.j2",
-        "robustbench_zosam.nzk",
-        kind="Neural zeroth-order kernel",
-        title=results["title"],
-        results=results,
-        data=scripted_names(VIEWS.values()),
-        verdict=verdict(results),
-        blocks=(
+    contents = {
+        "kind": "Neural zeroth-order kernel",
+        "title": results["title"],
+        "results": results,
+        "data": scripted_names(VIEWS.values()),
+        "verdict": verdict(results),
+        "blocks": (
             figures.speed_ups(results),
             figures.equal_rate(results),
             figures.tuned_rate(results),
             figures.tuning(results),
             figures.kernels(results),
         ),
-        distributions=_distributions(results),
-        rates=_rates(results),
-        claims=claims(results),
-        config=json.dumps(results["config"], indent=2, ensure_ascii=False),
-    )
+        "distributions": _distributions(results),
+        "rates": _rates(results),
+        "claims": claims(results),
+        "config": json.dumps(results["config"], indent=2, ensure_ascii=False),
+    }
+    return render_page("nzk.html.j2", contents, "robustbench_zosam.nzk")
 
 
-def _distributions(results: Mapping[str, Any]) -> Table:
+def _distributions(results: StudyResults) -> TextTable:
     rows = tuple(
         (
             row["distribution"],
@@ -66,7 +64,7 @@ def _distributions(results: Mapping[str, Any]) -> Table:
         )
         for row in results["distributions"]["rows"]
     )
-    return Table(
+    return TextTable(
         "Trace of the kernel over that of the tangent kernel, directions of variance 1",
         (
             "distribution", "vectors", "theory", "measured ± SE", "deviation (SE)",
@@ -76,7 +74,7 @@ def _distributions(results: Mapping[str, Any]) -> Table:
     )  # fmt: skip
 
 
-def _rates(results: Mapping[str, Any]) -> Table:
+def _rates(results: StudyResults) -> TextTable:
     rows = [
         (
             f"{problem['title']}: {VIEWS[update].label}",
@@ -87,19 +85,15 @@ def _rates(results: Mapping[str, Any]) -> Table:
         for problem in results["problems"]
         for update, row in problem["tuning"].items()
     ]
-    return Table(
+    return TextTable(
         "Tuned learning rates",
         ("update", "learning rate", "× λmax(K̄)/n", "seeds that ended above their first loss"),
         tuple(rows),
     )
 
 
-def speed_table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns the speed-ups as text, for a terminal.
-
-    Returns:
-        What is compared, and the factor.
-    """
+def speed_table(results: StudyResults) -> list[tuple[str, str]]:
+    """Returns what is compared and the factor, for a terminal."""
     return [
         (
             f"{problem['title']}: {VIEWS[row['fast']].label} against {VIEWS[row['slow']].label}, "

@@ -22,11 +22,8 @@ class Problem:
     """A regression with a name, and where its training starts.
 
     Attributes:
-        name: short, unique.
-        title: as printed.
         detail: what it is, in a sentence.
         linear: whether the model is linear in its weights.
-        regression: model, inputs and targets.
     """
 
     name: str
@@ -55,10 +52,7 @@ class Problem:
 
 
 def synthetic_linear(n: int = 100, dimension: int = 10, seed: int = 0) -> Problem:
-    """Makes a linear regression: rows of unit length, integer weights 1 to 9, noise 0.05.
-
-    Returns:
-        The regression.
+    """Returns a linear regression: rows of unit length, integer weights 1 to 9, noise 0.05.
 
     Source: the recipe follows the code published with arXiv 2603.21169, which has d = 2, 30 or 50;
         entries uniform on [-1, 1] and d = 10 are chosen here.
@@ -82,14 +76,12 @@ def synthetic_linear(n: int = 100, dimension: int = 10, seed: int = 0) -> Proble
 
 
 def digits(classes: tuple[int, int] = (3, 5), per_class: int = 40) -> tuple[Problem, Problem]:
-    """Makes regressions on two classes of scikit-learn's digits, targets 0 and 1.
+    """Returns regressions on two classes of scikit-learn's digits, targets 0 and 1.
+
+    One has a linear model, the other a 64-10-5-1 ReLU network, on the same images of unit length.
 
     Args:
         per_class: images of each, the first in the data's order.
-
-    Returns:
-        A linear model, and a network with layers 64-10-5-1 and ReLU, on the same images of unit
-        length.
 
     Raises:
         InputError: the classes are not two different digits, or there are not so many images.

@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import require_writable, write_json
-from robustbench_zosam.nzk.compare import Setting, compare
-from robustbench_zosam.nzk.distributions import Directions
+from robustbench_zosam.nzk.compare import ComparisonSetup, compare
+from robustbench_zosam.nzk.distributions import ProbeDistribution
 from robustbench_zosam.nzk.measure import by_distribution, through_training
 from robustbench_zosam.nzk.problems import Problem, make_problems, synthetic_linear
+from robustbench_zosam.nzk.schema import VERSION, ProblemResult, StudyResults
 from robustbench_zosam.nzk.tuning import RELATIVE_RATES
-from robustbench_zosam.nzk.views import SCHEMA
 from robustbench_zosam.provenance import command, commit, hardware, now, versions
 
 _TUNING_SEEDS = 5
@@ -58,7 +57,7 @@ class StudyConfig:
 
 def run_study(
     config: StudyConfig, out: Path, say: Callable[[str], None] = lambda _: None
-) -> dict[str, Any]:
+) -> StudyResults:
     """Runs the comparison and stores it.
 
     Args:
@@ -76,11 +75,18 @@ def run_study(
     with _one_thread():
         rows = by_distribution(synthetic_linear(), 4 * config.draws)
         found = [_study(problem, config, say) for problem in problems]
-    results = {
-        "schema": SCHEMA,
+    source = commit()
+    results: StudyResults = {
+        "schema": VERSION,
         "kind": "nzk",
         "title": "Zero-order descent as kernel descent",
-        "config": asdict(config),
+        "config": {
+            "data": config.data,
+            "classes": list(config.classes),
+            "seeds": list(config.seeds),
+            "steps": config.steps,
+            "draws": config.draws,
+        },
         "tuning": {"seeds": _TUNING_SEEDS, "rates": len(RELATIVE_RATES)},
         "distributions": {"draws": 4 * config.draws, "rows": rows},
         "problems": found,
@@ -88,7 +94,8 @@ def run_study(
             "command": command(),
             "finished": now(),
             "seconds": round(time.monotonic() - started, 1),
-            **commit(),
+            "commit": source["commit"],
+            "dirty": source["dirty"],
             "versions": versions(),
             "hardware": hardware("cpu"),
         },
@@ -97,12 +104,13 @@ def run_study(
     return results
 
 
-def _study(problem: Problem, config: StudyConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    directions = Directions("gaussian")
+def _study(problem: Problem, config: StudyConfig, say: Callable[[str], None]) -> ProblemResult:
+    directions = ProbeDistribution("gaussian")
     tuning = tuple(range(_FIRST_TUNING_SEED, _FIRST_TUNING_SEED + _TUNING_SEEDS))
     say(f"{problem.title}: tuning and training")
-    setting = Setting(problem, directions, config.steps, config.seeds, tuning)
-    compared, points = compare(setting)
+    compared, points = compare(
+        ComparisonSetup(problem, directions, config.steps, config.seeds, tuning)
+    )
     say(f"{problem.title}: kernels through training")
     return {
         "name": problem.name,
@@ -118,7 +126,7 @@ def _study(problem: Problem, config: StudyConfig, say: Callable[[str], None]) ->
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Lets torch use one thread: the tensors are so small that threads only wait for each other."""
+    """Keeps torch to one thread: the tensors are so small that threads only wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from robustbench_zosam.checks import require_choice, require_integer, require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.nzk.distributions import Directions
+from robustbench_zosam.nzk.distributions import ProbeDistribution
 from robustbench_zosam.nzk.evolution import UPDATES
 from robustbench_zosam.nzk.functional import FlatModel, squared_loss
 from robustbench_zosam.nzk.kernel import EPSILON
@@ -50,26 +50,12 @@ class Regression:
     targets: Tensor
 
     def losses(self, points: Tensor) -> Tensor:
-        """Returns the squared loss at many weight vectors.
-
-        Args:
-            points: shape (..., d).
-
-        Returns:
-            Shape (...).
-        """
+        """Returns the squared loss at weight vectors of shape (..., d), shape (...)."""
         outputs = self.model.outputs(points.flatten(0, -2), self.inputs)
         return squared_loss(outputs, self.targets).view(points.shape[:-1])
 
     def gradients(self, points: Tensor) -> Tensor:
-        """Returns the exact gradient of the squared loss at many weight vectors.
-
-        Args:
-            points: shape (..., d).
-
-        Returns:
-            Shape (..., d).
-        """
+        """Returns the exact gradient of the squared loss at weight vectors, shape (..., d)."""
         flat = self.model.loss_gradients(points.flatten(0, -2), self.inputs, self.targets)
         return flat.view_as(points)
 
@@ -81,7 +67,7 @@ def train(
     *,
     seeds: Sequence[int],
     steps: int,
-    directions: Directions,
+    directions: ProbeDistribution,
     every: int = 1,
     keep: Sequence[int] = (),
     epsilon: float = EPSILON,
@@ -183,7 +169,7 @@ def _record(
 
 
 def _draws(
-    directions: Directions, seeds: Sequence[int], dimension: int, updates: Sequence[str]
+    directions: ProbeDistribution, seeds: Sequence[int], dimension: int, updates: Sequence[str]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields z, (seeds, 1, d), and the moves of every step, (updates, seeds, 1, d)."""
     names = ("z", "zeta")[: 1 + ("independent" in updates)]

@@ -17,11 +17,10 @@ RELATIVE_RATES = tuple(1.5 * 2 ** (-0.75 * k) for k in range(-1, 16))
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenRate:
     """The learning rate of one update.
 
     Attributes:
-        index: in the grid.
         passage: steps to the target, mean over the tuning seeds.
         at_edge: whether it is the first or last rate, so that a better one may lie outside.
     """
@@ -32,13 +31,13 @@ class Choice:
 
 
 def final_losses(losses: Tensor) -> Tensor:
-    """Returns the geometric mean over seeds of the loss at the end.
+    """Returns the geometric mean over seeds of the loss at the end, infinite where one diverged.
 
     Args:
         losses: shape (steps, seeds, rates).
 
     Returns:
-        Shape (rates,); infinite where a seed diverged.
+        Shape (rates,).
     """
     last = losses[-1].nan_to_num(torch.inf, torch.inf)
     return last.log().mean(dim=0).exp()
@@ -48,7 +47,7 @@ def common_target(curves: Mapping[str, Tensor]) -> float:
     """Returns the lowest loss which every update reaches with its best rate.
 
     Args:
-        curves: losses of each update, shape (steps, seeds, rates).
+        curves: update to its losses, shape (steps, seeds, rates).
 
     Raises:
         InputError: an update diverged with every rate.
@@ -60,16 +59,13 @@ def common_target(curves: Mapping[str, Tensor]) -> float:
     return max(best.values())
 
 
-def choose(steps: Sequence[int], losses: Tensor, target: float) -> Choice:
-    """Returns the rate which reaches a target soonest.
+def choose(steps: Sequence[int], losses: Tensor, target: float) -> ChosenRate:
+    """Returns the rate which reaches a target loss soonest; ties go to the lower final loss.
+
+    A seed that does not reach the target, or ends above it, counts with twice the last step.
 
     Args:
         losses: on the tuning seeds, shape (steps, seeds, rates).
-        target: a loss; a seed that does not reach it, or that has left it at the end, counts with
-            twice the last step.
-
-    Returns:
-        The choice; ties go to the lower final loss.
     """
     passages = [
         [_arrival(steps, losses[:, seed, rate], target) for seed in range(losses.shape[1])]
@@ -78,7 +74,7 @@ def choose(steps: Sequence[int], losses: Tensor, target: float) -> Choice:
     means = [sum(values) / len(values) for values in passages]
     ends = final_losses(losses)
     index = min(range(len(means)), key=lambda rate: (means[rate], float(ends[rate])))
-    return Choice(index, means[index], index in {0, len(means) - 1})
+    return ChosenRate(index, means[index], index in {0, len(means) - 1})
 
 
 def _arrival(steps: Sequence[int], losses: Tensor, target: float) -> float:
@@ -87,14 +83,9 @@ def _arrival(steps: Sequence[int], losses: Tensor, target: float) -> float:
 
 
 def passage(steps: Sequence[int], losses: Tensor, target: float) -> float | None:
-    """Returns after how many steps a loss first is at or below a target.
+    """Returns after how many steps a loss first is at or below a positive target; None if never.
 
-    Args:
-        losses: shape (len(steps),).
-        target: positive.
-
-    Returns:
-        Steps, interpolated in the logarithm of the loss; None if never.
+    Interpolates the logarithm of the loss.
 
     Example:
         >>> passage([0, 1, 2], torch.tensor([4.0, 2.0, 0.5]), 1.0)
@@ -120,8 +111,6 @@ def speed_up(
 
     Args:
         steps: of the measurements of both.
-        fast: losses of the run whose speed is asked for, shape (len(steps),).
-        slow: losses of the run it is compared with.
         target: the loss to reach; the lowest one that both reach where none is given.
 
     Returns:

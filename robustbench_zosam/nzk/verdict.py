@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from robustbench_zosam.nzk.views import Problem, inside, ratio, speed_up
+from robustbench_zosam.nzk.schema import (
+    KERNELS,
+    ConstancyTest,
+    ProblemResult,
+    Rates,
+    SpeedUp,
+    StudyResults,
+)
+from robustbench_zosam.nzk.views import inside, ratio, speed_up
 from robustbench_zosam.report import text
 
 _PAPER = "arXiv 2603.21169"
 
 
-def verdict(results: Mapping[str, Any]) -> list[str]:
+def verdict(results: StudyResults) -> list[str]:
     """Returns the verdict, sentence by sentence."""
     sentences = [
         _acceleration(results),
@@ -25,7 +30,7 @@ def verdict(results: Mapping[str, Any]) -> list[str]:
     return [*sentences, *(_drift(p) for p in results["problems"] if not p["linear"])]
 
 
-def claims(results: Mapping[str, Any]) -> list[dict[str, str]]:
+def claims(results: StudyResults) -> list[dict[str, str]]:
     """Returns the claims of the paper with what was measured."""
     linear = [problem for problem in results["problems"] if problem["linear"]]
     found = [_moments_claim(results)]
@@ -34,14 +39,14 @@ def claims(results: Mapping[str, Any]) -> list[dict[str, str]]:
     return [*found, _acceleration_claim(results)]
 
 
-def gain(row: Mapping[str, Any]) -> str:
+def gain(row: SpeedUp) -> str:
     """Returns "gain", "loss" or "tie" for a speed-up, by its 95 % interval."""
-    if row["low"] is None:
+    if row["low"] is None or row["high"] is None:
         return "tie"
     return "gain" if row["low"] > 1 else "loss" if row["high"] < 1 else "tie"
 
 
-def _acceleration(results: Mapping[str, Any]) -> str:
+def _acceleration(results: StudyResults) -> str:
     rows = [speed_up(problem, "tuned", "shared", "plain") for problem in results["problems"]]
     kinds = [gain(row) for row in rows]
     if "gain" not in kinds:
@@ -53,7 +58,7 @@ def _acceleration(results: Mapping[str, Any]) -> str:
     return f"Once each has its own learning rate, {what}: {_each(results, 'tuned', 'plain')}."
 
 
-def _over_independent(results: Mapping[str, Any]) -> str:
+def _over_independent(results: StudyResults) -> str:
     rows = [speed_up(problem, "tuned", "shared", "independent") for problem in results["problems"]]
     factors = _each(results, "tuned", "independent")
     if {gain(row) for row in rows} != {"gain"}:
@@ -64,22 +69,22 @@ def _over_independent(results: Mapping[str, Any]) -> str:
     )
 
 
-def _each(results: Mapping[str, Any], setting: str, slow: str) -> str:
+def _each(results: StudyResults, setting: Rates, slow: str) -> str:
     return text.listed([
         f"{ratio(speed_up(problem, setting, 'shared', slow))} ({problem['title'].lower()})"
         for problem in results["problems"]
     ])
 
 
-def _theory(results: Mapping[str, Any]) -> str:
+def _theory(results: StudyResults) -> str:
     return text.listed([
         f"{text.number(speed_up(problem, 'equal', 'shared', 'independent')['theory'])}×"
         for problem in results["problems"]
     ])
 
 
-def _constancy(linear: list[Problem]) -> str:
-    tests = [problem["kernel"][name]["constant"] for problem in linear for name in _KERNELS]
+def _constancy(linear: list[ProblemResult]) -> str:
+    tests = _constancy_tests(linear)
     means = text.listed([f"{test['mean']:.3f} ± {1.96 * test['se']:.3f}" for test in tests])
     return (
         f"The kernels of the linear models measure {means} times the closed form; "
@@ -88,7 +93,12 @@ def _constancy(linear: list[Problem]) -> str:
     )
 
 
-def _drift(problem: Problem) -> str:
+def _constancy_tests(linear: list[ProblemResult]) -> list[ConstancyTest]:
+    found = (problem["kernel"][name]["constant"] for problem in linear for name in KERNELS)
+    return [test for test in found if test is not None]
+
+
+def _drift(problem: ProblemResult) -> str:
     end = text.number(problem["kernel"]["ntk_trace"][-1])
     return (
         f"The trace of the network’s kernel ends at {end} times the first, which the prediction "
@@ -96,12 +106,12 @@ def _drift(problem: Problem) -> str:
     )
 
 
-_KERNELS = ("shared", "independent")
+_RATES: tuple[Rates, ...] = ("equal", "tuned")
 _ALPHA = 0.01
 
 
-def _constant_claim(linear: list[Problem]) -> dict[str, str]:
-    tests = [problem["kernel"][name]["constant"] for problem in linear for name in _KERNELS]
+def _constant_claim(linear: list[ProblemResult]) -> dict[str, str]:
+    tests = _constancy_tests(linear)
     smallest = min(test["p"] for test in tests)
     fine = smallest > _ALPHA / len(tests)
     return {
@@ -114,7 +124,7 @@ def _constant_claim(linear: list[Problem]) -> dict[str, str]:
     }
 
 
-def _moments_claim(results: Mapping[str, Any]) -> dict[str, str]:
+def _moments_claim(results: StudyResults) -> dict[str, str]:
     rows = {row["distribution"]: row for row in results["distributions"]["rows"] if row["shared"]}
     low, high = rows["rademacher"], rows["laplace"]
     distance = (high["measured"] - low["measured"]) / (high["se"] ** 2 + low["se"] ** 2) ** 0.5
@@ -135,18 +145,17 @@ def _moments_claim(results: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _evolution_claim(linear: list[Problem]) -> dict[str, str]:
+def _evolution_claim(linear: list[ProblemResult]) -> dict[str, str]:
     words, shares = [], []
     for problem in linear:
-        for name in _KERNELS:
-            counts = {
-                key: inside(problem["equal"][name], key)
-                for key in ("expected_outputs", "expected_loss")
-            }
-            shares.append(counts["expected_loss"][0] / max(counts["expected_loss"][1], 1))
+        for name in KERNELS:
+            curve = problem["equal"][name]
+            without, points = inside(curve, "expected_outputs")
+            with_noise, of = inside(curve, "expected_loss")
+            shares.append(with_noise / max(of, 1))
             words.append(
-                f"{problem['title']}, {name}: {counts['expected_outputs'][0]} of "
-                f"{counts['expected_outputs'][1]} without noise, {counts['expected_loss'][0]} with"
+                f"{problem['title']}, {name}: {without} of {points} without noise, {with_noise} "
+                "with"
             )
     good = min(shares) > 0.8
     return {
@@ -162,10 +171,10 @@ def _evolution_claim(linear: list[Problem]) -> dict[str, str]:
     }
 
 
-def _acceleration_claim(results: Mapping[str, Any]) -> dict[str, str]:
+def _acceleration_claim(results: StudyResults) -> dict[str, str]:
     rows = [speed_up(problem, "tuned", "shared", "plain") for problem in results["problems"]]
     kinds = {gain(row) for row in rows}
-    equal, tuned = (_each(results, setting, "independent") for setting in ("equal", "tuned"))
+    equal, tuned = (_each(results, rates, "independent") for rates in _RATES)
     held = "supported" if kinds == {"gain"} else "not supported"
     return {
         "statement": "A single shared random vector accelerates zero-order training.",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
+from robustbench_zosam.nzk.schema import (
+    VERSION,
+    LossCurve,
+    Prediction,
+    ProblemResult,
+    Rates,
+    SpeedUp,
+    StudyResults,
+)
 from robustbench_zosam.report import text
-from robustbench_zosam.report.run import MethodView
-from robustbench_zosam.report.style import BASELINE, DASHES, MARKERS, METHODS
+from robustbench_zosam.report.style import BASELINE, DASHES, MARKERS, METHODS, Series
 
-SCHEMA = 1
 _LABELS = {
     "shared": "shared vector",
     "independent": "independent vectors",
@@ -20,10 +25,9 @@ _LABELS = {
     "first-order": "gradient descent",
 }
 VIEWS = {
-    update: MethodView(
+    update: Series(
         update,
         label,
-        {},
         BASELINE if update == "first-order" else METHODS[index],
         MARKERS[index],
         DASHES[0],
@@ -31,17 +35,10 @@ VIEWS = {
     )
     for index, (update, label) in enumerate(_LABELS.items())
 }
-Problem = Mapping[str, Any]
 
 
-def load(folder: Path) -> dict[str, Any]:
-    """Reads a stored comparison.
-
-    Args:
-        folder: that holds `nzk.json`.
-
-    Returns:
-        The results.
+def load(folder: Path) -> StudyResults:
+    """Returns the stored comparison of a folder.
 
     Raises:
         InputError: there are none, or they are of another version.
@@ -50,23 +47,18 @@ def load(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise InputError(f"{folder} holds no nzk.json: run `zosam-robust nzk --out {folder}`")
     results = read_json(file)
-    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
-        found = results.get("schema") if isinstance(results, dict) else None
+    version = results.get("schema") if isinstance(results, dict) else None
+    if version != VERSION:
         raise InputError(
-            f"{file} has schema {found!r}, this release reads {SCHEMA}: run "
+            f"{file} has schema {version!r}, this release reads {VERSION}: run "
             "`zosam-robust nzk` again"
         )
-    return results
+    stored: StudyResults = results
+    return stored
 
 
-def speed_up(problem: Problem, setting: str, fast: str, slow: str) -> Mapping[str, Any]:
-    """Returns the row of a speed-up.
-
-    Args:
-        setting: "equal" or "tuned".
-        fast: update whose speed is asked for.
-        slow: update it is compared with.
-    """
+def speed_up(problem: ProblemResult, setting: Rates, fast: str, slow: str) -> SpeedUp:
+    """Returns how much faster one update is than another."""
     return next(
         row
         for row in problem["speed_ups"]
@@ -74,7 +66,7 @@ def speed_up(problem: Problem, setting: str, fast: str, slow: str) -> Mapping[st
     )
 
 
-def ratio(row: Mapping[str, Any]) -> str:
+def ratio(row: SpeedUp) -> str:
     """Returns a speed-up as text: factor and interval."""
     if row["value"] is None:
         return "not measured"
@@ -83,16 +75,12 @@ def ratio(row: Mapping[str, Any]) -> str:
     return f"{sign}{text.number(row['value'], 2)}× {span}".rstrip()
 
 
-def inside(curve: Mapping[str, Any], prediction: str) -> tuple[int, int]:
-    """Counts the points of a curve whose interval holds a prediction.
-
-    Args:
-        curve: with mean and limits; only steps after the first count.
-        prediction: "expected_outputs" or "expected_loss".
-
-    Returns:
-        How many do, of how many.
-    """
+def inside(curve: LossCurve, prediction: Prediction) -> tuple[int, int]:
+    """Returns at how many steps after the first the interval holds a prediction, of how many."""
     rows = list(zip(curve["low"], curve["high"], curve[prediction], strict=True))[1:]
-    known = [row for row in rows if None not in row]
-    return sum(low <= value <= high for low, high, value in known), len(known)
+    held = [
+        low <= value <= high
+        for low, high, value in rows
+        if low is not None and high is not None and value is not None
+    ]
+    return sum(held), len(held)

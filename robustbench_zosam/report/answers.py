@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.forest import main_comparisons, tally
-from robustbench_zosam.report.run import MethodView, Run
-from robustbench_zosam.report.verdict import corruption_count, focus, main_row, names
+from robustbench_zosam.report.comparisons import corruption_count, main_row, tally
+from robustbench_zosam.report.run import MethodView, Run, names
 from robustbench_zosam.results.words import verdict_words
-
-Comparison = Mapping[str, Any]
-Row = Mapping[str, Any]
+from robustbench_zosam.schema import Comparison, ComparisonRow
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ def answers(run: Run) -> tuple[Answer, ...]:
     Returns:
         The answers; none where nothing was compared.
     """
-    main = focus(run)
+    main = run.focus
     row = None if main is None else main_row(main)
     if main is None or row is None:
         return ()
@@ -52,8 +48,8 @@ def answers(run: Run) -> tuple[Answer, ...]:
     return tuple(answer for answer in found if answer is not None)
 
 
-def _winner(run: Run, main: Comparison, row: Row) -> Answer:
-    method, baseline, setting = names(run, main)
+def _winner(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
+    method, baseline, setting = names(*run.pair(main))
     equal = "equal" if verdict_words(row) == "equivalent" else "tied"
     short = {"better": method, "worse": baseline}.get(
         row["verdict"], f"Nobody: {method} and {baseline} are {equal}"
@@ -78,22 +74,22 @@ def _front(run: Run) -> str:
 
 
 def _others(run: Run, main: Comparison) -> Iterator[str]:
-    for comparison in main_comparisons(run):
+    for comparison in run.main_comparisons:
         row = main_row(comparison)
         same = comparison["baseline"] == main["baseline"]
         if same and comparison["method"] != main["method"] and row is not None:
             yield f"{run.by_id[comparison['method']].name} {_in_points(row)}"
 
 
-def _in_points(row: Row) -> str:
+def _in_points(row: ComparisonRow) -> str:
     """Returns a difference with its interval and verdict."""
     span = text.interval(row["low"], row["high"], text.points)
     numbers = f"{text.points(row['difference'])} {span}".rstrip()
     return f"{numbers} ({verdict_words(row)})"
 
 
-def _size(run: Run, main: Comparison, row: Row) -> Answer:
-    method, baseline, _ = names(run, main)
+def _size(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
+    method, baseline, _ = names(*run.pair(main))
     of = {"clean": "on clean images"}.get(
         row["corruption"],
         f"averaged over {text.count(corruption_count(main), 'corruption')}",
@@ -105,8 +101,8 @@ def _size(run: Run, main: Comparison, row: Row) -> Answer:
         f"{text.points(row['high'])}"
     )
     values = [
-        f"{name} {text.percent(run.mean_accuracy(run.by_id[main[key]], row['corruption']), 2)} %"
-        for key, name in (("method", method), ("baseline", baseline))
+        f"{name} {text.percent(run.mean_accuracy(view, row['corruption']), 2)} %"
+        for view, name in zip(run.pair(main), (method, baseline), strict=True)
     ]
     return Answer(
         "By how much?",
@@ -126,7 +122,7 @@ def _scale(run: Run, main: Comparison) -> str:
     return ""
 
 
-def _certainty(main: Comparison, row: Row) -> Answer:
+def _certainty(main: Comparison, row: ComparisonRow) -> Answer:
     p = text.p_value(row["p"])
     shown = f"p {p}" if p.startswith("<") else f"p = {p}"
     margin = text.margin(row["equivalence"]["margin"])
@@ -156,7 +152,7 @@ def _certainty(main: Comparison, row: Row) -> Answer:
     )
 
 
-def _reason(run: Run, main: Comparison, row: Row) -> Answer:
+def _reason(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
     found = main["flatness"]
     better = row["verdict"] == "better"
     if found is None:
@@ -176,16 +172,13 @@ def _reason(run: Run, main: Comparison, row: Row) -> Answer:
             )
         span = text.interval(found["low"], found["high"], text.number)
         difference = f"{'+' * (not flatter)}{text.number(found['difference'])} {span}".rstrip()
-        mine, base = (
-            text.number(run.measure(run.by_id[main[key]], "trace")["value"])
-            for key in ("method", "baseline")
-        )
+        mine, base = (text.number(run.summary(m, "trace")["value"]) for m in run.pair(main))
         detail = f"Hessian trace {mine} against {base}: {difference}; less is flatter. "
-    return Answer("Why?", short, (detail + _information(run, main)).strip())
+    return Answer("Why?", short, (detail + _control(run, main)).strip())
 
 
-def _information(run: Run, main: Comparison) -> str:
-    """Compares with the control that perturbs without asking for the loss."""
+def _control(run: Run, main: Comparison) -> str:
+    """Compares with the first control, which leaves out what is claimed to help."""
     for comparison in run.results["comparisons"]:
         control = run.by_id.get(comparison["baseline"])
         row = main_row(comparison)
@@ -194,33 +187,41 @@ def _information(run: Run, main: Comparison) -> str:
             and row is not None
             and comparison["method"] == main["method"]
             and comparison["baseline"] != main["baseline"]
-            and control.facts["optimizer"] == "random-perturbation"
+            and control.facts["role"] == "control"
         ):
             meaning = {
-                "better": "what it learns from the loss queries helps",
-                "worse": "what it learns from the loss queries hurts",
-            }.get(row["verdict"], "a benefit of the loss queries is not shown")
+                "better": "what the control leaves out helps",
+                "worse": "what the control leaves out hurts",
+            }.get(row["verdict"], "what the control leaves out is not shown to help")
             return (
-                f"Against a random perturbation of the same size its accuracy differs by "
+                f"Against its control, {control.name}, accuracy differs by "
                 f"{text.difference_text(row)}: {meaning}."
             )
     return ""
 
 
 def _cost(run: Run, main: Comparison) -> Answer | None:
-    method, baseline = run.by_id[main["method"]], run.by_id[main["baseline"]]
+    method, baseline = run.pair(main)
     mine, base = _passes(run, method), _passes(run, baseline)
     share = _throughput(run, method, baseline)
     if mine is None or base is None or share is None:
         return None
-    sam = next((m for m in run.methods if _is_sam_beside(m, method)), None)
-    beside = _throughput(run, sam, baseline) if sam is not None else None
+    beside = ((other, _throughput(run, other, baseline)) for other in _rivals(run, main))
+    others = (f" {m.name} runs at {found[0]} %, {_timed(found)}." for m, found in beside if found)
     return Answer(
         "At what cost?",
         f"{share[0]} % of the baseline’s speed",
-        f"A step takes {mine} against {base}. Timed {_timed(share)}."
-        + (f" SAM runs at {beside[0]} %, {_timed(beside)}." if beside else ""),
+        f"A step takes {mine} against {base}. Timed {_timed(share)}.{''.join(others)}",
     )
+
+
+def _rivals(run: Run, main: Comparison) -> Iterator[MethodView]:
+    """Yields what a method is compared with besides its baseline and controls."""
+    for comparison in run.results["comparisons"]:
+        other = run.by_id.get(comparison["baseline"])
+        same = comparison["method"] == main["method"] and comparison["baseline"] != main["baseline"]
+        if same and other is not None and other.facts["role"] == "method":
+            yield other
 
 
 def _timed(share: tuple[str, str, str]) -> str:
@@ -229,21 +230,18 @@ def _timed(share: tuple[str, str, str]) -> str:
 
 
 def _passes(run: Run, method: MethodView) -> str | None:
-    counts = [
-        run.measure(method, f"{kind}_per_step")["value"] for kind in ("forwards", "backwards")
-    ]
-    if None in counts:
+    forwards, backwards = (
+        run.summary(method, f"{kind}_per_step")["value"] for kind in ("forwards", "backwards")
+    )
+    if forwards is None or backwards is None:
         return None
-    return f"{counts[0]:.3g} forward and {counts[1]:.3g} backward passes"
+    return f"{forwards:.3g} forward and {backwards:.3g} backward passes"
 
 
 def _throughput(run: Run, method: MethodView, baseline: MethodView) -> tuple[str, str, str] | None:
     """Returns the ratio of throughputs in per cent: geometric mean over seeds, least, largest."""
     mine, base = (
-        {
-            cell["seed"]: cell["training"]["cost"]["images_per_second"]
-            for cell in run.cells(which, "training")
-        }
+        {seed: t["cost"]["images_per_second"] for seed, t in run.training(which).items()}
         for which in (method, baseline)
     )
     logs = [math.log(mine[seed] / base[seed]) for seed in mine if mine[seed] and base.get(seed)]
@@ -254,8 +252,3 @@ def _throughput(run: Run, method: MethodView, baseline: MethodView) -> tuple[str
         for value in (math.fsum(logs) / len(logs), min(logs), max(logs))
     )
     return mean, ends[0], ends[1]
-
-
-def _is_sam_beside(candidate: MethodView, method: MethodView) -> bool:
-    same = all(candidate.facts[k] == method.facts[k] for k in ("sparsifier", "sparsity"))
-    return same and candidate.facts["optimizer"] == "sam" and candidate.id != method.id

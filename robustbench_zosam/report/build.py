@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam.files import write_text
 from robustbench_zosam.report import parameters, tables
@@ -15,7 +14,6 @@ from robustbench_zosam.report.figures.forest import forest
 from robustbench_zosam.report.figures.gallery import sample_gallery, worst_failures
 from robustbench_zosam.report.figures.landscape import slices
 from robustbench_zosam.report.figures.overview import overview
-from robustbench_zosam.report.figures.panel import Block
 from robustbench_zosam.report.figures.planes import planes, surfaces
 from robustbench_zosam.report.figures.scatter import flatness_against_robustness
 from robustbench_zosam.report.figures.severity import severity_curves
@@ -23,6 +21,7 @@ from robustbench_zosam.report.figures.training import training_curves
 from robustbench_zosam.report.glossary import glossary
 from robustbench_zosam.report.heatmap import heat_map
 from robustbench_zosam.report.page import render_page, scripted_names
+from robustbench_zosam.report.panel import Block
 from robustbench_zosam.report.run import Run, load_run
 from robustbench_zosam.report.verdict import facts, question, verdict
 
@@ -44,20 +43,17 @@ def build_report(run_folder: Path) -> Path:
 
 def render(run: Run) -> str:
     """Returns the page as text; equal results give equal bytes."""
-    return render_page(
-        "report.html.j2",
-        kind="Robustness report",
-        title=run.results["title"],
-        run=run,
-        results=run.results,
-        data=_embedded(run),
-        config=json.dumps(run.results["config"], indent=2, ensure_ascii=False),
-        **_contents(run),
-    )
+    return render_page("report.html.j2", _contents(run))
 
 
-def _contents(run: Run) -> dict[str, Any]:
+def _contents(run: Run) -> dict[str, object]:
     return {
+        "kind": "Robustness report",
+        "title": run.results["title"],
+        "run": run,
+        "results": run.results,
+        "data": _embedded(run),
+        "config": json.dumps(run.results["config"], indent=2, ensure_ascii=False),
         "question": question(run),
         "facts": facts(run),
         "verdict": verdict(run),
@@ -83,7 +79,7 @@ def _contents(run: Run) -> dict[str, Any]:
     }
 
 
-def _embedded(run: Run) -> dict[str, Any]:
+def _embedded(run: Run) -> dict[str, object]:
     """Returns what the scripts need besides what they read from the page itself."""
     return {
         **scripted_names(run.methods, run.corruption_index),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from robustbench_zosam.optim.registry import OPTIMIZERS
@@ -31,11 +31,11 @@ def glossary(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _terms(run: Run) -> Iterator[tuple[str, str]]:
-    yield from _named(run, "optimizer", OPTIMIZERS)
-    yield from _named(run, "sparsifier", SPARSIFIERS)
+    yield from _named((method.facts["optimizer"] for method in run.methods), OPTIMIZERS)
+    yield from _named((method.facts["sparsifier"] for method in run.methods), SPARSIFIERS)
     if any(method.facts["role"] == "control" for method in run.methods):
         yield "Control", _CONTROL
-    if any(run.measure(method, "trace")["value"] is not None for method in run.methods):
+    if any(run.summary(method, "trace")["value"] is not None for method in run.methods):
         yield "Hessian trace", _TRACE
     rows = [row for comparison in run.results["comparisons"] for row in comparison["rows"]]
     if rows:
@@ -43,8 +43,8 @@ def _terms(run: Run) -> Iterator[tuple[str, str]]:
         yield "Equivalent, inconclusive", _TIE.format(margin=margin)
 
 
-def _named(run: Run, field: str, registry: Registry[Any]) -> Iterator[tuple[str, str]]:
-    for name in dict.fromkeys(method.facts[field] for method in run.methods):
+def _named(names: Iterable[str], registry: Registry[Any]) -> Iterator[tuple[str, str]]:
+    for name in dict.fromkeys(names):
         if name in registry:  # not where a plug-in that trained it is not installed
             entry = registry[name]
             meaning = entry.summary + (f" ({entry.source})" if entry.source else "")

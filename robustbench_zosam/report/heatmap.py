@@ -16,7 +16,6 @@ class HeatCell:
     Attributes:
         text: in per cent.
         fill: background colour; empty without a value.
-        ink: text colour that stands out on it.
     """
 
     text: str
@@ -29,7 +28,6 @@ class HeatRow:
     """One corruption.
 
     Attributes:
-        name: of the corruption.
         category: of the corruption where it is the first of its category, else empty.
         cells: one per method.
         primary: whether it is clean or the mean.
@@ -48,7 +46,6 @@ class HeatMap:
     """All accuracies.
 
     Attributes:
-        methods: the columns.
         rows: clean, mean, then the corruptions by category.
         scale: colours from low to high.
         low: accuracy of the first colour, in per cent.
@@ -63,11 +60,7 @@ class HeatMap:
 
 
 def heat_map(run: Run) -> HeatMap | None:
-    """Collects the accuracy of every method under every corruption.
-
-    Returns:
-        The table; None where nothing was evaluated.
-    """
+    """Returns the accuracy of every method under every corruption; None without any."""
     names = ["clean", "mean", *run.corruptions]
     values = {name: [run.mean_accuracy(m, name) for m in run.methods] for name in names}
     known = [value for row in values.values() for value in row if value is not None]
@@ -87,7 +80,6 @@ def _row(
     run: Run, name: str, index: int, values: list[float | None], low: float, high: float
 ) -> HeatRow:
     primary = index < 2
-    label = {"clean": "clean images", "mean": "mean corruption"}.get(name, text.plain(name))
     category = ""
     if not primary:
         categories = run.results["suite"]["categories"]
@@ -95,7 +87,8 @@ def _row(
         category = categories.get(name, "")
         if before is not None and categories.get(before, "") == category:
             category = ""
-    return HeatRow(label, category, tuple(_cell(v, low, high) for v in values), primary, index)
+    cells = tuple(_cell(value, low, high) for value in values)
+    return HeatRow(text.condition(name), category, cells, primary, index)
 
 
 def _cell(value: float | None, low: float, high: float) -> HeatCell:

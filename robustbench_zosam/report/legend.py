@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from robustbench_zosam.report.charts.parts import dash_lengths, marker_id
-from robustbench_zosam.report.run import MethodView
+from robustbench_zosam.report.style import Series
 
 _MARKER_PATHS = {
     "o": "M14 2.2a3.8 3.8 0 1 0 .01 0z",
@@ -23,7 +23,7 @@ _MARKER_PATHS = {
 }
 
 
-def swatch(method: MethodView) -> Markup:
+def swatch(method: Series) -> Markup:
     """Returns a small drawing of a method's line and marker, hidden from screen readers."""
     return Markup(
         '<svg class="swatch" viewBox="0 0 28 12" width="28" height="12" aria-hidden="true" '

@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.legend import marker_drawings, swatch
-from robustbench_zosam.report.run import MethodView
-from robustbench_zosam.report.style import theme_css
+from robustbench_zosam.report.style import Series, theme_css
 
 _HERE = "robustbench_zosam.report"
 _MODULES = (
@@ -24,12 +22,12 @@ _MODULES = (
 )  # fmt: skip
 
 
-def render_page(template: str, package: str = _HERE, **contents: Any) -> str:
+def render_page(template: str, contents: Mapping[str, object], package: str = _HERE) -> str:
     """Fills a template that extends `page.html.j2`.
 
     Args:
+        contents: `kind`, `title` and what the template needs; strings are escaped.
         package: in whose folder `templates` it lies.
-        **contents: `kind`, `title` and what the template needs; strings are escaped.
 
     Returns:
         The page; equal contents give equal bytes.
@@ -56,16 +54,11 @@ def render_page(template: str, package: str = _HERE, **contents: Any) -> str:
     )
 
 
-def scripted_names(
-    methods: Iterable[MethodView], corruptions: Iterable[str] = ()
-) -> dict[str, Any]:
+def scripted_names(methods: Iterable[Series], corruptions: Iterable[str] = ()) -> dict[str, object]:
     """Returns the names which the scripts need to link what belongs together.
 
     Args:
         methods: at the places that their marks refer to.
-
-    Returns:
-        What a page embeds as `data`, or a part of it.
     """
     return {
         "methods": [{"id": m.id, "label": text.visible(m.label)} for m in methods],
@@ -73,7 +66,7 @@ def scripted_names(
     }
 
 
-def _visible(value: Any) -> Any:
+def _visible(value: object) -> object:
     """Keeps text from outside visible; markup is the page's own."""
     return (
         text.visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

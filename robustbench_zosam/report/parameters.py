@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import Table
+from robustbench_zosam.report.panel import TextTable
 from robustbench_zosam.report.run import MethodView, Run
+from robustbench_zosam.schema import MethodFacts
 
 _FIELDS = ("optimizer", "sparsifier", "sparsity", "seeds", "checkpoint")
-_OPTIONS = (("options", ""), ("sparsifier_options", "sparsifier "))
 
 
-def differing(run: Run) -> Table | None:
+def differing(run: Run) -> TextTable | None:
     """Returns the settings in which the methods differ.
 
     Returns:
@@ -28,7 +27,7 @@ def differing(run: Run) -> Table | None:
         (method.label, *(each.get(name) or _absent(name, method) for name in shown))
         for method, each in zip(run.methods, settings, strict=True)
     )
-    return Table("What differs between the methods", ("method", *shown), rows)
+    return TextTable("What differs between the methods", ("method", *shown), rows)
 
 
 def common(run: Run) -> str:
@@ -36,33 +35,39 @@ def common(run: Run) -> str:
     training = run.results["config"].get("training") or {}
     idle = "" if training.get("schedule") == "multistep" else "milestones"
     parts = [
-        f"{_words(key)} {_shown(value)}"
+        f"{text.plain(key)} {_shown(value)}"
         for key, value in training.items()
         if key != idle and value is not None and value is not False
     ]
     return f"The same for all: {', '.join(parts)}." if parts else ""
 
 
-def _settings(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in _FIELDS:
-        value = facts.get(name)
+def _settings(facts: MethodFacts) -> Iterator[tuple[str, str]]:
+    values = (
+        facts["optimizer"],
+        facts["sparsifier"],
+        f"{100 * facts['sparsity']:g} %",
+        facts["seeds"],
+        facts.get("checkpoint"),
+    )
+    for name, value in zip(_FIELDS, values, strict=True):
         if value not in (None, ""):
-            yield name, f"{100 * value:g} %" if name == "sparsity" else _shown(value)
-    for field, prefix in _OPTIONS:
-        for name, value in (facts.get(field) or {}).items():
-            yield prefix + _words(name), _shown(value)
+            yield name, _shown(value)
+    yield from _options(facts.get("options"), "")
+    yield from _options(facts.get("sparsifier_options"), "sparsifier ")
+
+
+def _options(options: Mapping[str, object] | None, prefix: str) -> Iterator[tuple[str, str]]:
+    for name, value in (options or {}).items():
+        yield prefix + text.plain(name), _shown(value)
 
 
 def _absent(name: str, method: MethodView) -> str:
-    trained = method.facts.get("kind") != "checkpoint"
+    trained = method.facts["kind"] != "checkpoint"
     return "default" if trained and name not in _FIELDS else "–"
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from robustbench_zosam.files import atomic_path
 from robustbench_zosam.metrics import cell_metrics
 from robustbench_zosam.report import text
 from robustbench_zosam.report.run import MethodView, Run
+from robustbench_zosam.schema import ComparisonRow, Results
 
 COLUMN, PAGE = 3.35, 6.9  # inches: one column, both columns
 _SETTINGS: Any = {
@@ -35,7 +36,7 @@ _SETTINGS: Any = {
 Draw = Callable[[Run], Figure | None]
 
 
-def write_figures(results: Mapping[str, Any], folder: Path) -> list[Path]:
+def write_figures(results: Results, folder: Path) -> list[Path]:
     """Writes the figures that a run has numbers for.
 
     Args:
@@ -98,13 +99,10 @@ def _looks(run: Run) -> dict[str, Any]:
 
 def _differences(run: Run) -> Figure | None:
     """Draws each method's mean difference from its baseline, with interval and seeds."""
-    first: dict[str, Mapping[str, Any]] = {}
-    for comparison in run.results["comparisons"]:
-        first.setdefault(comparison["method"], comparison)
     rows = [
-        (run.by_id[c["method"]], run.by_id[c["baseline"]], row)
-        for c in first.values()
-        for row in c["rows"]
+        (*run.pair(comparison), row)
+        for comparison in run.main_comparisons
+        for row in comparison["rows"]
         if row["corruption"] == "mean"
     ]
     if not rows:
@@ -120,9 +118,9 @@ def _differences(run: Run) -> Figure | None:
     return _figure(axes)
 
 
-def _draw_difference(axes: Axes, height: int, method: MethodView, row: Mapping[str, Any]) -> None:
+def _draw_difference(axes: Axes, height: int, method: MethodView, row: ComparisonRow) -> None:
     colour = method.shade.light
-    if row["low"] is not None:
+    if row["low"] is not None and row["high"] is not None:
         axes.hlines(height, 100 * row["low"], 100 * row["high"], color=colour, linewidth=1.2)
     if len(row["per_seed"]) > 1:
         seeds = [100 * value for value in row["per_seed"]]
@@ -154,11 +152,11 @@ def _corruptions(run: Run) -> Figure | None:
 def _severity(run: Run) -> Figure | None:
     """Draws the accuracy against severity, averaged over corruptions, with bands over seeds."""
     frame = pd.DataFrame([
-        {"method": method.label, "seed": cell["seed"], "severity": row["severity"]}
+        {"method": method.label, "seed": seed, "severity": row["severity"]}
         | {"accuracy (%)": 100 * row["accuracy"]}
         for method in run.methods
-        for cell in run.cells(method, "robustness")
-        for row in cell["robustness"]["rows"]
+        for seed, robustness in run.robustness(method).items()
+        for row in robustness["rows"]
         if row["corruption"] != "clean" and row["accuracy"] is not None
     ])
     if frame.empty:
@@ -170,11 +168,11 @@ def _severity(run: Run) -> Figure | None:
 def _training(run: Run) -> Figure | None:
     """Draws the validation accuracy against epochs, with bands over seeds."""
     frame = pd.DataFrame([
-        {"method": method.label, "seed": cell["seed"], "epoch": row["epoch"]}
+        {"method": method.label, "seed": seed, "epoch": row["epoch"]}
         | {"validation accuracy (%)": 100 * row["validation_accuracy"]}
         for method in run.methods
-        for cell in run.cells(method, "training")
-        for row in cell["training"]["history"]
+        for seed, training in run.training(method).items()
+        for row in training["history"]
     ])
     return (
         None if frame.empty else _lines(run, frame, "epoch", "validation accuracy (%)", marks=False)
@@ -192,13 +190,13 @@ def _lines(run: Run, frame: pd.DataFrame, x: str, y: str, *, marks: bool = True)
 
 def _points(run: Run, x: str, label: str, *, logarithmic: bool) -> Figure | None:
     """Draws each training run's mean corruption accuracy against another of its numbers."""
-    read: Any = cell_metrics()[x].read
+    read = cell_metrics()[x].read
+    accuracy_of = cell_metrics()["mean_corruption_accuracy"].read
     frame = pd.DataFrame([
         {"method": method.label, label: value, "mean corruption accuracy (%)": 100 * accuracy}
         for method in run.methods
-        for cell in run.cells(method, "robustness")
-        for value in [read(cell)]
-        for accuracy in [cell["robustness"]["mean_corruption_accuracy"]]
+        for cell in run.cells(method)
+        for value, accuracy in [(read(cell), accuracy_of(cell))]
         if value is not None and accuracy is not None
     ])
     if frame.empty:

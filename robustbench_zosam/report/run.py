@@ -2,50 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from robustbench_zosam.report.comparisons import main_row
+from robustbench_zosam.report.stored_images import Gallery, load_gallery
 from robustbench_zosam.report.style import (
     BASELINE,
     DASHES,
     MARKERS,
     METHODS,
     REFERENCE,
-    Shade,
+    Series,
 )
 from robustbench_zosam.results import read_results
+from robustbench_zosam.schema import (
+    Cell,
+    Comparison,
+    Flatness,
+    Landscape,
+    MethodFacts,
+    MetricSummary,
+    Results,
+    Robustness,
+    Sparsity,
+    Training,
+)
 
 _SEPARATOR = "\u00a0· "  # between name and setting in a label; a line may end after it
+_MISSING = MetricSummary(
+    value=None, low=None, high=None, se=None, n=0, unit="", higher_is_better=None,
+    status="missing", detail="",
+)  # fmt: skip
 Floats = NDArray[np.float64]
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, eq=False)
-class MethodView:
+class MethodView(Series):
     """A method with the looks it keeps in all figures.
 
     Attributes:
-        id: of the method.
-        label: as printed.
         facts: its entry in the results.
-        shade: colour.
-        marker: of its points, matplotlib's name.
-        dash: strokes and gaps of its lines, in line widths; none if they are solid.
-        index: its place in the results.
     """
 
-    id: str
-    label: str
-    facts: Mapping[str, Any]
-    shade: Shade
-    marker: str
-    dash: tuple[float, ...]
-    index: int = 0
+    facts: MethodFacts
 
     @property
     def name(self) -> str:
@@ -59,44 +66,6 @@ class MethodView:
 
 
 @dataclass(frozen=True)
-class Misled:
-    """A corrupted image that many models got wrong.
-
-    Attributes:
-        image: uint8, (h, w, 3).
-        label: its class.
-        corruption: under which it is shown.
-        severity: of that.
-        wrong: models that were wrong.
-        models: models that were asked.
-        confidence: mean probability which the wrong ones gave to their answer.
-    """
-
-    image: NDArray[np.uint8]
-    label: int
-    corruption: str
-    severity: int
-    wrong: int
-    models: int
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Sample images under every corruption.
-
-    Attributes:
-        rows: "clean", then the corruptions.
-        images: uint8, (k, rows, severities, h, w, 3).
-        worst: images that misled the most models, the worst first.
-    """
-
-    rows: tuple[str, ...]
-    images: NDArray[np.uint8]
-    worst: tuple[Misled, ...] = ()
-
-
-@dataclass(frozen=True)
 class Run:
     """Stored results.
 
@@ -105,7 +74,7 @@ class Run:
         gallery: None where none was stored.
     """
 
-    results: Mapping[str, Any]
+    results: Results
     gallery: Gallery | None
 
     @cached_property
@@ -123,11 +92,11 @@ class Run:
                 MethodView(
                     facts["id"],
                     facts["label"].replace(" %", "\u00a0%").replace(" · ", _SEPARATOR),
-                    facts,
                     shade,
                     MARKERS[index % len(MARKERS)],
                     DASHES[index % len(DASHES)],
                     index,
+                    facts,
                 )
             )
         return tuple(found)
@@ -137,29 +106,73 @@ class Run:
         """The methods by their ids."""
         return {method.id: method for method in self.methods}
 
-    def cells(self, method: MethodView, part: str) -> list[Mapping[str, Any]]:
-        """Returns the finished cells of a method in which a part was measured."""
+    def cells(self, method: MethodView) -> list[Cell]:
+        """Returns the finished training runs of a method."""
         return [
             cell
             for cell in self.results["cells"]
-            if cell["method"] == method.id and cell["status"] == "done" and cell.get(part)
+            if cell["method"] == method.id and cell["status"] == "done"
         ]
 
-    def measure(self, method: MethodView, metric: str) -> Mapping[str, Any]:
-        """Returns a summary measure; one without a value where there is none.
+    def training(self, method: MethodView) -> dict[int, Training]:
+        """Returns seed to how it was trained; no loaded checkpoints."""
+        return self._measured(method, lambda cell: cell.get("training"))
 
-        Args:
-            method: whose.
-            metric: which.
-        """
-        missing = {"value": None, "low": None, "high": None, "status": "missing", "detail": ""}
-        found: Mapping[str, Any] = self.results["summary"].get(method.id, {}).get(metric, missing)
-        return found
+    def sparsity(self, method: MethodView) -> dict[int, Sparsity]:
+        """Returns seed to sparsity, where it was measured."""
+        return self._measured(method, lambda cell: cell.get("sparsity"))
+
+    def robustness(self, method: MethodView) -> dict[int, Robustness]:
+        """Returns seed to robustness, where it was measured."""
+        return self._measured(method, lambda cell: cell.get("robustness"))
+
+    def flatness(self, method: MethodView) -> dict[int, Flatness]:
+        """Returns seed to flatness, where it was measured."""
+        return self._measured(method, lambda cell: cell.get("flatness"))
+
+    def landscape(self, method: MethodView) -> dict[int, Landscape]:
+        """Returns seed to slices of the loss, where they were measured."""
+        return self._measured(method, lambda cell: cell.get("landscape"))
+
+    def _measured(
+        self, method: MethodView, read: Callable[[Cell], _Part | None]
+    ) -> dict[int, _Part]:
+        return {cell["seed"]: part for cell in self.cells(method) if (part := read(cell))}
+
+    def summary(self, method: MethodView, metric: str) -> MetricSummary:
+        """Returns a metric over the seeds of a method; one without a value where it is missing."""
+        return self.results["summary"].get(method.id, {}).get(metric, _MISSING)
+
+    @cached_property
+    def main_comparisons(self) -> tuple[Comparison, ...]:
+        """Each method's comparison with its baseline: the first one listed."""
+        found: dict[str, Comparison] = {}
+        for comparison in self.results["comparisons"]:
+            if comparison["method"] in self.by_id and comparison["baseline"] in self.by_id:
+                found.setdefault(comparison["method"], comparison)
+        return tuple(found.values())
+
+    @cached_property
+    def focus(self) -> Comparison | None:
+        """The comparison the page is about: of the method that is held against most controls."""
+        found = [c for c in self.main_comparisons if main_row(c) is not None]
+        methods = [c for c in found if self.by_id[c["method"]].facts["role"] == "method"]
+        return max(methods or found, key=self._scrutiny, default=None)
+
+    def _scrutiny(self, comparison: Comparison) -> tuple[int, int]:
+        """Returns with how many controls, and with how many methods, one is compared."""
+        same = [c for c in self.results["comparisons"] if c["method"] == comparison["method"]]
+        others = [self.by_id[c["baseline"]] for c in same if c["baseline"] in self.by_id]
+        return sum(other.facts["role"] == "control" for other in others), len(others)
+
+    def pair(self, comparison: Comparison) -> tuple[MethodView, MethodView]:
+        """Returns the method and the baseline of a comparison."""
+        return self.by_id[comparison["method"]], self.by_id[comparison["baseline"]]
 
     @property
     def corruptions(self) -> list[str]:
         """The corruptions of the suite, category by category."""
-        names: list[str] = self.results["suite"]["corruptions"]
+        names = self.results["suite"]["corruptions"]
         categories = self.results["suite"]["categories"]
         order = list(dict.fromkeys(categories.get(name, "") for name in names))
         return sorted(names, key=lambda name: order.index(categories.get(name, "")))
@@ -177,7 +190,7 @@ class Run:
     @property
     def images(self) -> int:
         """How many test images there are."""
-        return int(self.results["data"]["counts"].get("test", 0))
+        return self.results["data"]["counts"].get("test", 0)
 
     def accuracies(self, method: MethodView, corruption: str) -> dict[int, Floats]:
         """Returns severity to the accuracies of all seeds.
@@ -186,8 +199,8 @@ class Run:
             corruption: "clean" has the one severity 0.
         """
         found: dict[int, list[float]] = {}
-        for cell in self.cells(method, "robustness"):
-            for row in cell["robustness"]["rows"]:
+        for robustness in self.robustness(method).values():
+            for row in robustness["rows"]:
                 if row["corruption"] == corruption and row["accuracy"] is not None:
                     found.setdefault(row["severity"], []).append(row["accuracy"])
         return {severity: np.array(found[severity]) for severity in sorted(found)}
@@ -199,54 +212,33 @@ class Run:
             corruption: "clean", "mean" or a corruption.
         """
         if corruption == "mean":
-            value = self.measure(method, "mean_corruption_accuracy")["value"]
-            return None if value is None else float(value)
+            return self.summary(method, "mean_corruption_accuracy")["value"]
         values = self.accuracies(method, corruption)
         return float(np.mean([v.mean() for v in values.values()])) if values else None
 
 
 def load_run(folder: Path) -> Run:
-    """Reads what a run has stored.
+    """Reads the results and images that a run has stored in its output folder."""
+    return Run(read_results(folder), load_gallery(folder / "gallery.npz"))
+
+
+def names(method: MethodView, baseline: MethodView) -> tuple[str, str, str]:
+    """Returns what two methods are called, and the setting that they have in common.
 
     Returns:
-        Results and gallery.
+        Method, baseline, and setting; the latter is empty, and part of the names, where it differs.
     """
-    results = read_results(folder)
-    return Run(results, _load_gallery(folder / "gallery.npz"))
-
-
-def _load_gallery(file: Path) -> Gallery | None:
-    if not file.is_file():
-        return None
-    with np.load(file, allow_pickle=False) as arrays:
-        worst = tuple(_misled(arrays)) if "worst_images" in arrays else ()
-        return Gallery(tuple(map(str, arrays["rows"])), arrays["images"], worst)
-
-
-def _misled(arrays: Mapping[str, NDArray[Any]]) -> Iterator[Misled]:
-    for image, label, corruption, counts, confidence in zip(
-        arrays["worst_images"], arrays["worst_labels"], arrays["worst_corruptions"],
-        arrays["worst_counts"], arrays["worst_confidence"], strict=True,
-    ):  # fmt: skip
-        severity, wrong, models = map(int, counts)
-        yield Misled(image, int(label), str(corruption), severity, wrong, models, float(confidence))
+    if method.setting and method.setting == baseline.setting:
+        return method.name, baseline.name, method.setting
+    return method.label, baseline.label, ""
 
 
 def against(method: MethodView, baseline: MethodView) -> str:
-    """Returns the title of a comparison, with the setting only once where it is common.
-
-    Args:
-        baseline: with which it is compared.
-    """
-    if method.setting and method.setting == baseline.setting:
-        return f"{method.name} against {baseline.name}{_SEPARATOR}{method.setting}"
-    return f"{method.label} against {baseline.label}"
+    """Returns the title of a comparison, with the setting only once where it is common."""
+    mine, other, setting = names(method, baseline)
+    return f"{mine} against {other}" + (f"{_SEPARATOR}{setting}" if setting else "")
 
 
-def finite(values: Sequence[Any]) -> Floats:
-    """Returns numbers with NaN where the JSON has null.
-
-    Args:
-        values: numbers, None, or nested lists of them.
-    """
+def finite(values: Sequence[float | None] | Sequence[Sequence[float | None]]) -> Floats:
+    """Returns numbers with NaN where the JSON has null."""
     return np.array(values, dtype=np.float64)

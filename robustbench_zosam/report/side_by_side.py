@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_text
 from robustbench_zosam.report import tables, text
+from robustbench_zosam.report.comparisons import OVERALL
 from robustbench_zosam.report.figures.overview import overview
-from robustbench_zosam.report.figures.panel import Block, Panel, Table
 from robustbench_zosam.report.page import render_page
+from robustbench_zosam.report.panel import Block, Panel, TextTable
 from robustbench_zosam.report.run import Run, load_run
 from robustbench_zosam.report.verdict import facts, verdict
 from robustbench_zosam.results.words import verdict_words
+from robustbench_zosam.schema import Comparison
 
 
 @dataclass(frozen=True)
-class Entry:
+class RunEntry:
     """One run of the page.
 
     Attributes:
@@ -36,7 +37,7 @@ class Entry:
 
 
 def build_side_by_side(
-    folders: Sequence[Path], file: Path, *, paired: Sequence[Mapping[str, Any]] = ()
+    folders: Sequence[Path], file: Path, *, paired: Sequence[Comparison] = ()
 ) -> Path:
     """Writes one page about several runs.
 
@@ -56,20 +57,20 @@ def build_side_by_side(
     found = [load_run(folder) for folder in folders]
     names = _names(folders)
     entries = [
-        Entry(name, run, facts(run), verdict(run)) for name, run in zip(names, found, strict=True)
+        RunEntry(name, run, facts(run), verdict(run))
+        for name, run in zip(names, found, strict=True)
     ]
-    page = render_page(
-        "runs.html.j2",
-        kind="Several runs",
-        title=f"{len(entries)} runs side by side",
-        entries=entries,
-        settings=_settings(entries),
-        methods=_methods(entries),
-        differences=_differences(entries),
-        claims=_claims(entries),
-        paired=_paired(paired, dict(zip(map(str, folders), names, strict=True))),
-    )
-    write_text(file, page)
+    contents = {
+        "kind": "Several runs",
+        "title": f"{len(entries)} runs side by side",
+        "entries": entries,
+        "settings": _settings(entries),
+        "methods": _methods(entries),
+        "differences": _differences(entries),
+        "claims": _claims(entries),
+        "paired": _paired(paired, dict(zip(map(str, folders), names, strict=True))),
+    }
+    write_text(file, render_page("runs.html.j2", contents))
     return file
 
 
@@ -83,7 +84,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return [f"{i + 1}: {folder}" for i, folder in enumerate(folders)]
 
 
-def _settings(entries: Sequence[Entry]) -> Table | None:
+def _settings(entries: Sequence[RunEntry]) -> TextTable | None:
     """Returns the settings in which the runs differ."""
     flat = [dict(_flat(entry.run.results["config"])) for entry in entries]
     keys = list(dict.fromkeys(key for each in flat for key in each))
@@ -91,10 +92,10 @@ def _settings(entries: Sequence[Entry]) -> Table | None:
     if not shown:
         return None
     rows = tuple((key, *(each.get(key, "–") for each in flat)) for key in shown)
-    return Table("Settings that differ", ("setting", *(e.name for e in entries)), rows)
+    return TextTable("Settings that differ", ("setting", *(e.name for e in entries)), rows)
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flat(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
@@ -102,7 +103,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield f"{prefix}{key}", "–" if value is None else str(value)
 
 
-def _methods(entries: Sequence[Entry]) -> Table:
+def _methods(entries: Sequence[RunEntry]) -> TextTable:
     """Returns every method of every run, with its main measures."""
     columns = {
         column.metric: column for e in entries for t in tables.method_tables(e.run)
@@ -113,15 +114,15 @@ def _methods(entries: Sequence[Entry]) -> Table:
         for method in entry.run.methods:
             cells = []
             for column in columns.values():
-                measure = entry.run.measure(method, column.metric)
+                measure = entry.run.summary(method, column.metric)
                 span = text.interval(measure["low"], measure["high"], column.show)
                 cells.append(f"{column.show(measure['value'])} {span}".strip())
             rows.append((f"{entry.name}: {method.label}", str(len(method.facts["seeds"])), *cells))
     head = tuple(f"{column.head} ({column.unit})" for column in columns.values())
-    return Table("All methods of all runs", ("run and method", "seeds", *head), tuple(rows))
+    return TextTable("All methods of all runs", ("run and method", "seeds", *head), tuple(rows))
 
 
-def _differences(entries: Sequence[Entry]) -> Block | None:
+def _differences(entries: Sequence[RunEntry]) -> Block | None:
     panels: list[Panel] = []
     for entry in entries:
         panel = overview(entry.run)
@@ -140,19 +141,18 @@ def _differences(entries: Sequence[Entry]) -> Block | None:
     )
 
 
-def _paired(comparisons: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Table | None:
+def _paired(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> TextTable | None:
     """Returns the differences between runs that were measured on the same images and seeds."""
 
-    def label(comparison: Mapping[str, Any]) -> str:
-        (run, _, method), (other, _, _) = (
-            comparison[side].rpartition(":") for side in ("method", "baseline")
-        )
+    def label(comparison: Comparison) -> str:
+        run, _, method = comparison["method"].rpartition(":")
+        other, _, _ = comparison["baseline"].rpartition(":")
         return f"{method}: {names.get(run, run)} − {names.get(other, other)}"
 
     rows = tuple(
         (
             label(comparison),
-            "mean corruption" if row["corruption"] == "mean" else "clean images",
+            text.condition(row["corruption"]),
             text.points(row["difference"], 2),
             text.interval(row["low"], row["high"], lambda v: text.points(v, 2)) or "none",
             text.p_value(row["p"]),
@@ -160,20 +160,20 @@ def _paired(comparisons: Sequence[Mapping[str, Any]], names: Mapping[str, str]) 
         )
         for comparison in comparisons
         for row in comparison["rows"]
-        if row["corruption"] in {"clean", "mean"}
+        if row["corruption"] in OVERALL
     )
     head = ("methods", "images", "difference", "interval", "p", "verdict")
-    return Table("Between runs, in percentage points", head, rows) if rows else None
+    return TextTable("Between runs, in percentage points", head, rows) if rows else None
 
 
-def _claims(entries: Sequence[Entry]) -> Table | None:
+def _claims(entries: Sequence[RunEntry]) -> TextTable | None:
     """Returns what each run says about each published claim."""
     verdicts = [{c["id"]: c for c in entry.run.results["claims"]} for entry in entries]
     known = {name: claim for each in verdicts for name, claim in each.items()}
     if not known:
         return None
     rows = tuple(
-        (claim["statement"], *(each.get(name, {}).get("verdict", "–") for each in verdicts))
+        (claim["statement"], *(each[name]["verdict"] if name in each else "–" for each in verdicts))
         for name, claim in known.items()
     )
-    return Table("Claims, run by run", ("claim", *(entry.name for entry in entries)), rows)
+    return TextTable("Claims, run by run", ("claim", *(entry.name for entry in entries)), rows)

@@ -14,8 +14,6 @@ class Shade:
 
     Attributes:
         name: of the CSS variable, without dashes.
-        light: on the light page.
-        dark: on the dark page.
     """
 
     name: str
@@ -64,8 +62,27 @@ DASHES: tuple[tuple[float, ...], ...] = (  # strokes and gaps, in line widths
 )
 
 
+@dataclass(frozen=True, eq=False)
+class Series:
+    """What a page shows with one colour, marker and dash in all its figures.
+
+    Attributes:
+        label: as printed.
+        marker: matplotlib's name.
+        dash: strokes and gaps of its lines, in line widths; none if they are solid.
+        index: its place in the page.
+    """
+
+    id: str
+    label: str
+    shade: Shade
+    marker: str
+    dash: tuple[float, ...]
+    index: int
+
+
 def theme_css() -> str:
-    """Returns the colour variables: light, dark on wish of system or reader, light in print."""
+    """Returns the colour variables: light or dark as system or reader prefer, light in print."""
     light = ";".join(f"--{shade.name}:{shade.light}" for shade in SHADES)
     dark = ";".join(f"--{shade.name}:{shade.dark}" for shade in SHADES)
     return (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import Table
+from robustbench_zosam.report.panel import TextTable
 from robustbench_zosam.report.run import MethodView, Run
+from robustbench_zosam.schema import Flatness, MetricSummary, Sparsity
 
 Show = Callable[[float | None], str]
 
@@ -135,7 +136,7 @@ def method_tables(run: Run) -> tuple[MethodTable, ...]:
         columns = tuple(
             column
             for column in all_columns
-            if any(run.measure(m, column.metric)["value"] is not None for m in run.methods)
+            if any(run.summary(m, column.metric)["value"] is not None for m in run.methods)
         )
         if columns:
             ranks = {} if found else tie_groups(run)  # told once, in the first table
@@ -167,7 +168,7 @@ def _method_rows(
         MethodRow(
             method,
             _seeds(run, method),
-            tuple(_cell(run.measure(method, c.metric), c, best[c.metric]) for c in columns),
+            tuple(_cell(run.summary(method, c.metric), c, best[c.metric]) for c in columns),
             str(ranks[method.id][0]) if method.id in ranks else "",
             ranks[method.id][1] if method.id in ranks else 0,
         )
@@ -177,15 +178,15 @@ def _method_rows(
 
 def _best(run: Run, metric: str) -> float | None:
     """Returns the best value where there is something to choose between."""
-    measures = [run.measure(method, metric) for method in run.methods]
-    values = [m["value"] for m in measures if m["value"] is not None]
-    higher = next((m.get("higher_is_better") for m in measures if m["value"] is not None), None)
+    found = [run.summary(method, metric) for method in run.methods]
+    values = [one["value"] for one in found if one["value"] is not None]
+    higher = next((one["higher_is_better"] for one in found if one["value"] is not None), None)
     if higher is None or len(set(values)) < 2:
         return None
-    return float(max(values) if higher else min(values))
+    return max(values) if higher else min(values)
 
 
-def _cell(measure: Mapping[str, Any], column: Column, best: float | None) -> TableCell:
+def _cell(measure: MetricSummary, column: Column, best: float | None) -> TableCell:
     value = measure["value"]
     if value is None:
         return TableCell(
@@ -223,19 +224,21 @@ def _label(run: Run, method: str) -> str:
     return run.by_id[method].label if method in run.by_id else method
 
 
-def layers(run: Run) -> tuple[Table, ...]:
+def layers(run: Run) -> tuple[TextTable, ...]:
     """Returns density and trace of each layer, for the first finished seed of each method."""
-    found = []
-    for method in run.methods:
-        cells = [c for c in run.cells(method, "sparsity") if c["sparsity"].get("layers")]
-        if cells:
-            found.append(_layer_table(method, cells[0]))
-    return tuple(found)
+    return tuple(
+        _layer_table(method, seed, sparsity, run.flatness(method).get(seed))
+        for method in run.methods
+        for seed, sparsity in islice(
+            (item for item in run.sparsity(method).items() if item[1].get("layers")), 1
+        )
+    )
 
 
-def _layer_table(method: MethodView, cell: Mapping[str, Any]) -> Table:
-    traces = (cell.get("flatness") or {}).get("per_layer") or {}
-    sparsity = cell["sparsity"]
+def _layer_table(
+    method: MethodView, seed: int, sparsity: Sparsity, flatness: Flatness | None
+) -> TextTable:
+    traces = (flatness and flatness.get("per_layer")) or {}
     rows = tuple(
         (
             layer["name"],
@@ -244,10 +247,10 @@ def _layer_table(method: MethodView, cell: Mapping[str, Any]) -> Table:
             text.percent(layer["density"]),
             text.number(traces.get(layer["name"])),
         )
-        for layer in sparsity["layers"]
+        for layer in sparsity.get("layers", [])
     )
     caption = (
-        f"{method.label}, seed {cell['seed']}: {text.percent(sparsity['maskable'])} % of the "
+        f"{method.label}, seed {seed}: {text.percent(sparsity['maskable'])} % of the "
         f"maskable and {text.percent(sparsity['total'])} % of all weights are zero"
     )
-    return Table(caption, ("layer", "weights", "active", "density (%)", "trace"), rows, method)
+    return TextTable(caption, ("layer", "weights", "active", "density (%)", "trace"), rows, method)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+
+from robustbench_zosam.schema import ComparisonRow
 
 MINUS = "−"
 _UNSEEN = re.compile(
@@ -14,9 +15,6 @@ _UNSEEN = re.compile(
 
 def number(value: float | None, digits: int = 3) -> str:
     """Returns a number with so many significant digits, or a dash.
-
-    Args:
-        value: the number; None where there is none.
 
     Example:
         >>> number(1234.5), number(0.01234), number(None)
@@ -40,10 +38,7 @@ def _places(value: float, digits: int) -> int:
 
 
 def percent(share: float | None, places: int = 1) -> str:
-    """Returns a share in per cent, without the sign.
-
-    Args:
-        share: between 0 and 1; None where there is none.
+    """Returns a share in per cent, without the sign, or a dash.
 
     Example:
         >>> percent(0.7125), percent(None)
@@ -53,10 +48,7 @@ def percent(share: float | None, places: int = 1) -> str:
 
 
 def points(difference: float | None, places: int = 1) -> str:
-    """Returns a difference of shares in percentage points, with its sign.
-
-    Args:
-        difference: of two shares.
+    """Returns a difference of shares in percentage points, with its sign, or a dash.
 
     Example:
         >>> points(0.0123), points(-0.02), points(0.0)
@@ -82,9 +74,6 @@ def margin(share: float) -> str:
 def p_value(p: float | None) -> str:
     r"""Returns a p-value, or a dash.
 
-    Args:
-        p: None where there is none.
-
     Example:
         >>> p_value(0.0312), p_value(1e-7)
         ('0.031', '<\xa00.001')
@@ -94,12 +83,8 @@ def p_value(p: float | None) -> str:
     return "<\u00a00.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def interval(low: float | None, high: float | None, show: Any = percent) -> str:
-    """Returns an interval in brackets, or nothing.
-
-    Args:
-        low: lower limit; None where there is none.
-    """
+def interval(low: float | None, high: float | None, show: Callable[[float], str] = percent) -> str:
+    """Returns an interval in brackets, or nothing where there is none."""
     return "" if low is None or high is None else f"[{show(low)},\u00a0{show(high)}]"
 
 
@@ -108,11 +93,13 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+def condition(name: str) -> str:
+    """Returns the name of a corruption, of clean images or of the mean over corruptions."""
+    return {"clean": "clean images", "mean": "mean corruption"}.get(name, plain(name))
+
+
 def minus(words: str) -> str:
     """Returns words with real minus signs in front of numbers.
-
-    Args:
-        words: such as "-0.5 [-1.0, 0.0] in e-commerce".
 
     Example:
         >>> minus("-0.5 [-1.0, 0.0] at 2026-01-01")
@@ -161,7 +148,7 @@ def listed(parts: Sequence[str]) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def difference_text(row: Mapping[str, Any]) -> str:
+def difference_text(row: ComparisonRow) -> str:
     """Returns a tested difference of accuracies: points, interval, p."""
     span = interval(row["low"], row["high"], points)
     p = p_value(row["p"])

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.forest import main_comparisons
-from robustbench_zosam.report.run import Run
+from robustbench_zosam.report.comparisons import corruption_count, main_row
+from robustbench_zosam.report.run import Run, names
+from robustbench_zosam.schema import Comparison
 
-Comparison = Mapping[str, Any]
 _WORDS = {"better": "is more accurate", "worse": "is less accurate", "tie": "cannot be told apart"}
 
 
 def verdict(run: Run) -> tuple[str, ...]:
     """Returns the sentences at the top of the page."""
-    main = focus(run)
+    main = run.focus
     return (*(_alone(run) if main is None else _lead(run, main)), *_limits(run))
 
 
 def question(run: Run) -> str:
     """Returns what the page is about, for a reader who has never seen one; may be empty."""
-    main = focus(run)
+    main = run.focus
     if main is None:
         return ""
-    method, baseline = run.by_id[main["method"]], run.by_id[main["baseline"]]
+    method, baseline = run.pair(main)
     sparsity = method.facts["sparsity"]
     if method.facts["optimizer"] == baseline.facts["optimizer"]:
         pair = (method.label, baseline.label)
@@ -60,9 +59,9 @@ def _training(run: Run) -> Iterator[str]:
     """Returns what was trained on how much, where it was trained here."""
     config, counts = run.results["config"], run.results["data"].get("counts") or {}
     sizes = [
-        cell["sparsity"]["parameters"]
+        sparsity["parameters"]
         for cell in run.results["cells"]
-        if (cell.get("sparsity") or {}).get("parameters")
+        if (sparsity := cell.get("sparsity")) and sparsity.get("parameters")
     ]
     epochs = (config.get("training") or {}).get("epochs")
     trained = any(method.facts["kind"] == "trained" for method in run.methods)
@@ -74,51 +73,16 @@ def _training(run: Run) -> Iterator[str]:
         )
 
 
-def focus(run: Run) -> Comparison | None:
-    """Returns the comparison the page is about: ZO-SAM's, or the first one there is."""
-    found = [c for c in main_comparisons(run) if main_row(c) is not None]
-    named = [c for c in found if run.by_id[c["method"]].facts["optimizer"] == "zo-sam"]
-    methods = [c for c in found if run.by_id[c["method"]].facts["role"] == "method"]
-    return next(iter([*named, *methods, *found]), None)
-
-
-def main_row(comparison: Comparison) -> Mapping[str, Any] | None:
-    """Returns the row of the mean over corruptions, or of clean images where there are none."""
-    rows = {row["corruption"]: row for row in comparison["rows"]}
-    return rows.get("mean", rows.get("clean"))
-
-
 def _alone(run: Run) -> Iterator[str]:
     for method in run.methods:
-        clean = run.measure(method, "clean_accuracy")["value"]
-        mean = run.measure(method, "mean_corruption_accuracy")["value"]
+        clean = run.summary(method, "clean_accuracy")["value"]
+        mean = run.summary(method, "mean_corruption_accuracy")["value"]
         if clean is not None:
             corrupted = (
                 "" if mean is None else f" and {text.percent(mean)} % averaged over the corruptions"
             )
             yield f"{method.label} reaches {text.percent(clean)} % on clean images{corrupted}."
     yield "There is no second method on common seeds, so nothing could be compared."
-
-
-def names(run: Run, comparison: Comparison) -> tuple[str, str, str]:
-    """Returns what the two methods are called, and the setting that they have in common.
-
-    Args:
-        run: the stored results.
-        comparison: of the two.
-
-    Returns:
-        Method, baseline, and setting; the latter is empty, and part of the names, where it differs.
-    """
-    method, baseline = run.by_id[comparison["method"]], run.by_id[comparison["baseline"]]
-    if method.setting and method.setting == baseline.setting:
-        return method.name, baseline.name, method.setting
-    return method.label, baseline.label, ""
-
-
-def corruption_count(comparison: Comparison) -> int:
-    """Returns on how many corruptions two methods were compared."""
-    return sum(row["corruption"] not in {"clean", "mean"} for row in comparison["rows"])
 
 
 def _lead(run: Run, comparison: Comparison) -> Iterator[str]:
@@ -129,7 +93,7 @@ def _lead(run: Run, comparison: Comparison) -> Iterator[str]:
         "on clean images" if not corruptions else "under " + text.count(corruptions, "corruption")
     )
     than = "from" if row["verdict"] == "tie" else "than"
-    method, baseline, setting = names(run, comparison)
+    method, baseline, setting = names(*run.pair(comparison))
     yield (
         f"{method} {_WORDS[row['verdict']]} {than} {baseline} {where}"
         f"{f' at {setting}' if setting else ''}: {text.difference_text(row)}."
@@ -155,8 +119,8 @@ def _limits(run: Run) -> Iterator[str]:
 def _collapsed(run: Run) -> Iterator[str]:
     """Names the layers that pruning has left a single weight, which cuts a network in two."""
     for method in run.methods:
-        cells = run.cells(method, "sparsity")
-        names = sorted({name for c in cells for name in c["sparsity"].get("collapsed") or ()})
-        if names:
-            shown = [*names[:3], *([f"{len(names) - 3} more"] if len(names) > 3 else [])]
+        collapsed = [each.get("collapsed") or [] for each in run.sparsity(method).values()]
+        layers = sorted({name for each in collapsed for name in each})
+        if layers:
+            shown = [*layers[:3], *([f"{len(layers) - 3} more"] if len(layers) > 3 else [])]
             yield f"{method.label} has collapsed to one weight in {text.listed(shown)}"

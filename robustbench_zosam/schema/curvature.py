@@ -48,8 +48,14 @@ class Spectrum(TypedDict, total=False):
     """Outer eigenvalues of the Hessian."""
 
     values: list[float]
+    """The largest, descending."""
     residuals: list[float]
+    """Of these; each bounds the distance to an eigenvalue."""
+    lambda_1: float
+    lambda_5: float | None
+    lambda_1_over_5: float | None
     smallest: float | None
+    smallest_residual: float | None
 
 
 class Density(TypedDict, total=False):

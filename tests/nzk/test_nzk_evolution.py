@@ -10,8 +10,8 @@ from torch import nn
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.nzk import (
     UPDATES,
-    Directions,
     FlatModel,
+    ProbeDistribution,
     Regression,
     evolve,
     evolve_flow,
@@ -28,7 +28,7 @@ from robustbench_zosam.nzk.problems import Problem, synthetic_linear
 from robustbench_zosam.nzk.tuning import choose, common_target, passage, speed_up
 
 N, D = 12, 4
-GAUSSIAN = Directions("gaussian")
+GAUSSIAN = ProbeDistribution("gaussian")
 
 
 def regression(dimension=D, seed=0):
@@ -75,7 +75,7 @@ def test_a_step_changes_the_outputs_by_the_kernel_of_its_directions():
     module = nn.Linear(D, 1, bias=False)
     drawn = []
 
-    class Remembering(Directions):
+    class Remembering(ProbeDistribution):
         def sample(self, *arguments):
             drawn.append(super().sample(*arguments))
             return drawn[-1]
@@ -99,7 +99,7 @@ def test_a_step_changes_the_outputs_by_the_kernel_of_its_directions():
 
 
 def test_with_equal_lengths_the_shared_vector_is_plain_descent_with_another_rate():
-    task, directions = regression(), Directions("sphere")
+    task, directions = regression(), ProbeDistribution("sphere")
     starts = torch.ones(2, D, dtype=torch.float64)
     runs = train(
         task, starts, {"shared": [0.01], "plain": [0.01 * D]},
@@ -126,7 +126,7 @@ def test_first_order_training_is_the_exact_recursion():
 @pytest.mark.parametrize("name", ["gaussian", "sphere"])
 @pytest.mark.parametrize("update", UPDATES[:3])
 def test_moments_of_the_updates(update, name):
-    generator, directions = torch.Generator().manual_seed(1), Directions(name, scale=0.8)
+    generator, directions = torch.Generator().manual_seed(1), ProbeDistribution(name, scale=0.8)
     z, zeta = (directions.sample(100_000, D, generator) for _ in range(2))
     outer = z[:, :, None] * z[:, None, :]
     if update == "shared":

@@ -11,7 +11,7 @@ from torch.func import functional_call, jacrev
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.nzk import (
-    Directions,
+    ProbeDistribution,
     ntk,
     nzk_empirical,
     nzk_expected,
@@ -21,14 +21,14 @@ from robustbench_zosam.nzk import (
 
 D = 5
 ALL = {
-    "gaussian": Directions("gaussian", scale=0.5),
-    "rademacher": Directions("rademacher"),
-    "uniform": Directions("uniform", scale=1.5),
-    "laplace": Directions("laplace", scale=0.605),
-    "student": Directions("student", freedom=10.0),
-    "sphere": Directions("sphere"),
-    "coordinate": Directions("coordinate", scale=0.7),
-    "shifted": Directions("gaussian", mean=0.4),
+    "gaussian": ProbeDistribution("gaussian", scale=0.5),
+    "rademacher": ProbeDistribution("rademacher"),
+    "uniform": ProbeDistribution("uniform", scale=1.5),
+    "laplace": ProbeDistribution("laplace", scale=0.605),
+    "student": ProbeDistribution("student", freedom=10.0),
+    "sphere": ProbeDistribution("sphere"),
+    "coordinate": ProbeDistribution("coordinate", scale=0.7),
+    "shifted": ProbeDistribution("gaussian", mean=0.4),
 }
 
 
@@ -65,7 +65,7 @@ def test_monte_carlo_agrees_with_the_closed_form(name, shared):
 
 def test_the_false_alarm_rate_is_as_stated():
     # standard errors are honest: over 200 seeds, deviations in units of them are standard normal
-    x, directions = data(), Directions("rademacher")
+    x, directions = data(), ProbeDistribution("rademacher")
     theory = nzk_expected_linear(x, directions, shared=False).trace().item()
     deviations = []
     for seed in range(200):
@@ -82,14 +82,14 @@ def test_the_false_alarm_rate_is_as_stated():
 @pytest.mark.parametrize(
     ("directions", "factor"),
     [
-        (Directions("gaussian"), D + 2),
-        (Directions("gaussian", scale=0.5), (D + 2) / 16),
-        (Directions("rademacher"), D),
-        (Directions("laplace", scale=0.5), (4 * D + 20) / 16),
-        (Directions("student", freedom=10.0), 6.25 + (D - 1) * 1.5625),
-        (Directions("uniform"), D + 0.8),
-        (Directions("sphere"), D),
-        (Directions("coordinate"), D),
+        (ProbeDistribution("gaussian"), D + 2),
+        (ProbeDistribution("gaussian", scale=0.5), (D + 2) / 16),
+        (ProbeDistribution("rademacher"), D),
+        (ProbeDistribution("laplace", scale=0.5), (4 * D + 20) / 16),
+        (ProbeDistribution("student", freedom=10.0), 6.25 + (D - 1) * 1.5625),
+        (ProbeDistribution("uniform"), D + 0.8),
+        (ProbeDistribution("sphere"), D),
+        (ProbeDistribution("coordinate"), D),
     ],
 )
 def test_shared_factors_are_the_published_ones(directions, factor):
@@ -110,7 +110,7 @@ def test_moments_of_the_samples(name):
 
 @pytest.mark.parametrize("name", ["sphere", "coordinate"])
 def test_whole_directions_have_their_length(name):
-    drawn = Directions(name, scale=2.0).sample(50, 9, torch.Generator().manual_seed(0))
+    drawn = ProbeDistribution(name, scale=2.0).sample(50, 9, torch.Generator().manual_seed(0))
     assert torch.allclose(drawn.norm(dim=1), torch.full((50,), 6.0, dtype=torch.float64))
 
 
@@ -127,7 +127,7 @@ def test_a_kernel_by_hand():
 
 def test_averaging_over_all_sign_vectors_is_the_expectation_exactly():
     signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
-    x, rademacher = data(4, 3), Directions("rademacher")
+    x, rademacher = data(4, 3), ProbeDistribution("rademacher")
     shared = nzk_empirical(linear(3), x, signs).mean(dim=0)
     assert torch.allclose(shared, nzk_expected_linear(x, rademacher, shared=True))
     pairs = torch.cartesian_prod(torch.arange(8), torch.arange(8))
@@ -137,16 +137,16 @@ def test_averaging_over_all_sign_vectors_is_the_expectation_exactly():
 
 def test_monte_carlo_is_the_mean_and_standard_error_of_its_kernels(monkeypatch):
     x, model = data(), network()
-    found = nzk_monte_carlo(model, x, Directions(), shared=True, draws=700, seed=1)
+    found = nzk_monte_carlo(model, x, ProbeDistribution(), shared=True, draws=700, seed=1)
     drawn = []
-    sample = Directions.sample
+    sample = ProbeDistribution.sample
 
     def remember(self, *arguments):
         drawn.append(sample(self, *arguments))
         return drawn[-1]
 
-    monkeypatch.setattr(Directions, "sample", remember)
-    nzk_monte_carlo(model, x, Directions(), shared=True, draws=700, seed=1)
+    monkeypatch.setattr(ProbeDistribution, "sample", remember)
+    nzk_monte_carlo(model, x, ProbeDistribution(), shared=True, draws=700, seed=1)
     kernels = nzk_empirical(model, x, torch.cat(drawn))
     assert torch.allclose(found.value, kernels.mean(dim=0))
     assert torch.allclose(found.se, kernels.std(dim=0) / 700**0.5)
@@ -166,7 +166,7 @@ def test_the_tangent_kernel_is_that_of_an_independent_jacobian():
 def test_at_fixed_weights_the_closed_form_holds_for_a_network():
     model, x = network(), data()
     size = sum(p.numel() for p in model.parameters())
-    found = nzk_monte_carlo(model, x, Directions(), shared=True, draws=20_000, seed=2)
+    found = nzk_monte_carlo(model, x, ProbeDistribution(), shared=True, draws=20_000, seed=2)
     theory = (size + 2) * ntk(model, x)
     assert ((found.value - theory).abs() <= false_alarm_limit(36) * found.se).all()
 
@@ -198,7 +198,7 @@ def test_expected_kernels_are_symmetric_and_positive(name, n, dimension, shared)
 def test_the_module_stays_as_it_was():
     model, x = network().train(), data()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    nzk_monte_carlo(model, x, Directions(), shared=False, draws=10)
+    nzk_monte_carlo(model, x, ProbeDistribution(), shared=False, draws=10)
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(value.grad is None for value in model.parameters())
@@ -207,11 +207,11 @@ def test_the_module_stays_as_it_was():
 @pytest.mark.parametrize(
     ("call", "needle"),
     [
-        (lambda: Directions("gausian"), "directions is 'gausian'"),
-        (lambda: Directions(scale=0.0), "scale is 0.0"),
-        (lambda: Directions("student", freedom=4.0), "freedom is 4.0"),
-        (lambda: Directions("sphere", mean=1.0), "sphere directions have none"),
-        (lambda: Directions("laplace").quartic(3), "no closed form here for laplace"),
+        (lambda: ProbeDistribution("gausian"), "directions is 'gausian'"),
+        (lambda: ProbeDistribution(scale=0.0), "scale is 0.0"),
+        (lambda: ProbeDistribution("student", freedom=4.0), "freedom is 4.0"),
+        (lambda: ProbeDistribution("sphere", mean=1.0), "sphere directions have none"),
+        (lambda: ProbeDistribution("laplace").quartic(3), "no closed form here for laplace"),
         (lambda: nzk_empirical(linear(), data(), torch.ones(2, 4)), r"z has shape \(2, 4\)"),
         (lambda: nzk_empirical(linear(), data(), torch.full((1, D), math.nan)), "z holds NaN"),
         (
@@ -223,13 +223,18 @@ def test_the_module_stays_as_it_was():
         (lambda: ntk(linear(), torch.ones(D)), "inputs have shape"),
         (lambda: ntk(linear(), torch.full((2, D), math.inf)), "NaN or infinite"),
         (
-            lambda: nzk_monte_carlo(linear(), data(), Directions(), shared=True, draws=1),
+            lambda: nzk_monte_carlo(linear(), data(), ProbeDistribution(), shared=True, draws=1),
             "draws is 1",
         ),
         (lambda: nzk_empirical(linear(), data(), torch.ones(1, D), epsilon=0), "epsilon is 0"),
-        (lambda: nzk_expected(torch.ones(3), Directions(), shared=True), "the Jacobian has shape"),
         (
-            lambda: nzk_expected(data(), Directions(), shared=True, zeta=Directions()),
+            lambda: nzk_expected(torch.ones(3), ProbeDistribution(), shared=True),
+            "the Jacobian has shape",
+        ),
+        (
+            lambda: nzk_expected(
+                data(), ProbeDistribution(), shared=True, zeta=ProbeDistribution()
+            ),
             "zeta is given although it is shared",
         ),
     ],

@@ -15,8 +15,7 @@ from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.charts.colours import colour, ink, scale
 from robustbench_zosam.report.charts.contour import contour
 from robustbench_zosam.report.charts.lines import Curve, curve_table
-from robustbench_zosam.report.run import MethodView
-from robustbench_zosam.report.style import METHODS
+from robustbench_zosam.report.style import METHODS, Series
 
 
 @given(st.floats(-1e4, 1e4), st.floats(1e-2, 1e6))
@@ -93,7 +92,7 @@ def test_contours_stop_where_nothing_is_known():
 
 
 def test_a_chart_places_its_marks_and_can_be_read_back():
-    method = MethodView("m", "M", {}, METHODS[0], "o", (), 3)
+    method = Series("m", "M", METHODS[0], "o", (), 3)
     chart = Chart(200, 100, between("x", 0, 10), between("y", 0, 1), readable=True)
     chart.group(method, chart.line([0, 5, 10], [0.0, 0.25, 1.0], method), corruption=2)
     root = ET.fromstring(chart.svg("alt </svg>"))
@@ -111,7 +110,7 @@ def test_a_chart_places_its_marks_and_can_be_read_back():
 
 
 def chart_and_method(**options):
-    method = MethodView("m", "M", {}, METHODS[0], "o", (6, 2), 3)
+    method = Series("m", "M", METHODS[0], "o", (6, 2), 3)
     return Chart(200, 100, between("", 0, 10), between("", 0, 1), **options), method
 
 
@@ -145,7 +144,7 @@ def test_a_line_has_the_dash_of_its_method_or_its_own():
 def test_a_shift_leaves_the_places_of_marks_as_they_are():
     chart, method = chart_and_method()
     mark = chart.stem(5, 0.25, 0.75)
-    other = MethodView("o", "O", {}, METHODS[1], "s", (), 1)
+    other = Series("o", "O", METHODS[1], "s", (), 1)
     chart.group(method, mark, shift=-2.5, other=other)
     group = ET.fromstring(chart.svg("alt")).find("g")
     assert group.attrib["transform"] == "translate(-2.5 0)"
@@ -188,7 +187,7 @@ def test_names_of_ticks_do_not_touch_and_keep_the_origin(length):
 
 
 def test_the_numbers_of_curves_stand_at_their_places():
-    one, other = (MethodView(n, n, {}, METHODS[0], "o", (), i) for i, n in enumerate("ab"))
+    one, other = (Series(n, n, METHODS[0], "o", (), i) for i, n in enumerate("ab"))
     curves = [
         Curve(one, np.array([-0.5, 0.0]), np.array([[1.0, 2.0], [3.0, 2.0]])),
         Curve(other, np.array([0.0, 0.5]), np.array([[0.25, 4.0]])),

@@ -21,9 +21,6 @@ class Axis:
 
     Attributes:
         label: quantity and unit; may be empty.
-        low: value at its start.
-        high: value at its end.
-        ticks: values and their names.
         log: whether equal ratios are equally long.
         lines: whether its ticks have grid lines.
     """
@@ -36,11 +33,7 @@ class Axis:
     lines: bool = True
 
     def share(self, value: float) -> float:
-        """Returns how far along the axis a value lies, 0 at `low` and 1 at `high`.
-
-        Args:
-            value: positive if the axis is logarithmic.
-        """
+        """Returns how far along the axis a value lies, 0 at `low` and 1 at `high`."""
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
@@ -48,12 +41,11 @@ class Axis:
     def fitting(self, length: float, size: float) -> Ticks:
         """Returns the ticks whose names fit side by side: each, or every second, or fewer.
 
+        The tick at 0, or at 1 on a logarithmic axis, is among them where there is one.
+
         Args:
             length: of the axis, CSS pixels.
             size: of the font, CSS pixels.
-
-        Returns:
-            The tick at 0, or at 1 on a logarithmic axis, is among them where there is one.
         """
         origin = float(self.log)
         first = next((i for i, (value, _) in enumerate(self.ticks) if value == origin), 0)
@@ -75,15 +67,11 @@ class Axis:
 def linear(
     label: str, values: Iterable[float], *, pad: float = 0.04, count: int = 5, least: float = 1e-9
 ) -> Axis:
-    """Returns an axis around values.
+    """Returns an axis around values, with ticks at round numbers.
 
     Args:
-        label: quantity and unit.
-        pad: room beyond them, as a share of their range.
+        pad: room beyond them, as a fraction of their range.
         least: range at which equal values are shown.
-
-    Returns:
-        The axis, with ticks at round numbers.
     """
     found = list(values)
     low, high = min(found), max(found)
@@ -92,13 +80,7 @@ def linear(
 
 
 def between(label: str, low: float, high: float, count: int = 5) -> Axis:
-    """Returns an axis with given ends.
-
-    Args:
-        label: quantity and unit.
-        low: start.
-        high: end, above the start.
-        count: about how many ticks.
+    """Returns an axis with given ends and about so many ticks.
 
     Example:
         >>> [name for _, name in between("", -1, 1, 4).ticks]
@@ -117,16 +99,13 @@ def between(label: str, low: float, high: float, count: int = 5) -> Axis:
 
 
 def logarithmic(label: str, values: Iterable[float], *, pad: float = 0.05) -> Axis:
-    """Returns a logarithmic axis around values.
+    """Returns a logarithmic axis around positive values.
+
+    Ticks are at powers of ten, and at 2 and 5 times them where the axis is short; where it is too
+    short for two of them, at even distances.
 
     Args:
-        label: quantity and unit.
-        values: positive, at least one.
-        pad: room beyond them, as a share of the logarithmic range.
-
-    Returns:
-        The axis, with ticks at powers of ten, and at 2 and 5 times them where it is short; where
-        it is too short for two of them, at even distances.
+        pad: room beyond the values, as a fraction of the logarithmic range.
     """
     found = list(values)
     bottom, top = math.log10(min(found)), math.log10(max(found))
@@ -143,15 +122,7 @@ def logarithmic(label: str, values: Iterable[float], *, pad: float = 0.05) -> Ax
 
 
 def fitting(label: str, values: Iterable[float], *, pad: float = 0.06) -> Axis:
-    """Returns a logarithmic axis where positive values range over more than a factor of ten.
-
-    Args:
-        label: quantity and unit.
-        pad: room beyond them, as a share of their range.
-
-    Returns:
-        That, or a linear axis.
-    """
+    """Returns an axis, logarithmic where positive values range over more than a factor of ten."""
     found = list(values)
     if min(found) > 0 and max(found) > 10 * min(found):
         return logarithmic(label, found, pad=pad)
@@ -164,11 +135,7 @@ def shortened(name: str) -> str:
 
 
 def named(names: Sequence[str]) -> Axis:
-    """Returns an axis of rows, the first at the top.
-
-    Args:
-        names: of the rows; a line break starts another line.
-    """
+    """Returns an axis of rows, the first at the top; line breaks in names start another line."""
     ticks = tuple(
         (float(i), "\n".join(map(shortened, name.split("\n")))) for i, name in enumerate(names)
     )

@@ -16,7 +16,7 @@ from robustbench_zosam.report.charts.parts import (
     short,
     text_width,
 )
-from robustbench_zosam.report.run import MethodView
+from robustbench_zosam.report.style import Series
 
 _TICK, _LABEL = 10, 11  # font sizes in CSS pixels
 
@@ -53,9 +53,9 @@ class Chart:
 
     def group(
         self,
-        method: MethodView | None,
+        method: Series | None,
         *marks: Markup,
-        other: MethodView | None = None,
+        other: Series | None = None,
         corruption: int | None = None,
         shift: float = 0.0,
     ) -> None:
@@ -86,7 +86,7 @@ class Chart:
         self,
         xs: Iterable[float],
         ys: Iterable[float],
-        method: MethodView | None = None,
+        method: Series | None = None,
         *,
         dash: Sequence[float] | None = None,
         name: str = "",
@@ -120,7 +120,7 @@ class Chart:
         )
 
     def marker(
-        self, x: float, y: float, method: MethodView, *, size: float = 1.0, kind: str = ""
+        self, x: float, y: float, method: Series, *, size: float = 1.0, kind: str = ""
     ) -> Markup:
         """Returns the marker of a method.
 

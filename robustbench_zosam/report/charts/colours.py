@@ -22,20 +22,12 @@ def scale() -> tuple[str, ...]:
 
 
 def colour(share: float) -> str:
-    """Returns the colour at a place of the scale.
-
-    Args:
-        share: 0 at the dark end, 1 at the light end; beyond them the ends.
-    """
+    """Returns the colour at a place of the scale, 0 at the dark end and 1 at the light one."""
     return scale()[round(min(max(share, 0.0), 1.0) * (STEPS - 1))]
 
 
 def ink(fill: str) -> str:
-    """Returns black or white, whichever has the higher contrast.
-
-    Args:
-        fill: colour behind the text, as #rrggbb.
-    """
+    """Returns black or white, whichever has the higher contrast on a colour, #rrggbb."""
     channels = [int(fill[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -11,8 +11,9 @@ from markupsafe import Markup
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.figures.panel import HEIGHT, WIDTH, Table
-from robustbench_zosam.report.run import Floats, MethodView
+from robustbench_zosam.report.panel import HEIGHT, WIDTH, TextTable
+from robustbench_zosam.report.run import Floats
+from robustbench_zosam.report.style import Series
 
 _BANDED, _MARKED = 6, 12  # more methods would hide each other's bands and markers
 
@@ -27,7 +28,7 @@ class Curve:
         values: (repetitions, points), finite.
     """
 
-    method: MethodView
+    method: Series
     x: Floats
     values: Floats
 
@@ -70,7 +71,7 @@ def banded(curves: Sequence[Curve]) -> bool:
     return len(curves) <= _BANDED and any(len(curve.values) > 1 for curve in curves)
 
 
-def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> Table:
+def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> TextTable:
     """Returns the means of curves as numbers.
 
     Args:
@@ -88,4 +89,4 @@ def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> 
     )
     whole = [curve.method.index for curve in curves] == list(range(methods))
     head = (x, *(curve.method.label for curve in curves))
-    return Table(caption, head, rows, first=1 if whole else None)
+    return TextTable(caption, head, rows, first=1 if whole else None)

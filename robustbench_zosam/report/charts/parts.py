@@ -20,20 +20,12 @@ def marker_id(marker: str) -> str:
 
 
 def dash_lengths(dash: Iterable[float]) -> str:
-    """Returns strokes and gaps as an SVG attribute has them.
-
-    Args:
-        dash: lengths in line widths; none for a solid line.
-    """
+    """Returns strokes and gaps, given in line widths, as an SVG attribute has them."""
     return " ".join(f"{1.6 * length:g}" for length in dash)
 
 
 def text_width(words: str, size: float) -> float:
-    """Returns about how wide a text is in a wide sans-serif font.
-
-    Args:
-        size: of the font, CSS pixels.
-    """
+    """Returns about how wide a text is in a wide sans-serif font of a size, CSS pixels."""
     return size * max(sum(map(_character, line)) for line in words.split("\n"))
 
 
@@ -46,12 +38,7 @@ def _character(c: str) -> float:
 
 
 def label(x: float, y: float, words: str, kind: str) -> Markup:
-    """Returns a text; several lines lie around its height.
-
-    Args:
-        x: CSS pixels.
-        y: of the base line, CSS pixels.
-    """
+    """Returns a text with its base line at y; several lines lie around that height."""
     if not words:
         return Markup("")
     lines = words.split("\n")
@@ -65,20 +52,12 @@ def label(x: float, y: float, words: str, kind: str) -> Markup:
 
 
 def short(value: float) -> str:
-    """Returns a coordinate with as few digits as are seen.
-
-    Args:
-        value: CSS pixels.
-    """
+    """Returns a coordinate in CSS pixels with as few digits as are seen."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def pieces(*columns: Iterable[float]) -> Iterator[tuple[tuple[float, ...], ...]]:
-    """Yields the stretches of points whose values are all finite.
-
-    Yields:
-        The columns of a stretch.
-    """
+    """Yields the columns of each stretch of points whose values are all finite."""
     rows = zip(*columns, strict=True)
     for known, found in itertools.groupby(rows, lambda row: all(map(math.isfinite, row))):
         if known:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import Block, Panel
-from robustbench_zosam.report.run import Gallery, Run
+from robustbench_zosam.report.panel import Block, Panel
+from robustbench_zosam.report.run import Run
+from robustbench_zosam.report.stored_images import Gallery
 
 _BUDGET = 300_000  # bytes of PNG in the page
 _CHOICES = ((2, 96), (1, 96), (1, 64), (1, 48))  # samples and largest side, the best first

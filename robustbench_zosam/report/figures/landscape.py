@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between, linear
 from robustbench_zosam.report.charts.lines import Curve, curve_table, line_chart
-from robustbench_zosam.report.figures.panel import Block, Panel, Table
+from robustbench_zosam.report.panel import Block, Panel, TextTable
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
+_Quantity = Literal["losses", "accuracies"]
 CLIP = 10.0  # nats; far above chance, where a loss says nothing more
 
 
 def slices(run: Run) -> Block | None:
-    """Draws the loss and the accuracy along random directions, all methods on one axis.
-
-    Returns:
-        The figure; None where no slice was measured.
-    """
+    """Draws loss and accuracy along random directions on one axis; None without slices."""
     methods = [m for m in run.methods if _lines(run, m, "losses") is not None]
     if not methods:
         return None
@@ -40,21 +39,17 @@ def slices(run: Run) -> Block | None:
     )
 
 
-def _lines(run: Run, method: MethodView, key: str) -> Floats | None:
+def _lines(run: Run, method: MethodView, key: _Quantity) -> Floats | None:
     """Returns the slices of all seeds and directions, (slices, points)."""
-    found = [c["landscape"].get("line") for c in run.cells(method, "landscape")]
+    found = [landscape.get("line") for landscape in run.landscape(method).values()]
     slices_ = [row for line in found if line for row in (line.get(key) or ())]
     lengths = {len(row) for row in slices_}
     return finite(slices_) if len(lengths) == 1 else None
 
 
 def how_measured(run: Run, methods: list[MethodView]) -> str:
-    """Returns on which directions and images the landscape was measured.
-
-    Args:
-        methods: with a landscape; the first one's settings are told.
-    """
-    landscape = run.cells(methods[0], "landscape")[0]["landscape"]
+    """Returns on which directions and images the landscape of the first method was measured."""
+    landscape = next(iter(run.landscape(methods[0]).values()))
     images = text.count(landscape.get("images", 0), "training image")
     return (
         f"Directions are Gaussian, normalised by {landscape.get('norm', 'filter')}, and zero where "
@@ -63,20 +58,20 @@ def how_measured(run: Run, methods: list[MethodView]) -> str:
 
 
 def _line_panel(
-    run: Run, methods: list[MethodView], key: str, title: str, label: str, scale: float
-) -> tuple[Panel, Table]:
+    run: Run, methods: list[MethodView], key: _Quantity, title: str, label: str, scale: float
+) -> tuple[Panel, TextTable]:
     curves = []
     for method in methods:
         values = _lines(run, method, key)
         assert values is not None
-        positions = finite(run.cells(method, "landscape")[0]["landscape"]["line"]["positions"])
+        positions = finite(next(iter(run.landscape(method).values()))["line"]["positions"])
         shown = np.minimum(values, CLIP) if key == "losses" else scale * values
         valid = np.isfinite(shown).all(axis=0)
         if valid.any():
             curves.append(Curve(method, positions[valid], shown[:, valid]))
     y = linear(label, [float(v) for c in curves for v in c.values.ravel()] or [0.0, 1.0])
     widths = [
-        f"{m.label} {text.number(run.measure(m, 'line_half_width')['value'])}" for m in methods
+        f"{m.label} {text.number(run.summary(m, 'line_half_width')['value'])}" for m in methods
     ]
     alt = f"{title} along random directions. Half-width: {'; '.join(widths)}."
     every = max(max((len(curve.x) for curve in curves), default=0) // 7, 1)
@@ -85,6 +80,6 @@ def _line_panel(
 
 
 def _span(run: Run, methods: list[MethodView]) -> Axis:
-    lines = [c["landscape"]["line"] for m in methods for c in run.cells(m, "landscape")]
-    ends = [position for line in lines for position in line["positions"]]
+    measured = [landscape for m in methods for landscape in run.landscape(m).values()]
+    ends = [position for landscape in measured for position in landscape["line"]["positions"]]
     return between("distance from the trained weights (norms)", min(ends), max(ends))

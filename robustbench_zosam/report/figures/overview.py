@@ -5,42 +5,35 @@ from __future__ import annotations
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import linear, named
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.figures.forest import main_comparisons
-from robustbench_zosam.report.figures.panel import Panel
+from robustbench_zosam.report.comparisons import limits, main_row
+from robustbench_zosam.report.panel import Panel
 from robustbench_zosam.report.run import Run
-from robustbench_zosam.report.verdict import focus, main_row
 
 _ROW, _MOST = 26, 14  # CSS pixels; methods
 
 
 def overview(run: Run) -> Panel | None:
-    """Draws the difference over all corruptions of each method from the baseline.
-
-    Returns:
-        The chart; None where nothing was compared.
-    """
-    main = focus(run)
+    """Draws each method's mean difference from the baseline; None where nothing was compared."""
+    main = run.focus
     if main is None:
         return None
-    found = [(c, row) for c in main_comparisons(run) if (row := main_row(c)) is not None]
-    found = [(c, row) for c, row in found if c["baseline"] == main["baseline"]][:_MOST]
-    methods = [run.by_id[c["method"]] for c, _ in found]
-    ends = [100 * row[k] for _, row in found for k in ("low", "high") if row[k] is not None]
-    x = linear("points of accuracy", [0.0, *ends, *(100 * r["difference"] for _, r in found)])
-    rows = named([method.name for method in methods])
-    chart = Chart(340, 52 + _ROW * len(found), x, rows)
+    found = [
+        (run.by_id[c["method"]], row)
+        for c in run.main_comparisons
+        if c["baseline"] == main["baseline"] and (row := main_row(c)) is not None
+    ][:_MOST]
+    ends = [100 * limit for _, row in found for limit in limits(row)]
+    x = linear("points of accuracy", [0.0, *ends, *(100 * row["difference"] for _, row in found)])
+    chart = Chart(340, 52 + _ROW * len(found), x, named([method.name for method, _ in found]))
     chart.upright(0)
-    for height, (method, (_, row)) in enumerate(zip(methods, found, strict=True)):
+    for height, (method, row) in enumerate(found):
         marks = []
-        if row["low"] is not None:
+        if row["low"] is not None and row["high"] is not None:
             marks.append(chart.segment(100 * row["low"], 100 * row["high"], height))
-        look = "open" if row["verdict"] not in {"better", "worse"} else ""
+        look = "open" if row["verdict"] == "tie" else ""
         chart.group(
             method, *marks, chart.marker(100 * row["difference"], height, method, kind=look)
         )
-    parts = [
-        f"{m.name} {text.difference_text(r)}" for m, (_, r) in zip(methods, found, strict=True)
-    ]
-    baseline = run.by_id[main["baseline"]]
-    title = f"Difference from {baseline.label}"
+    parts = [f"{method.name} {text.difference_text(row)}" for method, row in found]
+    title = f"Difference from {run.by_id[main['baseline']].label}"
     return Panel(title, chart.svg(f"{title}: {'; '.join(parts)}."))

@@ -7,7 +7,6 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -19,7 +18,7 @@ from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.charts.colours import colour, ink
 from robustbench_zosam.report.charts.contour import contour
 from robustbench_zosam.report.figures.landscape import CLIP, how_measured
-from robustbench_zosam.report.figures.panel import Block, Panel
+from robustbench_zosam.report.panel import Block, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
 _FLOOR = 1e-3
@@ -28,12 +27,10 @@ _SIZE = (240, 236)
 
 
 @dataclass(frozen=True, eq=False)
-class Plane:
-    """The losses of one cell on a plane.
+class MeasuredPlane:
+    """The losses of one training run on a plane.
 
     Attributes:
-        method: of the cell.
-        seed: of the cell.
         positions: along both axes, (n,).
         losses: rows along the second direction, (n, n); not finite where the loss was not.
     """
@@ -45,11 +42,7 @@ class Plane:
 
 
 def planes(run: Run) -> Block | None:
-    """Draws the loss on a plane for every method, on one colour scale.
-
-    Returns:
-        The figure; None where no plane was measured.
-    """
+    """Draws the loss on a plane for every method, on one colour scale; None without planes."""
     found = measured_planes(run)
     limits = colour_limits(found)
     if limits is None:
@@ -67,25 +60,21 @@ def planes(run: Run) -> Block | None:
     )
 
 
-def measured_planes(run: Run) -> list[Plane]:
+def measured_planes(run: Run) -> list[MeasuredPlane]:
     """Returns the first plane of each method that has one."""
     found = []
     for method in run.methods:
-        for cell in run.cells(method, "landscape"):
-            plane = cell["landscape"].get("plane")
+        for seed, landscape in run.landscape(method).items():
+            plane = landscape.get("plane")
             if plane and plane["losses"]:
                 positions, losses = finite(plane["positions"]), finite(plane["losses"])
-                found.append(Plane(method, cell["seed"], positions, losses))
+                found.append(MeasuredPlane(method, seed, positions, losses))
                 break
     return found
 
 
-def colour_limits(found: list[Plane]) -> tuple[float, float] | None:
-    """Returns the losses at both ends of the common colour scale.
-
-    Returns:
-        Lowest and highest, in nats; None where no loss is finite.
-    """
+def colour_limits(found: list[MeasuredPlane]) -> tuple[float, float] | None:
+    """Returns the losses at both ends of the colour scale, in nats; None if none is finite."""
     known = [plane.losses[np.isfinite(plane.losses)] for plane in found]
     losses = np.concatenate(known) if known else np.array([])
     if losses.size == 0:
@@ -94,7 +83,7 @@ def colour_limits(found: list[Plane]) -> tuple[float, float] | None:
     return low, max(min(float(losses.max()), CLIP), 10 * low)
 
 
-def surfaces(run: Run) -> dict[str, Any] | None:
+def surfaces(run: Run) -> dict[str, object] | None:
     """Returns what the page needs to draw the planes as surfaces.
 
     Returns:
@@ -121,7 +110,7 @@ def _rounded(value: float) -> float | None:
     return float(f"{value:.3g}") if math.isfinite(value) else None
 
 
-def _panel(plane: Plane, limits: tuple[float, float]) -> Panel:
+def _panel(plane: MeasuredPlane, limits: tuple[float, float]) -> Panel:
     positions, grid = plane.positions, plane.losses
     x, y = (_axis(f"{which} direction (norms)", positions) for which in ("first", "second"))
     chart = Chart(*_SIZE, x, y, readable=True)
@@ -142,7 +131,7 @@ def _axis(label: str, positions: Floats) -> Axis:
     return between(label, float(positions[0]) - half, float(positions[-1]) + half, 4)
 
 
-def _image(chart: Chart, plane: Plane, limits: tuple[float, float]) -> Markup:
+def _image(chart: Chart, plane: MeasuredPlane, limits: tuple[float, float]) -> Markup:
     rows = [[_pixel(v, limits) for v in row] for row in plane.losses[::-1].tolist()]
     stream = io.BytesIO()
     Image.fromarray(np.array(rows, np.uint8)).save(stream, "PNG", optimize=True)
@@ -169,7 +158,7 @@ def _share(loss: float, limits: tuple[float, float]) -> float:
     return math.log(max(loss, limits[0]) / limits[0]) / math.log(limits[1] / limits[0])
 
 
-def _contours(chart: Chart, plane: Plane, limits: tuple[float, float]) -> Iterator[Markup]:
+def _contours(chart: Chart, plane: MeasuredPlane, limits: tuple[float, float]) -> Iterator[Markup]:
     first, step = float(plane.positions[0]), float(plane.positions[1] - plane.positions[0])
     heights = np.log(np.maximum(plane.losses, 1e-12))
     for level in _LEVELS:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Literal
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import fitting, linear
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.figures.panel import HEIGHT, WIDTH, Block, Panel
 from robustbench_zosam.report.figures.sharpness import sharpness_tables
+from robustbench_zosam.report.panel import HEIGHT, WIDTH, Block, Panel
 from robustbench_zosam.report.run import MethodView, Run
 
-_MEASURES = (
+_Trace = Literal["trace", "adaptive_trace"]
+_MEASURES: tuple[tuple[_Trace, str, str], ...] = (
     ("trace", "Hessian trace", "Hessian trace (loss / weight²)"),
     ("adaptive_trace", "Adaptive Hessian trace", "adaptive Hessian trace (loss)"),
 )
@@ -20,11 +21,7 @@ Points = list[tuple[MethodView, list[tuple[float, float]]]]
 
 
 def flatness_against_robustness(run: Run) -> Block | None:
-    """Draws accuracy under corruption over the trace, a marker per run.
-
-    Returns:
-        The figure; None where no trace was measured.
-    """
+    """Draws accuracy under corruption over the trace, a marker per run; None without traces."""
     panels, shown = [], {}
     for metric, title, label in _MEASURES:
         points = _points(run, metric)
@@ -47,25 +44,27 @@ def flatness_against_robustness(run: Run) -> Block | None:
     )
 
 
-def _points(run: Run, metric: str) -> Points:
+def _points(run: Run, metric: _Trace) -> Points:
     found = [(method, list(_values(run, method, metric))) for method in run.methods]
     return [(method, values) for method, values in found if values]
 
 
-def _values(run: Run, method: MethodView, metric: str) -> Iterator[tuple[float, float]]:
-    for cell in run.cells(method, "flatness"):
-        measured: Any = cell["flatness"].get(metric)
+def _values(run: Run, method: MethodView, metric: _Trace) -> Iterator[tuple[float, float]]:
+    robustness = run.robustness(method)
+    for seed, flatness in run.flatness(method).items():
+        measured = flatness.get(metric)
         value = measured["value"] if measured else None
-        if value is not None and cell.get("robustness"):
-            yield value, 100 * cell["robustness"]["mean_corruption_accuracy"]
+        accuracy = robustness[seed]["mean_corruption_accuracy"] if seed in robustness else None
+        if value is not None and accuracy is not None:
+            yield value, 100 * accuracy
 
 
 def _how(run: Run) -> str:
-    flatness = [c["flatness"] for m in run.methods for c in run.cells(m, "flatness")]
+    flatness = [found for method in run.methods for found in run.flatness(method).values()]
     images = max(f.get("images", 0) for f in flatness)
     methods = text.listed(sorted({str(f.get("method", "unknown")) for f in flatness}))
     subset = f"{text.count(images, 'training image')} without augmentation"
-    failed = sum(not (f.get("gate") or {}).get("passed", True) for f in flatness)
+    failed = sum(bool(gate) and not gate["passed"] for f in flatness if (gate := f.get("gate")))
     warning = f" {text.count(failed, 'measurement')} failed the validity check." if failed else ""
     return f"Trace of the Hessian over the active weights, {subset}, method: {methods}.{warning}"
 

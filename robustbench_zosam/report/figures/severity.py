@@ -7,18 +7,14 @@ import numpy as np
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, linear
 from robustbench_zosam.report.charts.lines import Curve, banded, line_chart
-from robustbench_zosam.report.figures.panel import Block, Panel, Table
+from robustbench_zosam.report.panel import Block, Panel, TextTable
 from robustbench_zosam.report.run import Run
 
 _SIZE = (220, 165)
 
 
 def severity_curves(run: Run) -> Block | None:
-    """Draws the decline with severity for every corruption.
-
-    Returns:
-        The figure; None where no corruption was measured.
-    """
+    """Draws the decline with severity for every corruption; None where none was measured."""
     found = {name: _curves(run, name) for name in run.corruptions}
     found = {name: curves for name, curves in found.items() if curves}
     if not found:
@@ -36,7 +32,7 @@ def severity_curves(run: Run) -> Block | None:
         f"over {text.count(run.seeds, 'seed')}, {how if run.seeds > 1 else 'one seed each'}. All "
         "panels share one scale.",
         tuple(_panel(run, name, curves, y) for name, curves in found.items()),
-        tuple(m for m in run.methods if run.cells(m, "robustness")),
+        tuple(method for method in run.methods if run.robustness(method)),
         (_table(run, list(found)),),
     )
 
@@ -63,7 +59,7 @@ def _panel(run: Run, corruption: str, curves: list[Curve], y: Axis) -> Panel:
     return Panel(text.plain(corruption), svg, corruption=run.corruption_index[corruption])
 
 
-def _table(run: Run, names: list[str]) -> Table:
+def _table(run: Run, names: list[str]) -> TextTable:
     head = ("corruption", "severity", *(method.label for method in run.methods))
     rows, numbers = [], []
     for name in names:
@@ -74,4 +70,4 @@ def _table(run: Run, names: list[str]) -> Table:
             rows.append((text.plain(name), str(severity), *means))
             numbers.append(run.corruption_index[name])
     caption = "Accuracy by corruption and severity, in per cent"
-    return Table(caption, head, tuple(rows), corruptions=tuple(numbers), first=2)
+    return TextTable(caption, head, tuple(rows), corruptions=tuple(numbers), first=2)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.figures.panel import Table
+from robustbench_zosam.report.panel import TextTable
 from robustbench_zosam.report.run import Run
+from robustbench_zosam.schema import Flatness, SharpnessMeasure, Spectrum
 
-Facts = Mapping[str, Any]
-Pick = Callable[[Facts], float | None]
+Pick = Callable[[Flatness], float | None]
 
 
-def sharpness_tables(run: Run) -> tuple[Table, ...]:
+def sharpness_tables(run: Run) -> tuple[TextTable, ...]:
     """Returns eigenvalues and sharpness of each method, means over its seeds.
 
     Returns:
         One table; none where neither was measured.
     """
-    measured = {m.label: [c["flatness"] for c in run.cells(m, "flatness")] for m in run.methods}
+    measured = {m.label: list(run.flatness(m).values()) for m in run.methods}
     measured = {label: cells for label, cells in measured.items() if cells}
     rows = [
         (name, *(_mean([pick(facts) for facts in cells]) for cells in measured.values()))
@@ -34,45 +33,44 @@ def sharpness_tables(run: Run) -> tuple[Table, ...]:
         "over seeds ± standard error. A residual bounds the distance to an eigenvalue; none of "
         "these says by itself that a model generalises."
     )
-    return (Table(caption, ("measure", *measured), tuple(rows)),)
+    return (TextTable(caption, ("measure", *measured), tuple(rows)),)
 
 
-def _measures(cells: list[Facts]) -> Iterator[tuple[str, Pick]]:
+def _measures(cells: list[Flatness]) -> Iterator[tuple[str, Pick]]:
     """Yields what at least one cell has, with how to read it from a cell."""
     if any(facts.get("spectrum") for facts in cells):
-        for name, key in _SPECTRUM.items():
-            yield name, partial(_eigenvalue, key)
+        for name, read in _SPECTRUM.items():
+            yield name, partial(_eigenvalue, read)
     names = [one["name"] for facts in cells for one in _family(facts)]
     for name in dict.fromkeys(names):
         yield name, partial(_rise, name, False)
         yield f"{name}, logits normalised", partial(_rise, name, True)
 
 
-_SPECTRUM = {
-    "λ1": "lambda_1",
-    "λ5": "lambda_5",
-    "λ1 / λ5": "lambda_1_over_5",
-    "largest residual of λ1 to λ5": "residuals",
-    "λmin": "smallest",
-    "residual of λmin": "smallest_residual",
+_SPECTRUM: dict[str, Callable[[Spectrum], float | None]] = {
+    "λ1": lambda found: found.get("lambda_1"),
+    "λ5": lambda found: found.get("lambda_5"),
+    "λ1 / λ5": lambda found: found.get("lambda_1_over_5"),
+    "largest residual of λ1 to λ5": lambda found: max(found.get("residuals", ()), default=None),
+    "λmin": lambda found: found.get("smallest"),
+    "residual of λmin": lambda found: found.get("smallest_residual"),
 }
 
 
-def _eigenvalue(key: str, facts: Facts) -> float | None:
-    found = (facts.get("spectrum") or {}).get(key)
-    return max(found) if isinstance(found, list) else found
+def _eigenvalue(read: Callable[[Spectrum], float | None], flatness: Flatness) -> float | None:
+    spectrum = flatness.get("spectrum")
+    return read(spectrum) if spectrum else None
 
 
-def _family(facts: Facts) -> list[Facts]:
-    found: list[Facts] = (facts.get("sharpness") or {}).get("measures", [])
-    return found
+def _family(flatness: Flatness) -> list[SharpnessMeasure]:
+    family = flatness.get("sharpness")
+    return family.get("measures", []) if family else []
 
 
-def _rise(name: str, normalised: bool, facts: Facts) -> float | None:
-    for one in _family(facts):
+def _rise(name: str, normalised: bool, flatness: Flatness) -> float | None:
+    for one in _family(flatness):
         if one["name"] == name:
-            value: float | None = (one["logit_normalised"] if normalised else one)["value"]
-            return value
+            return (one["logit_normalised"] if normalised else one)["value"]
     return None
 
 

@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 import numpy as np
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between, fitting, linear
 from robustbench_zosam.report.charts.lines import Curve, curve_table, line_chart
-from robustbench_zosam.report.figures.panel import Block, Panel
+from robustbench_zosam.report.panel import Block, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
+from robustbench_zosam.schema import Diagnostics
+
+_Key = Literal["step", "seconds", "validation_accuracy", "validation_loss"]
+
+
+class _Value(NamedTuple):
+    key: _Key
+    title: str
+    label: str
+    scale: float
+
+
+class _Clock(NamedTuple):
+    key: _Key
+    label: str
+    words: str
+
 
 _VALUES = (
-    ("validation_accuracy", "Validation accuracy", "accuracy (%)", 100.0),
-    ("validation_loss", "Validation loss", "loss (nats)", 1.0),
+    _Value("validation_accuracy", "Validation accuracy", "accuracy (%)", 100.0),
+    _Value("validation_loss", "Validation loss", "loss (nats)", 1.0),
 )
-_AXES = (("step", "training step", "steps"), ("seconds", "training time (s)", "time"))
+_CLOCKS = (
+    _Clock("step", "training step", "steps"),
+    _Clock("seconds", "training time (s)", "time"),
+)
 
 
 def training_curves(run: Run) -> Block | None:
-    """Draws validation accuracy and loss over steps and over seconds.
-
-    Returns:
-        The figure; None where nothing was trained.
-    """
+    """Draws validation accuracy and loss by steps and seconds; None where nothing was trained."""
     trained = [m for m in run.methods if curves(run, m, "step") is not None]
     if not trained:
         return None
     panels, tables = [], []
     for value in _VALUES:
-        for axis in _AXES:
-            drawn = _curves(run, trained, value, axis)
+        for clock in _CLOCKS:
+            drawn = _curves(run, trained, value, clock)
             if drawn:
-                panels.append(_panel(drawn, value, axis))
-                if axis[0] == "step":
-                    caption = f"{value[1]}, {value[2]}"
-                    tables.append(curve_table(caption, axis[1], drawn, len(run.methods)))
+                panels.append(_panel(drawn, value, clock))
+                if clock.key == "step":
+                    caption = f"{value.title}, {value.label}"
+                    tables.append(curve_table(caption, clock.label, drawn, len(run.methods)))
     diagnosed = [m for m in trained if variances(run, m) is not None]
     if diagnosed:
         panels.append(_variance_panel(run, diagnosed))
@@ -53,10 +71,9 @@ def training_curves(run: Run) -> Block | None:
     )
 
 
-def curves(run: Run, method: MethodView, key: str) -> Floats | None:
+def curves(run: Run, method: MethodView, key: _Key) -> Floats | None:
     """Returns a quantity of the history of each seed, cut to the shortest, (seeds, epochs)."""
-    histories = [c["training"].get("history") for c in run.cells(method, "training")]
-    histories = [h for h in histories if h]
+    histories = [found for t in run.training(method).values() if (found := t.get("history"))]
     if not histories:
         return None
     shortest = min(len(history) for history in histories)
@@ -65,20 +82,17 @@ def curves(run: Run, method: MethodView, key: str) -> Floats | None:
 
 def variances(run: Run, method: MethodView) -> tuple[Floats, Floats] | None:
     """Returns steps and gradient variances of each seed, cut to the shortest, (seeds, times)."""
-    found = [c["training"].get("diagnostics") or {} for c in run.cells(method, "training")]
+    found = [t.get("diagnostics") or Diagnostics() for t in run.training(method).values()]
     rows = [
-        [row for row in facts.get("gradients", []) if row["variance"] is not None]
-        for facts in found
+        [row for row in diagnostics.get("gradients", []) if row["variance"] is not None]
+        for diagnostics in found
     ]
     rows = [row for row in rows if row]
     if not rows:
         return None
     shortest = min(map(len, rows))
-    steps, values = (
-        finite([[row[key] for row in seed[:shortest]] for seed in rows])
-        for key in ("step", "variance")
-    )
-    return steps, values
+    steps = finite([[row["step"] for row in seed[:shortest]] for seed in rows])
+    return steps, finite([[row["variance"] for row in seed[:shortest]] for seed in rows])
 
 
 def _variance_panel(run: Run, methods: list[MethodView]) -> Panel:
@@ -93,33 +107,23 @@ def _variance_panel(run: Run, methods: list[MethodView]) -> Panel:
     return Panel(title, line_chart(drawn, _x_axis("training step", drawn), y, alt))
 
 
-def _curves(
-    run: Run,
-    methods: list[MethodView],
-    value: tuple[str, str, str, float],
-    axis: tuple[str, str, str],
-) -> list[Curve]:
-    key, _, _, scale = value
+def _curves(run: Run, methods: list[MethodView], value: _Value, clock: _Clock) -> list[Curve]:
     drawn = []
     for method in methods:
-        x, y = curves(run, method, axis[0]), curves(run, method, key)
+        x, y = curves(run, method, clock.key), curves(run, method, value.key)
         if x is not None and y is not None:
             known = np.isfinite(x).all(axis=0) & np.isfinite(y).all(axis=0)
             if known.any():
-                drawn.append(Curve(method, x[:, known].mean(axis=0), scale * y[:, known]))
+                drawn.append(Curve(method, x[:, known].mean(axis=0), value.scale * y[:, known]))
     return drawn
 
 
-def _panel(
-    drawn: list[Curve], value: tuple[str, str, str, float], axis: tuple[str, str, str]
-) -> Panel:
-    key, title, label, _ = value
-    heights = _flat(drawn)
-    vertical = fitting(label, heights) if key == "validation_loss" else linear(label, heights)
-    alt = f"{title} against {axis[2]}. At the end: {_ends(drawn)}."
+def _panel(drawn: list[Curve], value: _Value, clock: _Clock) -> Panel:
+    y = (fitting if value.key == "validation_loss" else linear)(value.label, _flat(drawn))
+    alt = f"{value.title} against {clock.words}. At the end: {_ends(drawn)}."
     every = max(max(len(curve.x) for curve in drawn) // 6, 1)
-    svg = line_chart(drawn, _x_axis(axis[1], drawn), vertical, alt, every=every)
-    return Panel(f"{title}, by {axis[2]}", svg)
+    svg = line_chart(drawn, _x_axis(clock.label, drawn), y, alt, every=every)
+    return Panel(f"{value.title}, by {clock.words}", svg)
 
 
 def _x_axis(label: str, drawn: list[Curve]) -> Axis:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from robustbench_zosam.report.run import MethodView
+from robustbench_zosam.report.style import Series
 
 WIDTH, HEIGHT = 340, 240  # CSS pixels of a panel at its natural size
 
@@ -14,9 +14,8 @@ class Panel:
     """One drawing.
 
     Attributes:
-        title: above it; may be empty.
         svg: the drawing as an SVG element; empty where `image` holds it.
-        image: data address of a PNG.
+        image: data URL of a PNG.
         alt: what the image shows; an SVG carries its own.
         method: to which it belongs, if to one.
         corruption: number in the run of that to which it belongs, if to one.
@@ -27,17 +26,16 @@ class Panel:
     svg: str = ""
     image: str = ""
     alt: str = ""
-    method: MethodView | None = None
+    method: Series | None = None
     corruption: int | None = None
     note: str = ""
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """The numbers of a figure.
 
     Attributes:
-        caption: what they are.
         head: column names; the first column names the rows.
         rows: cells as text.
         method: to which all numbers belong, if to one.
@@ -48,7 +46,7 @@ class Table:
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    method: MethodView | None = None
+    method: Series | None = None
     corruptions: tuple[int | None, ...] = ()
     first: int | None = None
 
@@ -59,13 +57,10 @@ class Block:
 
     Attributes:
         id: anchor in the page.
-        title: heading.
         see: what to see in it.
         how: how it was measured.
-        panels: the drawings.
         legend: methods to explain, in drawing order.
         tables: the numbers, folded away.
-        wide: panels wider than usual.
     """
 
     id: str
@@ -73,6 +68,5 @@ class Block:
     see: str
     how: str
     panels: tuple[Panel, ...]
-    legend: tuple[MethodView, ...] = ()
-    tables: tuple[Table, ...] = field(default=())
-    wide: bool = False
+    legend: tuple[Series, ...] = ()
+    tables: tuple[TextTable, ...] = ()

@@ -1,0 +1,191 @@
+"""What `nzk.json` holds, as types."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from robustbench_zosam.schema import Hardware
+
+VERSION = 1
+
+Kernel = Literal["shared", "independent"]
+Rates = Literal["equal", "tuned"]
+"""One learning rate for all updates, or each at its own."""
+Prediction = Literal["expected_outputs", "expected_loss"]
+KERNELS: tuple[Kernel, ...] = ("shared", "independent")
+
+
+class DistributionRow(TypedDict):
+    """The mean kernel of one distribution of directions against its closed form."""
+
+    distribution: str
+    shared: bool
+    theory: float
+    """Trace over that of the tangent kernel."""
+    measured: float
+    se: float
+    largest_deviation: float
+    """Of an entry of the kernel, in standard errors."""
+    entries: int
+
+
+class DistributionStudy(TypedDict):
+    """All distributions."""
+
+    draws: int
+    rows: list[DistributionRow]
+
+
+class ConstancyTest(TypedDict):
+    """Whether independent measurements share one mean."""
+
+    mean: float
+    se: float
+    chi2: float
+    df: int
+    p: float
+
+
+class KernelTraces(TypedDict):
+    """Traces of a measured kernel through training, over the expected trace at the start."""
+
+    measured: list[float]
+    se: list[float]
+    theory: list[float]
+    """Closed form at the weights of each step."""
+    constant: ConstancyTest | None
+    """None for a network, whose kernel may move."""
+
+
+class KernelHistory(TypedDict):
+    """Both kernels at the weights of a training run."""
+
+    steps: list[int]
+    ntk_trace: list[float]
+    """Of the tangent kernel, over that at the start."""
+    ntk_cosine: list[float]
+    """Between the tangent kernel and that at the start."""
+    shared: KernelTraces
+    independent: KernelTraces
+
+
+class RateSearch(TypedDict):
+    """The tuning of one update's learning rate."""
+
+    chosen: int
+    """Index in the grid."""
+    rate: float
+    relative: float
+    """In units of n/λ_max of the expected kernel."""
+    at_edge: bool
+    losses: list[float | None]
+    """Geometric mean over seeds of the loss at the end, for each rate of the grid."""
+    theory: list[float | None]
+    """Expected loss there."""
+
+
+class LossCurve(TypedDict):
+    """The loss of one update at one learning rate."""
+
+    rate: float
+    steps: list[int]
+    mean: list[float | None]
+    """Over seeds; None where a seed diverged."""
+    low: list[float | None]
+    """Lower 95 % limit of the mean, given the starts."""
+    high: list[float | None]
+    diverged: int
+    """Seeds that ended above their first loss."""
+    expected_outputs: list[float | None]
+    """Loss of the expected outputs."""
+    expected_loss: list[float | None]
+
+
+class SpeedUp(TypedDict):
+    """How many times fewer steps one update needs than another."""
+
+    setting: Rates
+    fast: str
+    slow: str
+    theory: float | None
+    seeds: int
+    """Seeds that gave a ratio."""
+    of: int
+    bounds: int
+    """Ratios that are bounds: one of the two runs never reached the target."""
+    per_seed: list[float]
+    value: float | None
+    """Geometric mean."""
+    low: float | None
+    high: float | None
+
+
+class UpdateComparison(TypedDict):
+    """The updates side by side on one problem."""
+
+    target: float
+    """Lowest loss that all updates reach at their best rate in tuning."""
+    relative_rates: list[float]
+    equal_rate: float
+    tuning: dict[str, RateSearch]
+    equal: dict[str, LossCurve]
+    tuned: dict[str, LossCurve]
+    speed_ups: list[SpeedUp]
+
+
+class ProblemResult(UpdateComparison):
+    """All that was measured on one problem."""
+
+    name: str
+    title: str
+    detail: str
+    linear: bool
+    n: int
+    """Examples."""
+    dimension: int
+    """Weights."""
+    kernel: KernelHistory
+
+
+class StudyOptions(TypedDict):
+    """What was compared, and how precisely; see `StudyConfig`."""
+
+    data: str
+    classes: list[int]
+    seeds: list[int]
+    steps: int
+    draws: int
+
+
+class TuningBudget(TypedDict):
+    """How many seeds and learning rates each update was tuned with."""
+
+    seeds: int
+    rates: int
+
+
+class StudyProvenance(TypedDict):
+    """Where the numbers come from."""
+
+    command: str
+    finished: str
+    seconds: float
+    commit: str | None
+    dirty: bool | None
+    versions: dict[str, str]
+    hardware: Hardware
+
+
+class StudyResults(TypedDict):
+    """The whole comparison."""
+
+    schema: int
+    kind: str
+    title: str
+    config: StudyOptions
+    tuning: TuningBudget
+    distributions: DistributionStudy
+    problems: list[ProblemResult]
+    provenance: StudyProvenance
