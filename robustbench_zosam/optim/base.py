@@ -16,9 +16,8 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.cost import Cost
 from robustbench_zosam.optim.guards import BufferGuard
-from robustbench_zosam.optim.passes import Closure, Passes
+from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
 from robustbench_zosam.optim.space import ParameterSpace
 from robustbench_zosam.optim.updates import clip_gradients, match_layouts
 from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
@@ -79,7 +78,7 @@ class WrappedOptimizer(Optimizer, ABC):
             raise InputError(f"{base.__name__} refuses its options: {error}") from error
         self._wrapped = True
         self._share()
-        self.cost = Cost()
+        self.cost = PassCounts()
         self.last_loss: Tensor | None = None
         self.last_clean_loss: Tensor | None = None
         self.vectors: dict[str, Tensor] = {}
@@ -285,7 +284,7 @@ class WrappedOptimizer(Optimizer, ABC):
         self.base.load_state_dict({name: state_dict[name] for name in ("state", "param_groups")})
         match_layouts(self.base)
         self._share()
-        self.cost = Cost(*method["cost"])
+        self.cost = PassCounts(*method["cost"])
         for name, value in method["options"].items():
             setattr(self, name, value)
         device = self.space.device

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.cost import Cost
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay
 from robustbench_zosam.precision import ieee_float32
 
@@ -24,6 +24,22 @@ result is the loss of each example, while the backward pass is still that of the
 with `probe_fraction` < 1 call `closure(backward=False, fraction=1.0)`: the mean loss of the first
 `ceil(fraction * n)` examples. `make_closure` builds a closure that understands all of it.
 """
+
+
+@dataclass
+class PassCounts:
+    """What training has cost so far.
+
+    Attributes:
+        forwards: forward passes of a mini-batch, with and without a backward pass; a pass over a
+            part of the mini-batch counts as that part.
+        backwards: backward passes, likewise.
+        steps: optimizer steps, topology updates included.
+    """
+
+    forwards: float = 0
+    backwards: float = 0
+    steps: int = 0
 
 
 class Passes:
@@ -43,7 +59,7 @@ class Passes:
         self,
         closure: Closure,
         params: Iterable[Tensor],
-        cost: Cost,
+        cost: PassCounts,
         buffers: BufferGuard,
         device: torch.device,
     ) -> None:

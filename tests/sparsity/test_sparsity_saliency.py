@@ -86,7 +86,7 @@ def test_grasp_removes_the_largest_of_minus_w_times_the_hessian_gradient_product
         def __call__(self, module, args, output):
             self.seen.append(args[0].detach())
 
-    policy = SPARSIFIERS.load("grasp")()
+    policy = SPARSIFIERS["grasp"].load()()
     start = Start(model, maskable_layers(model), 0.6, torch.Generator().manual_seed(0), the_batch)
     scene = Scene(start, training=True)
     policy.arrange(scene, start)
@@ -124,7 +124,7 @@ def test_grasp_draws_linear_maps_anew_in_its_copy_alone():
     model = small()
     start = Start(model, maskable_layers(model), 0.6, torch.Generator().manual_seed(0), examples)
     scene = Scene(start, training=True)
-    SPARSIFIERS.load("grasp")().arrange(scene, start)
+    SPARSIFIERS["grasp"].load()().arrange(scene, start)
     assert not torch.equal(scene.initial[0], model[0].weight)
     assert torch.equal(model[0].weight, small()[0].weight)
     assert 0.5 < scene.initial[0].std() / (2 / 9) ** 0.5 < 2
@@ -151,7 +151,7 @@ def pictures(per_class, generator):
 
 def synflow_scores(model):
     start = Start(model, maskable_layers(model), 0.5, torch.Generator(), pictures)
-    policy = SPARSIFIERS.load("synflow")()
+    policy = SPARSIFIERS["synflow"].load()()
     scene = Scene(start, training=policy.training, dtype=policy.dtype)
     policy.arrange(scene, start)
     return policy.scores(scene, start), scene
@@ -179,7 +179,7 @@ def synflow_scores_of_linear(model):
         return torch.zeros(3, INPUTS), torch.arange(3)
 
     start = Start(linear, maskable_layers(linear), 0.5, torch.Generator(), ones)
-    policy = SPARSIFIERS.load("synflow")()
+    policy = SPARSIFIERS["synflow"].load()()
     scene = Scene(start, training=False, dtype=torch.float64)
     policy.arrange(scene, start)
     return flat(policy.scores(scene, start))

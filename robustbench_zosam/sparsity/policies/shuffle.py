@@ -24,9 +24,9 @@ class Shuffle(Policy):
     """
 
     def __init__(self, of: str = "snip") -> None:
-        choices = [entry.name for entry in SPARSIFIERS if not entry.facts["dynamic"]]
+        choices = [entry.name for entry in SPARSIFIERS if not entry.dynamic]
         possible = [name for name in choices if name not in {"dense", "shuffle"}]
-        self._inner = SPARSIFIERS.load(require_choice("of", of, possible))()
+        self._inner = SPARSIFIERS[require_choice("of", of, possible)].load()()
 
     def initial_masks(self, start: Start) -> list[Tensor]:
         """Permutes masks.
