@@ -40,7 +40,7 @@ def create_optimizer(
     decay_norms: bool = True,
     **options: Any,
 ) -> WrappedOptimizer:
-    """Builds an optimizer over all parameters of a model.
+    """Builds an optimizer over all parameters of a model; its `step` takes a closure.
 
     The base options default to the same for every method: momentum 0.9 and weight decay 5e-4 for
     SGD, torch's own for AdamW.
@@ -61,7 +61,7 @@ def create_optimizer(
         **options: of the method (see `OPTIMIZERS[name].options`) and the base optimizer.
 
     Returns:
-        The optimizer; its `step` takes a closure.
+        The optimizer.
     """
     kind = OPTIMIZERS[name].load()
     require_number("lr", lr, least=0)
@@ -78,11 +78,7 @@ def create_optimizer(
 
 
 def base_class(name: str, base: object = None) -> type[Optimizer]:
-    """Returns the class of a method's base optimizer.
-
-    Args:
-        name: an entry of `OPTIMIZERS`.
-        base: what was asked for, if anything was.
+    """Returns the class of a method's base optimizer: its own, or that of a name, "sgd" if None.
 
     Raises:
         InputError: the base is unknown, or the method has another one.

@@ -102,19 +102,15 @@ class Passes:
         fraction: float = 1.0,
         buffers: bool = False,
     ) -> Tensor:
-        """Runs a forward pass alone, in full precision, leaving the buffers as they were.
+        """Returns the loss of a forward pass alone, in full precision, buffers left as they were.
 
-        Autocast and TF32 are off; an autocast region the closure opens itself is out of reach.
+        Autocast and TF32 are off; an autocast region the closure opens itself is out of reach. The
+        loss is detached, at least in float32; the mean unless `each` (see `gradient`).
 
         Args:
-            examples: positions in the mini-batch, (k,); None is all of it.
-            each: whether to return the loss of each example, shape (b,) or (k,).
-            fraction: share of the mini-batch to look at, its first examples.
+            fraction: of the mini-batch to look at, its first examples.
             buffers: let this pass update the buffers if none of this step has, for methods
                 without a gradient pass.
-
-        Returns:
-            The loss, detached, at least in float32; the mean unless `each`.
         """
         updates = buffers and not self._updated_buffers
         with (
@@ -178,15 +174,7 @@ def _require_argument(closure: Closure, name: str) -> None:
 
 
 def accepts(closure: Closure, name: str) -> bool:
-    """Tells whether a closure takes an argument.
-
-    Args:
-        closure: what a user gave to `step`.
-        name: `"backward"`, `"examples"`, `"reduction"` or `"fraction"`.
-
-    Returns:
-        True if it can be given by name.
-    """
+    """Returns whether a closure takes an argument of this name."""
     parameters = inspect.signature(closure).parameters.values()
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return any(

@@ -12,7 +12,7 @@ from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.options import Choice, Integer
 from robustbench_zosam.sparsity import SPARSIFIERS
 
-PROBES = (-1, -1e-9, 0, 1e-9, 0.5, 1, 1.5, 2, 10**6, math.nan, math.inf, "nothing", True, False)
+PROBES = (-1, -0.01, 0, 0.01, 0.5, 1, 1.5, 2, 10**6, math.nan, math.inf, "nothing", True, False)
 LINKED = {  # their upper bound is another option
     ("xsam", "alpha_max"),
     ("xsam", "alpha_step"),
