@@ -31,7 +31,7 @@ class SRSTE(StraightThrough):
         self._keep = group
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Keeps the largest weights of each group; a sparsity that does not fit is an `InputError`."""
+        """Keeps the largest of each group; a sparsity that does not fit is an `InputError`."""
         require_number("sparsity", start.sparsity, least=0, below=1)
         keep = (1 - start.sparsity) * self.group
         self._keep = round(keep)
