@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from robustbench_zosam.optim.relations import compared_with
+from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.schema import MethodFacts, Question
 
 
@@ -70,6 +70,8 @@ def _within(group: Mapping[str, MethodFacts]) -> Iterator[Planned]:
     for optimizer, method in group.items():
         if method["id"] != reference:
             yield Planned(method["id"], reference, "optimizer")
-        for other in compared_with(optimizer):
+        if optimizer not in OPTIMIZERS:  # its plug-in is not installed
+            continue
+        for other in OPTIMIZERS[optimizer].compared_with:
             if other in group and group[other]["id"] != reference:
                 yield Planned(method["id"], group[other]["id"], "optimizer")

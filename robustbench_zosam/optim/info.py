@@ -28,8 +28,7 @@ class OptimizerInfo(Configurable[_Kind]):
     Attributes:
         role: the baseline is what every method is compared with at equal sparsity (and dense, the
             reference of the sparse runs); a control leaves out what a method claims to help.
-        compared_with: optimizers it stands beside, other than the baseline; controls
-            first, and last the method that it derives from.
+        compared_with: optimizers it stands beside, other than the baseline.
         passes: per step, or a function of the options by name, `batch_size` and
             `steps_per_epoch`; None where they are not known.
         base: name of the base optimizer, where it is not a choice.

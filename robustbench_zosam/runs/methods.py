@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict
 from robustbench_zosam.config import ExperimentConfig, Options
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.registry import OPTIMIZERS
-from robustbench_zosam.optim.relations import baseline
 from robustbench_zosam.options import Configurable
 from robustbench_zosam.registry import Registry
 from robustbench_zosam.schema import MethodFacts, Role
@@ -109,7 +108,8 @@ def _trained(config: ExperimentConfig) -> Iterator[Method]:
     ]
     grid = [(s, value) if value > 0 else ("dense", 0.0) for s, value in grid]
     if config.dense_reference and any(sparsity > 0 for _, sparsity in grid):
-        yield _method(config, baseline().name, "dense", 0.0)
+        baseline = next(info.name for info in OPTIMIZERS if info.role == "baseline")
+        yield _method(config, baseline, "dense", 0.0)
     for sparsifier, sparsity in dict.fromkeys(grid):
         for optimizer in config.optimizers:
             yield _method(config, optimizer, sparsifier, sparsity)
