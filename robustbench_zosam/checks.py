@@ -12,7 +12,7 @@ from robustbench_zosam.errors import InputError
 
 def require_number(
     name: str,
-    value: float,
+    value: object,
     *,
     above: float = -math.inf,
     least: float = -math.inf,
@@ -34,46 +34,37 @@ def require_number(
     Raises:
         InputError: not a finite number, or out of bounds.
     """
-    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (numeric and math.isfinite(value)):
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
         raise InputError(f"{name} is {value!r}: give a finite number")
     if not (above < value < below and least <= value <= most):
-        bounds = ((">", above), (">=", least), ("<", below), ("<=", most))
-        wanted = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if math.isfinite(bound))
+        wanted = interval_text(above, least, below, most)
         raise InputError(f"{name} is {value!r}: give a number {wanted}")
     return float(value)
 
 
-def require_integer(name: str, value: int, *, least: int) -> int:
-    """Passes an integer that is large enough through.
+def interval_text(above: float, least: float, below: float, most: float) -> str:
+    """Returns the finite bounds of a number as `"> 0 and <= 1"`; empty where there are none."""
+    bounds = ((">", above), (">=", least), ("<", below), ("<=", most))
+    return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if math.isfinite(bound))
 
-    Args:
-        name: the option's name, for the message.
 
-    Returns:
-        The value.
-
-    Raises:
-        InputError: not an integer, or too small.
-    """
+def require_integer(name: str, value: object, *, least: int) -> int:
+    """Passes an integer that is large enough through; anything else is an `InputError`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} is {value!r}: give an integer >= {least}")
     return value
 
 
-def require_choice(name: str, value: str, choices: Collection[str]) -> str:
-    """Passes one of a few words through.
+def require_flag(name: str, value: object) -> bool:
+    """Passes true and false through; anything else is an `InputError`."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}: give true or false")
+    return value
 
-    Args:
-        name: the option's name, for the message.
 
-    Returns:
-        The value.
-
-    Raises:
-        InputError: not one of the choices.
-    """
-    if value not in choices:
+def require_choice(name: str, value: object, choices: Collection[str]) -> str:
+    """Passes one of a few words through; anything else is an `InputError`."""
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
     return value
 

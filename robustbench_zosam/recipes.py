@@ -1,19 +1,34 @@
-"""Published trainings, and a quick one, as named settings that everything else goes on top of.
-
-Facts: `settings`, dotted keys to values; `notes`, what differs from the source or is not known.
-"""
+"""Published trainings, and a quick one, as named settings that everything else goes on top of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from robustbench_zosam.config import ExperimentConfig
-from robustbench_zosam.registry import Registry
+from robustbench_zosam.registry import Entry, Registry
 
 Settings = dict[str, Any]
+"""Dotted keys to values of the configuration."""
 
-RECIPES: Registry[Settings] = Registry("recipe", group="zosam_robust.recipes")
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeInfo(Entry[Settings]):
+    """A training as named settings.
+
+    Attributes:
+        notes: what differs from the source or is not known.
+    """
+
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, object]:
+        """Returns settings and notes too, as JSON values."""
+        return super().as_dict() | {"settings": self.load(), "notes": list(self.notes)}
+
+
+RECIPES = Registry("recipe", RecipeInfo, group="zosam_robust.recipes")
 
 _SPLIT = (
     "a tenth of the training images is set apart for validation (data.validation_fraction); the "
@@ -40,86 +55,92 @@ _MEST: Settings = _BENCHMARK | {
     "training.min_lr": 4e-8,
 }
 
-
-def _add(name: str, summary: str, source: str, settings: Settings, *notes: str) -> None:
-    RECIPES.add(name, summary, settings, source=source, settings=settings, notes=list(notes))
-
-
-_add(
-    "grasp",
-    "ResNet-32 of double width on CIFAR-10: 160 epochs, steps at 80 and 120",
-    "Wang et al. 2020, arXiv 2002.07376, and the authors' code",
-    _BENCHMARK
-    | {
-        "optimizers": ["sgd"],
-        "sparsifiers": ["grasp"],
-        "training.batch_size": 128,
-        "training.schedule": "multistep",
-        "training.milestones": [0.5, 0.75],
-    },
-    "published for CIFAR-100 (`--data cifar100`) as well, with weight decay 5e-4 for VGG-19, and "
-    "with 300 epochs for Tiny-ImageNet",
-    _SPLIT,
-    _NORMALISATION,
-)
-_add(
-    "mest",
-    "ResNet-32 of double width on CIFAR-10: 160 epochs, batches of 64, cosine",
-    "Yuan et al. 2021, arXiv 2110.14032, and the authors' code",
-    _MEST
-    | {
-        "optimizers": ["sgd"],
-        "sparsifiers": ["mest-em"],
-        "sparsifier.mest-em.dense_layers": [
-            "backbone.conv1",
-            "backbone.stages.*.shortcut",
-            "backbone.fc",
-        ],
-    },
-    "the sparsity is that of the 3x3 convolutions inside the blocks, as in the authors' profile; "
-    "that of all convolution and linear weights is 0.5 to 1.3 points lower",
-    _SPLIT,
-    _NORMALISATION,
-)
-_add(
-    "zosam-proxy",
-    "stand-in for the ZO-SAM paper's training, which is not known: that of MEST",
-    "Ji et al. 2026, arXiv 2603.13115, for methods and models; the training is MEST's",
-    _MEST
-    | {
-        "optimizers": ["sgd", "random-perturbation", "sam", "zo-sam"],
-        "sparsifiers": ["snip", "rigl", "mest-em"],
-    },
-    "unverified: epochs, batch size, learning rate, schedule and weight decay of the paper are not "
-    "known; MEST's are taken because the paper's baselines equal MEST's",
-    "unverified: rho, the number of queries and whether directions are masked; this project's "
-    "defaults are taken (0.05, one query, masked)",
-    "no method has a weight decay of its own, and all maskable layers are sparse",
-    _SPLIT,
-    _NORMALISATION,
-)
-_add(
-    "quick",
-    "ResNet-20 on CIFAR-10 at 90 % sparsity: 45 epochs of one cycle in bf16, one seed",
-    "this project; the schedule after Smith & Topin 2018, arXiv 1708.07120",
-    {
-        "data.name": "cifar10",
-        "model.name": "resnet20",
-        "optimizers": ["sgd"],
-        "sparsifiers": ["rigl"],
-        "sparsities": [0.9],
-        "dense_reference": False,
-        "seeds": [0],
-        "training.epochs": 45,
-        "training.batch_size": 128,
-        "training.lr": 0.2,
-        "training.momentum": 0.9,
-        "training.weight_decay": 5e-4,
-        "training.schedule": "one-cycle",
-        "training.precision": "bf16",
-        "training.channels_last": True,
-    },
-    "to see an effect within the hour; published numbers come from trainings four times as long",
+RECIPES.add(
+    RecipeInfo(
+        "grasp",
+        "ResNet-32 of double width on CIFAR-10: 160 epochs, steps at 80 and 120",
+        _BENCHMARK
+        | {
+            "optimizers": ["sgd"],
+            "sparsifiers": ["grasp"],
+            "training.batch_size": 128,
+            "training.schedule": "multistep",
+            "training.milestones": [0.5, 0.75],
+        },
+        "Wang et al. 2020, arXiv 2002.07376, and the authors' code",
+        notes=(
+            "published for CIFAR-100 (`--data cifar100`) as well, with weight decay 5e-4 for "
+            "VGG-19, and with 300 epochs for Tiny-ImageNet",
+            _SPLIT,
+            _NORMALISATION,
+        ),
+    ),
+    RecipeInfo(
+        "mest",
+        "ResNet-32 of double width on CIFAR-10: 160 epochs, batches of 64, cosine",
+        _MEST
+        | {
+            "optimizers": ["sgd"],
+            "sparsifiers": ["mest-em"],
+            "sparsifier.mest-em.dense_layers": [
+                "backbone.conv1",
+                "backbone.stages.*.shortcut",
+                "backbone.fc",
+            ],
+        },
+        "Yuan et al. 2021, arXiv 2110.14032, and the authors' code",
+        notes=(
+            "the sparsity is that of the 3x3 convolutions inside the blocks, as in the authors' "
+            "profile; that of all convolution and linear weights is 0.5 to 1.3 points lower",
+            _SPLIT,
+            _NORMALISATION,
+        ),
+    ),
+    RecipeInfo(
+        "zosam-proxy",
+        "stand-in for the ZO-SAM paper's training, which is not known: that of MEST",
+        _MEST
+        | {
+            "optimizers": ["sgd", "random-perturbation", "sam", "zo-sam"],
+            "sparsifiers": ["snip", "rigl", "mest-em"],
+        },
+        "Ji et al. 2026, arXiv 2603.13115, for methods and models; the training is MEST's",
+        notes=(
+            "unverified: epochs, batch size, learning rate, schedule and weight decay of the paper "
+            "are not known; MEST's are taken because the paper's baselines equal MEST's",
+            "unverified: rho, the number of queries and whether directions are masked; this "
+            "project's defaults are taken (0.05, one query, masked)",
+            "no method has a weight decay of its own, and all maskable layers are sparse",
+            _SPLIT,
+            _NORMALISATION,
+        ),
+    ),
+    RecipeInfo(
+        "quick",
+        "ResNet-20 on CIFAR-10 at 90 % sparsity: 45 epochs of one cycle in bf16, one seed",
+        {
+            "data.name": "cifar10",
+            "model.name": "resnet20",
+            "optimizers": ["sgd"],
+            "sparsifiers": ["rigl"],
+            "sparsities": [0.9],
+            "dense_reference": False,
+            "seeds": [0],
+            "training.epochs": 45,
+            "training.batch_size": 128,
+            "training.lr": 0.2,
+            "training.momentum": 0.9,
+            "training.weight_decay": 5e-4,
+            "training.schedule": "one-cycle",
+            "training.precision": "bf16",
+            "training.channels_last": True,
+        },
+        "this project; the schedule after Smith & Topin 2018, arXiv 1708.07120",
+        notes=(
+            "to see an effect within the hour; published numbers come from trainings four times "
+            "as long",
+        ),
+    ),
 )
 
 
@@ -131,7 +152,7 @@ def recipe_settings(name: str) -> dict[str, Any]:
         45
     """
     tree: dict[str, Any] = {}
-    for key, value in RECIPES.load(name).items():
+    for key, value in RECIPES[name].load().items():
         *path, last = key.split(".")
         branch = tree
         for part in path:
@@ -154,7 +175,7 @@ def recipe_facts(config: ExperimentConfig) -> dict[str, Any] | None:
     return {
         "name": entry.name,
         "source": entry.source,
-        "notes": entry.facts["notes"],
+        "notes": list(entry.notes),
         "changed": dict(_changes(entry.load(), used)),
     }
 

@@ -1,66 +1,67 @@
 """One generic registry for everything that is chosen by name.
 
-An entry is facts first (name, one-line summary, source) and a lazy target second, so that listing
-what exists never imports torch.
+An entry is facts first (name, one-line summary, source, and what its kind adds) and a lazy target
+second, so that listing what exists never imports torch.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from robustbench_zosam.errors import InputError
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+E = TypeVar("E", bound="Entry[object]")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
-@dataclass(frozen=True)
-class Entry(Generic[T]):
-    """What is known of a registered thing without importing it.
+@dataclasses.dataclass(frozen=True)
+class Entry(Generic[T_co]):
+    """What is known of a registered thing without importing it; a subclass adds further facts.
 
     Attributes:
         name: what a user types.
         summary: one line for `zosam-robust list`.
         target: the thing itself, or where it is: `"package.module:attribute"`.
         source: paper, section or file the entry implements.
-        facts: further properties, as JSON values (cost, defaults, capabilities).
     """
 
     name: str
     summary: str
-    target: T | str
+    target: T_co | str
     source: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
 
-    def load(self) -> T:
+    def load(self) -> T_co:
         """Returns the target, importing it when it is lazy."""
         if not isinstance(self.target, str):
             return self.target
         module, _, attribute = self.target.partition(":")
-        loaded: T = getattr(importlib.import_module(module), attribute)
+        loaded: T_co = getattr(importlib.import_module(module), attribute)
         return loaded
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Returns all but the target, as JSON values."""
-        return {"name": self.name, "summary": self.summary, "source": self.source, **self.facts}
+        names = [field.name for field in dataclasses.fields(self) if field.name != "target"]
+        return {name: getattr(self, name) for name in names}
 
 
-class Registry(Generic[T]):
+class Registry(Generic[E]):
     """Names to entries; duplicates raise, misses suggest, third parties join by entry points.
 
     Args:
         noun: what the entries are, in the singular, for messages ("optimizer").
-        group: entry-point group whose members are `Entry` objects, or functions returning one.
+        kind: class of the entries.
+        group: entry-point group whose members are entries, or functions returning one.
 
     Example:
-        >>> shapes = Registry[type]("shape")
-        >>> _ = shapes.add("square", "four equal sides", dict)
+        >>> shapes = Registry("shape", Entry)
+        >>> shapes.add(Entry("square", "four equal sides", dict))
         >>> shapes.names()
         ('square',)
         >>> shapes["squire"]  # doctest: +IGNORE_EXCEPTION_DETAIL
@@ -68,41 +69,34 @@ class Registry(Generic[T]):
         InputError: unknown shape 'squire': did you mean square? Available: square
     """
 
-    def __init__(self, noun: str, group: str | None = None) -> None:
+    def __init__(self, noun: str, kind: type[E], group: str | None = None) -> None:
         self.noun = noun
+        self._kind = kind
         self._group = group
-        self._entries: dict[str, Entry[T]] = {}
+        self._entries: dict[str, E] = {}
 
-    def add(
-        self, name: str, summary: str, target: T | str, *, source: str = "", **facts: Any
-    ) -> Entry[T]:
-        """Registers a thing; a taken or malformed name is a `ValueError`.
-
-        Args:
-            name: lower-case letters, digits, dots, hyphens and underscores.
-            target: the thing, or `"package.module:attribute"`.
-            source: paper or file it implements.
-
-        Returns:
-            The new entry.
-        """
-        return self._put(Entry(name, summary, target, source, facts))
-
-    def _put(self, entry: Entry[T]) -> Entry[T]:
-        if not _NAME.fullmatch(entry.name):
-            raise ValueError(f"{self.noun} name {entry.name!r} must match {_NAME.pattern}")
-        if entry.name in self._entries:
-            raise ValueError(f"{self.noun} {entry.name!r} is registered already")
-        self._entries[entry.name] = entry
-        return entry
+    def add(self, *entries: E) -> None:
+        """Registers entries; a taken or malformed name is a `ValueError`."""
+        for entry in entries:
+            if not _NAME.fullmatch(entry.name):
+                raise ValueError(f"{self.noun} name {entry.name!r} must match {_NAME.pattern}")
+            if entry.name in self._entries:
+                raise ValueError(f"{self.noun} {entry.name!r} is registered already")
+            self._entries[entry.name] = entry
 
     def _join_third_parties(self) -> None:
         group, self._group = self._group, None  # once, and only when somebody asks
         for point in entry_points(group=group) if group else ():
-            found = point.load()
-            self._put(found if isinstance(found, Entry) else found())
+            found: Entry[object] | Callable[[], Entry[object]] = point.load()
+            entry = found if isinstance(found, Entry) else found()
+            if not isinstance(entry, self._kind):
+                raise TypeError(
+                    f"entry-point group {group}: {self.noun} {entry.name!r} is registered as "
+                    f"{type(entry).__name__}: make it {self._kind.__name__}"
+                )
+            self.add(entry)
 
-    def __getitem__(self, name: str) -> Entry[T]:
+    def __getitem__(self, name: str) -> E:
         self._join_third_parties()
         if name not in self._entries:
             close = difflib.get_close_matches(name, self._entries, n=3)
@@ -116,7 +110,7 @@ class Registry(Generic[T]):
         self._join_third_parties()
         return name in self._entries
 
-    def __iter__(self) -> Iterator[Entry[T]]:
+    def __iter__(self) -> Iterator[E]:
         self._join_third_parties()
         return iter(self._entries.values())
 
@@ -127,17 +121,3 @@ class Registry(Generic[T]):
     def names(self) -> tuple[str, ...]:
         """Returns all names in order of registration."""
         return tuple(entry.name for entry in self)
-
-    def load(self, name: str) -> T:
-        """Returns the thing of this name.
-
-        Args:
-            name: a registered name.
-
-        Returns:
-            The target, imported when lazy.
-
-        Raises:
-            InputError: the name is unknown.
-        """
-        return self[name].load()

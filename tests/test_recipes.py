@@ -33,14 +33,14 @@ def test_every_recipe_is_a_whole_experiment(name: str):
     assert config.recipe == name
     entry = RECIPES[name]
     assert entry.source
-    assert entry.facts["settings"] == entry.load()
+    assert entry.as_dict()["settings"] == entry.load()
     assert recipe_facts(config) == {
-        "name": name, "source": entry.source, "notes": entry.facts["notes"], "changed": {},
+        "name": name, "source": entry.source, "notes": list(entry.notes), "changed": {},
     }  # fmt: skip
 
 
 def test_what_is_not_known_says_so():
-    notes = RECIPES["zosam-proxy"].facts["notes"]
+    notes = RECIPES["zosam-proxy"].notes
     assert sum(note.startswith("unverified: ") for note in notes) == 2
     assert "not known" in RECIPES["zosam-proxy"].summary
 

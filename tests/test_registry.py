@@ -8,6 +8,7 @@ from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.metrics import METRICS
 from robustbench_zosam.models.registry import MODELS
+from robustbench_zosam.optim.info import OptimizerInfo
 from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.registry import Entry, Registry
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
@@ -27,19 +28,19 @@ def test_every_entry_loads_and_describes_itself_in_one_line(entry: Entry[object]
 
 
 def test_duplicates_and_malformed_names_raise():
-    registry = Registry[int]("number")
-    registry.add("one", "the first", 1)
+    registry: Registry[Entry[int]] = Registry("number", Entry)
+    registry.add(Entry("one", "the first", 1))
     with pytest.raises(ValueError, match="registered already"):
-        registry.add("one", "again", 1)
+        registry.add(Entry("one", "again", 1))
     with pytest.raises(ValueError, match="must match"):
-        registry.add("Number One", "spaces", 1)
+        registry.add(Entry("Number One", "spaces", 1))
 
 
 def test_a_miss_suggests_and_lists():
-    registry = Registry[int]("number")
-    registry.add("seventeen", "a prime", 17)
+    registry: Registry[Entry[int]] = Registry("number", Entry)
+    registry.add(Entry("seventeen", "a prime", 17))
     with pytest.raises(InputError, match=r"unknown number 'sevnteen': did you mean seventeen\?"):
-        registry.load("sevnteen")
+        registry["sevnteen"]
     with pytest.raises(InputError, match="unknown number 'x': Available: seventeen"):
         registry["x"]
 
@@ -54,12 +55,30 @@ def test_third_parties_join_through_entry_points(monkeypatch: pytest.MonkeyPatch
         return [Point()]
 
     monkeypatch.setattr("robustbench_zosam.registry.entry_points", found)
-    registry = Registry[int]("number", "some.group")
-    registry.add("own", "from here", 1)
+    registry: Registry[Entry[int]] = Registry("number", Entry, "some.group")
+    registry.add(Entry("own", "from here", 1))
     assert registry.names() == ("own", "foreign")
-    assert registry.load("foreign") == 5
+    assert registry["foreign"].load() == 5
     assert "foreign" in registry
     assert len(registry) == 2
+
+
+def test_a_third_party_optimizer_is_an_optimizer_info(monkeypatch: pytest.MonkeyPatch):
+    class Point:
+        def load(self) -> Entry[str]:
+            return Entry("mine", "from another package", "somewhere:Mine")
+
+    monkeypatch.setattr("robustbench_zosam.registry.entry_points", lambda group: [Point()])
+    registry = Registry("optimizer", OptimizerInfo, "some.group")
+    with pytest.raises(TypeError, match="'mine' is registered as Entry: make it OptimizerInfo"):
+        registry.names()
+
+
+def test_what_is_not_known_of_a_third_party_optimizer_is_said_to_be_unknown():
+    info = OptimizerInfo("mine", "from another package", "somewhere:Mine", label="Mine")
+    assert info.passes_per_step({"rho": 1}, batch_size=8, steps_per_epoch=2) is None
+    assert (info.role, info.defaults, info.compared_with) == ("method", {}, ())
+    assert "forwards" not in info.as_dict()
 
 
 def test_the_command_is_declared():

@@ -60,9 +60,10 @@ def ours(name: str, model: nn.Module, label: str = "", **options: Any) -> Conten
     """One of this package's optimizers."""
     if name == "ssam-f":
         options["samples"] = SINGLES
-    lr = OPTIMIZERS[name].facts.get("lr", 1e-3)
+    info = OPTIMIZERS[name]
+    lr = info.lr or 1e-3
     optimizer = create_optimizer(name, model, lr=lr, steps_per_epoch=STEPS_PER_EPOCH, **options)
-    label = label or OPTIMIZERS[name].facts["label"]
+    label = label or info.label
 
     def set_steps(count: int) -> None:
         optimizer.cost.steps = count
@@ -80,8 +81,7 @@ def ours(name: str, model: nn.Module, label: str = "", **options: Any) -> Conten
     elif hasattr(optimizer, "period"):
         found.rare = new_period
         found.period = STEPS_PER_EPOCH * getattr(optimizer, "update_epochs", 1)
-        facts = OPTIMIZERS[name].facts["options"]
-        found.times = facts["samples"] / SINGLES if name == "ssam-f" else 1.0
+        found.times = info.defaults["samples"] / SINGLES if name == "ssam-f" else 1.0
     return found
 
 
@@ -120,8 +120,8 @@ def builders(peer: bool) -> dict[str, Callable[[nn.Module], Contender]]:
         name: (lambda model, name=name: ours(name, model)) for name in OPTIMIZERS.names()
     }
     for name in ("zo-sam", "zo-sam-guided"):
-        if name in found and "probe_fraction" in OPTIMIZERS[name].facts["options"]:
-            label = f"{OPTIMIZERS[name].facts['label']}, quarter batch"
+        if name in found and "probe_fraction" in OPTIMIZERS[name].options:
+            label = f"{OPTIMIZERS[name].label}, quarter batch"
             found[f"{name}-quarter"] = lambda model, name=name, label=label: ours(
                 name, model, label, probe_fraction=0.25
             )

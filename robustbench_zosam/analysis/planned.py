@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from robustbench_zosam.schema import Question
-
-CONTROLS = ("random-perturbation", "s2-sam", "sam")  # stand beside every ZO-SAM claim
+from robustbench_zosam.optim.registry import OPTIMIZERS
+from robustbench_zosam.schema import MethodFacts, Question
 
 
 @dataclass(frozen=True)
@@ -26,57 +24,54 @@ class Planned:
     question: Question
 
 
-def setting(method: Mapping[str, Any]) -> str:
-    """Returns sparsifier and sparsity of a trained method, in words.
-
-    Args:
-        method: in the form of the results.
-    """
+def setting(method: MethodFacts) -> str:
+    """Returns sparsifier and sparsity of a trained method, in words."""
     if method["sparsity"] == 0:
         return "dense"
     return f"{method['sparsifier']} {100 * method['sparsity']:g} %"
 
 
-def plan_comparisons(methods: Sequence[Mapping[str, Any]]) -> tuple[Planned, ...]:
+def plan_comparisons(methods: Sequence[MethodFacts]) -> tuple[Planned, ...]:
     """Chooses the comparisons that answer a question.
 
     Args:
-        methods: in the form of the results: `id`, `kind`, `optimizer`, `sparsifier`, `sparsity`.
+        methods: in the form of the results.
 
     Returns:
-        Each optimizer against SGD at equal sparsity, ZO-SAM also against its controls, the other
-        relatives of SAM against SAM, sparse SGD against dense SGD; loaded checkpoints against the
-        first of them.
+        Each optimizer against the baseline at equal sparsity and against the optimizers it stands
+        beside (see `OptimizerInfo.compared_with`), the sparse baseline against the dense one;
+        loaded checkpoints against the first of them.
     """
     loaded = [m["id"] for m in methods if m["kind"] == "checkpoint"]
     planned = [Planned(name, loaded[0], "model") for name in loaded[1:]]
-    groups: dict[tuple[str, float], dict[str, str]] = {}
+    groups: dict[tuple[str, float], dict[str, MethodFacts]] = {}
     for m in methods:
         if m["kind"] == "trained":
-            groups.setdefault((m["sparsifier"], m["sparsity"]), {})[m["optimizer"]] = m["id"]
+            groups.setdefault((m["sparsifier"], m["sparsity"]), {})[m["optimizer"]] = m
     for group in groups.values():
         planned += _within(group)
-    sgd = {sparsity: g["sgd"] for (_, sparsity), g in groups.items() if "sgd" in g}
+    baselines = {key: found for key, group in groups.items() if (found := _baseline(group))}
+    dense = {sparsity: found["id"] for (_, sparsity), found in baselines.items()}.get(0.0)
     planned += [
-        Planned(group["sgd"], sgd[0.0], "sparsity")
-        for (_, sparsity), group in groups.items()
-        if sparsity > 0 and "sgd" in group and 0.0 in sgd
+        Planned(found["id"], dense, "sparsity")
+        for (_, sparsity), found in baselines.items()
+        if sparsity > 0 and dense is not None
     ]
     return tuple(planned)
 
 
-def _within(group: Mapping[str, str]) -> Iterator[Planned]:
+def _baseline(group: Mapping[str, MethodFacts]) -> MethodFacts | None:
+    return next((m for m in group.values() if m["role"] in {"baseline", "reference"}), None)
+
+
+def _within(group: Mapping[str, MethodFacts]) -> Iterator[Planned]:
     """Yields the comparisons between the optimizers of one sparsity."""
-    reference = "sgd" if "sgd" in group else next(iter(group))
-    for optimizer, name in group.items():
-        if optimizer != reference:
-            yield Planned(name, group[reference], "optimizer")
-        for control in _controls(optimizer):
-            if control in group and control != reference:
-                yield Planned(name, group[control], "optimizer")
-
-
-def _controls(optimizer: str) -> tuple[str, ...]:
-    if optimizer.startswith("zo-sam"):
-        return CONTROLS
-    return ("sam",) if optimizer in {"xsam", "ssam-f", "ssam-d"} else ()
+    reference = (_baseline(group) or next(iter(group.values())))["id"]
+    for optimizer, method in group.items():
+        if method["id"] != reference:
+            yield Planned(method["id"], reference, "optimizer")
+        if optimizer not in OPTIMIZERS:  # its plug-in is not installed
+            continue
+        for other in OPTIMIZERS[optimizer].compared_with:
+            if other in group and group[other]["id"] != reference:
+                yield Planned(method["id"], group[other]["id"], "optimizer")

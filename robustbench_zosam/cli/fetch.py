@@ -45,7 +45,7 @@ def _fetch(name: str | None, root: Path, allow_unverified: bool) -> None:
         raise InputError("fetch needs a name: see `zosam-robust fetch --list`")
     from robustbench_zosam import fetching
 
-    source = fetching.DOWNLOADS.load(name)
+    source = fetching.DOWNLOADS[name].load()
     try:
         with _Display() as display:
             found = fetching.fetch(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from robustbench_zosam.registry import Entry, Registry
 
 
 class Kind(StrEnum):
@@ -52,17 +54,17 @@ def list_entries(
     table.add_column()
     for entry in entries:
         source = f" ({entry['source']})" if kind is Kind.RECIPES else ""
-        table.add_row(entry["name"], entry["summary"] + source)
+        table.add_row(str(entry["name"]), f"{entry['summary']}{source}")
     Console().print(table)
 
 
-def _registered(path: str) -> list[dict[str, Any]]:
+def _registered(path: str) -> list[dict[str, object]]:
     module, _, attribute = path.partition(":")
-    registry = getattr(importlib.import_module(module), attribute)
+    registry: Registry[Entry[object]] = getattr(importlib.import_module(module), attribute)
     return [entry.as_dict() for entry in registry]
 
 
-def _corruptions() -> list[dict[str, Any]]:
+def _corruptions() -> list[dict[str, object]]:
     import corruptions
 
     return [

@@ -55,14 +55,14 @@ def prepare(config: DataConfig, cache: Path) -> Prepared:
         InputError: the data is missing or damaged, or is to be streamed and cannot be.
     """
     entry = DATASETS[config.name]
-    if config.stream and not entry.facts.get("streams"):
+    if config.stream and not entry.streams:
         raise InputError(
             f"data.stream=true: {config.name} is no set of image files, and stays in memory: "
             "leave it out"
         )
     place = Path(config.root) if config.root else None
-    if "folder" in entry.facts:  # published data: what else lies in the root is not read
-        place = locate(config.root, entry.facts["folder"])
+    if entry.folder is not None:  # published data: what else lies in the root is not read
+        place = locate(config.root, entry.folder)
     source = listing_key(place) if place and place.exists() else []
     key = hashlib.sha256(canonical_json([config.model_dump(mode="json"), source]).encode())
     file = cache / f"data-{config.name}-{key.hexdigest()[:16]}.npz"

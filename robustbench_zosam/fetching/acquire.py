@@ -70,7 +70,7 @@ def fetch(
         InputError: the name is unknown, an incomplete folder is in the way, the disk is too small,
             no mirror has the published file, or another process is fetching the same.
     """
-    source = DOWNLOADS.load(name)
+    source = DOWNLOADS[name].load()
     waiting = _waiting(source, root)
     if waiting:
         _require_checksums(source, allow_unverified)

@@ -165,13 +165,13 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 def _data(files: Sequence[Path], config: DataConfig | None) -> Dataset:
     if config is not None:
-        return DATASETS.load(config.name)(config)
+        return DATASETS[config.name].load()(config)
     prepared = {place for file in files if (place := _prepared(file)) is not None}
     if len({place.name for place in prepared}) > 1:
         raise InputError("the models were trained on different data sets: name one with --data")
     if prepared:
         return load_prepared(min(prepared))
-    return DATASETS.load("digits")(DataConfig())
+    return DATASETS["digits"].load()(DataConfig())
 
 
 def _prepared(file: Path) -> Path | None:

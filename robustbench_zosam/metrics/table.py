@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from robustbench_zosam.metrics import cells, predictions
-from robustbench_zosam.metrics.metric import PERCENT, CellMetric, ConditionMetric, Format
+from robustbench_zosam.metrics.metric import PERCENT, CellMetric, ConditionMetric, Format, Metric
 from robustbench_zosam.registry import Registry
 
-METRICS: Registry[Callable[..., float | None]] = Registry("metric", "zosam_robust.metrics")
+METRICS = Registry("metric", Metric, "zosam_robust.metrics")
 """Metrics of predictions (`ConditionMetric`) and of trained models (`CellMetric`)."""
 
 FRACTION = (0.0, 1.0)
@@ -44,7 +44,7 @@ def columns(named: Sequence[str]) -> list[CellMetric]:
     return [known[name] for name in (*named, *others)]
 
 
-for _metric in (
+METRICS.add(
     CellMetric(
         "clean_accuracy",
         "fraction of the clean test images whose top class is right",
@@ -280,5 +280,4 @@ for _metric in (
         format=Format("nats"),
         column=False,
     ),
-):
-    METRICS._put(_metric)
+)

@@ -82,4 +82,4 @@ def _build(
         options["width"] = config.width
     if "image_size" in takes:
         options["image_size"] = require_size(config.name, image_size)
-    return MODELS.load(config.name)(classes, **options)
+    return MODELS[config.name].load()(classes, **options)

@@ -41,7 +41,7 @@ def check_model(config: ModelConfig) -> tuple[str, ...]:
     if source == "registry":
         if config.name not in MODELS:
             _say_unknown(config.name)
-        takes = tuple(MODELS[config.name].facts.get("takes", ()))
+        takes = MODELS[config.name].takes
     if source == "code":
         takes = ()
         if not config.allow_code:

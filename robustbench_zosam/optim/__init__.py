@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.asam import ASAM
     from robustbench_zosam.optim.base import WrappedOptimizer
     from robustbench_zosam.optim.closures import make_closure
-    from robustbench_zosam.optim.cost import Cost
     from robustbench_zosam.optim.esam import ESAM
     from robustbench_zosam.optim.factory import create_optimizer
     from robustbench_zosam.optim.friendly_sam import FriendlySAM
     from robustbench_zosam.optim.gsam import GSAM
     from robustbench_zosam.optim.guards import BufferGuard, RngReplay
+    from robustbench_zosam.optim.info import OptimizerInfo, PassesPerStep
     from robustbench_zosam.optim.looksam import LookSAM
-    from robustbench_zosam.optim.passes import Closure, Passes
+    from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
     from robustbench_zosam.optim.periods import Periodic
     from robustbench_zosam.optim.plain import Plain
     from robustbench_zosam.optim.random_perturbation import RandomPerturbation
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # optimizers
     "OPTIMIZERS",
+    "OptimizerInfo",
+    "PassesPerStep",
     "create_optimizer",
     "Plain",
     "RandomPerturbation",
@@ -60,7 +62,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "ZeroOrder",
     "Passes",
     "Closure",
-    "Cost",
+    "PassCounts",
     # guards
     "BufferGuard",
     "RngReplay",
@@ -72,7 +74,6 @@ __getattr__ = lazy_exports(  # the registry must not import torch
         "ASAM": "asam",
         "BufferGuard": "guards",
         "Closure": "passes",
-        "Cost": "cost",
         "create_optimizer": "factory",
         "ESAM": "esam",
         "FriendlySAM": "friendly_sam",
@@ -81,8 +82,11 @@ __getattr__ = lazy_exports(  # the registry must not import torch
         "LookSAM": "looksam",
         "make_closure": "closures",
         "mean_over_ranks": "zo_probes",
+        "OptimizerInfo": "info",
         "OPTIMIZERS": "registry",
+        "PassCounts": "passes",
         "Passes": "passes",
+        "PassesPerStep": "info",
         "Periodic": "periods",
         "Plain": "plain",
         "RandomPerturbation": "random_perturbation",

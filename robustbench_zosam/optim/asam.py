@@ -25,11 +25,9 @@ class ASAM(SharpnessAware):
     Source: Kwon et al. 2021, "ASAM", equations 7 and 8 with p = 2.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation, as the length of epsilon / T.
         eta: added to |w|, so that small weights are perturbed too.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     def __init__(
@@ -58,13 +56,10 @@ class ASAM(SharpnessAware):
 
 
 def scaled_ascent(gradient: Tensor, scales: Tensor, rho: float) -> Tensor:
-    """Maximises <gradient, epsilon> over |epsilon / scales| = rho.
+    """Returns rho * T^2 g / |T g|, which maximises <g, epsilon> over |epsilon / T| = rho.
 
     Args:
-        gradient: shape (d,), overwritten.
+        gradient: g, shape (d,), overwritten.
         scales: T, shape (d,), not negative.
-
-    Returns:
-        rho * T^2 g / |T g|, shape (d,).
     """
     return scale_to(gradient.mul_(scales), rho).mul_(scales)

@@ -16,9 +16,8 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.cost import Cost
 from robustbench_zosam.optim.guards import BufferGuard
-from robustbench_zosam.optim.passes import Closure, Passes
+from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
 from robustbench_zosam.optim.space import ParameterSpace
 from robustbench_zosam.optim.updates import clip_gradients, match_layouts
 from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
@@ -51,7 +50,7 @@ class WrappedOptimizer(Optimizer, ABC):
         last_loss: loss of the last gradient pass, where its gradient was taken.
         last_clean_loss: loss at the unperturbed weights, exact or estimated; None if unknown.
         vectors: the method's own memory between steps, flat tensors with one entry per weight.
-        tallies: the method's own counters, integer tensors of no dimension.
+        counters: the method's own counters, integer tensors of no dimension.
     """
 
     _saved: ClassVar[tuple[str, ...]] = ()
@@ -79,11 +78,11 @@ class WrappedOptimizer(Optimizer, ABC):
             raise InputError(f"{base.__name__} refuses its options: {error}") from error
         self._wrapped = True
         self._share()
-        self.cost = Cost()
+        self.cost = PassCounts()
         self.last_loss: Tensor | None = None
         self.last_clean_loss: Tensor | None = None
         self.vectors: dict[str, Tensor] = {}
-        self.tallies: dict[str, Tensor] = {}
+        self.counters: dict[str, Tensor] = {}
         self.scaler = scaler
         self.clip_norm = clip_norm
         if clip_norm is not None:
@@ -99,11 +98,7 @@ class WrappedOptimizer(Optimizer, ABC):
         self.defaults = self.base.defaults
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds parameters, as in any torch optimizer.
-
-        Args:
-            param_group: with the key `params`, and options of the base optimizer.
-        """
+        """Adds parameters (`params`, and options of the base), as in any torch optimizer."""
         if self._wrapped:
             self.base.add_param_group(param_group)
         else:
@@ -112,9 +107,6 @@ class WrappedOptimizer(Optimizer, ABC):
     @abstractmethod
     def _gradient(self, passes: Passes) -> Tensor:
         """Leaves the gradient to step along in `grad`, and the weights as they were.
-
-        Args:
-            passes: runs the closure.
 
         Returns:
             The loss where the gradient was taken; `last_clean_loss` is set if known.
@@ -127,7 +119,7 @@ class WrappedOptimizer(Optimizer, ABC):
 
         Args:
             closure: computes the mean loss and its gradients when called as `closure()`, the loss
-                alone as `closure(backward=False)`; everything is computed anew at each call.
+                alone as `closure(backward=False)`; everything is recomputed at each call.
 
         Returns:
             The loss at the unperturbed weights where known and finite, else `last_loss`; without
@@ -139,7 +131,7 @@ class WrappedOptimizer(Optimizer, ABC):
         if closure is None:
             raise InputError("step() needs a closure that computes the loss: step(closure)")
         if self.masks.before_step(self.slots):
-            self.forget()
+            self.reset_state()
         passes = self._passes(closure)
         self.last_clean_loss = None
         if self.masks.gradient_source() == "clean":
@@ -154,21 +146,15 @@ class WrappedOptimizer(Optimizer, ABC):
     @final
     @torch.no_grad()
     def rehearse(self, closure: Closure) -> Tensor:
-        """Runs the passes of a step that changes no mask, without its update.
+        """Returns the loss of the passes of a step that changes no mask, without its update.
 
         The gradient is left in `grad`. Weights stay; counters, the method's memory, buffers and
         random state move on as in a step.
-
-        Args:
-            closure: as in `step`.
-
-        Returns:
-            The loss where the gradient was taken.
         """
         return self._gradient(self._passes(closure))
 
-    def forget(self) -> None:
-        """Drops all memory of earlier steps, where training begins anew; counters go on."""
+    def reset_state(self) -> None:
+        """Drops all memory of earlier steps, where a round of training begins; counters go on."""
         self.base.state.clear()
         self.vectors.clear()
 
@@ -183,15 +169,15 @@ class WrappedOptimizer(Optimizer, ABC):
         self.masks.mask_gradients()
         if not replaced:
             if self.clip_norm is not None:
-                self._note("clipped", clip_gradients(self.space.params, self.clip_norm))
+                self._count_event("clipped", clip_gradients(self.space.params, self.clip_norm))
             if self.scaler is None:
                 self.base.step()
             else:
                 self.scaler.step(self.base)
         self.masks.after_update(self.slots)
 
-    def _note(self, name: str, event: Tensor) -> None:
-        self.tallies[name] = self.tallies.get(name, 0) + event.long()
+    def _count_event(self, name: str, event: Tensor) -> None:
+        self.counters[name] = self.counters.get(name, 0) + event.long()
 
     @property
     def space(self) -> ParameterSpace:
@@ -204,15 +190,11 @@ class WrappedOptimizer(Optimizer, ABC):
                 grown = self._space.zeros()
                 grown[: vector.numel()] = vector
                 self.vectors[name] = grown
-            self._tally(self.diagnostics)
+            self._set_counters(self.diagnostics)
         return self._space
 
     def support(self) -> tuple[Tensor | None, int]:
-        """Coordinates a perturbation may use.
-
-        Returns:
-            Bool of shape (d,), None for everywhere; and their number.
-        """
+        """Returns where a perturbation may be, bool (d,) or None for everywhere, and the count."""
         space = self.space
         key = self.masks.version, [p.requires_grad for p in space.params]
         if self._support is None or self._support[0] != key:
@@ -225,36 +207,24 @@ class WrappedOptimizer(Optimizer, ABC):
         return self.masks.mask_of(param)
 
     def slots(self, param: Tensor) -> list[Tensor]:
-        """State with one entry per weight: the base optimizer's and the method's.
-
-        Args:
-            param: one of the parameters.
-
-        Returns:
-            Tensors of the parameter's shape, sharing memory with the state.
-        """
+        """Returns state with one entry per weight, of the base optimizer and the method; views."""
         space = self.space  # first: it makes the vectors follow added groups
         views = [space.view_of(vector, param) for vector in self.vectors.values()]
         return state_tensors(self.base, param) + views
 
     def _remember(self, name: str, vector: Tensor) -> None:
-        """Keeps a vector of gradients for later steps, unless a scaled gradient overflowed.
-
-        Args:
-            name: its key in `vectors`.
-            vector: shape (d,).
-        """
+        """Keeps a vector (d,) of gradients for later steps, unless a scaled gradient overflowed."""
         if self.scaler is None or bool(vector.isfinite().all()):
             self.vectors[name] = vector
 
-    def _unit(self) -> float:
-        """Factor that takes the scaler's scale out of a gradient."""
+    def _inverse_scale(self) -> float:
+        """Returns the factor that takes the scaler's scale out of a gradient."""
         return 1.0 if self.scaler is None else 1.0 / self.scaler.get_scale()
 
     @property
     def diagnostics(self) -> dict[str, int]:
         """The method's counters since the start; reading them waits for the device."""
-        return {name: int(tally) for name, tally in self.tallies.items()}
+        return {name: int(tally) for name, tally in self.counters.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that exact resuming needs but masks and weights: base's keys and `method`."""
@@ -268,14 +238,7 @@ class WrappedOptimizer(Optimizer, ABC):
         return {**self.base.state_dict(), "method": method}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores what `state_dict` saved.
-
-        Args:
-            state_dict: from an optimizer of the same class, over the same parameters.
-
-        Raises:
-            InputError: the state is another optimizer's.
-        """
+        """Restores what `state_dict` saved; the state of another class is an `InputError`."""
         method = state_dict.get("method", {})
         if method.get("name") != type(self).__name__:
             raise InputError(
@@ -285,13 +248,13 @@ class WrappedOptimizer(Optimizer, ABC):
         self.base.load_state_dict({name: state_dict[name] for name in ("state", "param_groups")})
         match_layouts(self.base)
         self._share()
-        self.cost = Cost(*method["cost"])
+        self.cost = PassCounts(*method["cost"])
         for name, value in method["options"].items():
             setattr(self, name, value)
         device = self.space.device
         self.vectors = {name: v.to(device, copy=True) for name, v in method["vectors"].items()}
-        self._tally(method["tallies"])
+        self._set_counters(method["tallies"])
 
-    def _tally(self, counts: Mapping[str, int]) -> None:
+    def _set_counters(self, counts: Mapping[str, int]) -> None:
         device = self.space.device
-        self.tallies = {name: torch.tensor(n, device=device) for name, n in counts.items()}
+        self.counters = {name: torch.tensor(n, device=device) for name, n in counts.items()}

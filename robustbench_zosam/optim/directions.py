@@ -13,20 +13,17 @@ DISTRIBUTIONS = ("gaussian", "rademacher", "sphere")
 def draw_direction(
     out: Tensor, distribution: str, key: tuple[int, int, int], support: Tensor | None = None
 ) -> Tensor:
-    """Fills a vector with a random direction of expected squared length d_active.
+    """Returns a random direction of expected squared length d_active.
 
     Nothing is stored between queries: the same key gives the same direction again. Devices of
     different kinds draw different numbers.
 
     Args:
-        out: shape (d,), overwritten.
+        out: shape (d,), overwritten and returned.
         distribution: `"gaussian"` N(0, 1), `"rademacher"` +-1, or `"sphere"`, uniform on the
             sphere of radius sqrt(d_active).
         key: (seed, step, query).
         support: bool, shape (d,); zero elsewhere. None is everywhere.
-
-    Returns:
-        `out`.
     """
     generator = torch.Generator(out.device).manual_seed(derive_seed("direction", *key))
     if distribution == "rademacher":
@@ -42,28 +39,12 @@ def draw_direction(
 
 
 def scale_to(direction: Tensor, radius: float) -> Tensor:
-    """Scales a direction to a length, in place; a zero direction stays zero.
-
-    Args:
-        direction: shape (d,).
-        radius: the wanted L2 norm.
-
-    Returns:
-        `direction`.
-    """
+    """Scales a direction (d,) to an L2 norm, in place; a zero direction stays zero."""
     norm = torch.linalg.vector_norm(direction)
     return direction.mul_(radius / norm.clamp_min(torch.finfo(direction.dtype).tiny))
 
 
 def orthogonal_part(vector: Tensor, direction: Tensor) -> Tensor:
-    """Takes a vector's component along a direction away.
-
-    Args:
-        vector: shape (d,).
-        direction: shape (d,), of any length; zero takes nothing away.
-
-    Returns:
-        v - (v.u / |u|^2) u, a new tensor.
-    """
+    """Returns v - (v.u / |u|^2) u, new; a direction u of zero takes nothing away."""
     square = torch.dot(direction, direction).clamp_min(torch.finfo(direction.dtype).tiny)
     return vector - direction * (torch.dot(vector, direction) / square)

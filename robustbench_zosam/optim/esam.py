@@ -35,13 +35,11 @@ class ESAM(SharpnessAware):
     Networks", algorithm 1.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation for beta = 1.
         beta: probability of a parameter tensor to be perturbed.
-        gamma: share of the mini-batch in the second pass.
+        gamma: fraction of the mini-batch in the second pass.
         seed: of the choice of tensors; together with the step it determines them.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     def __init__(

@@ -18,7 +18,9 @@ from robustbench_zosam.optim.base import Masks, WrappedOptimizer
 from robustbench_zosam.optim.registry import OPTIMIZERS
 
 BASES: dict[str, type[Optimizer]] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
-_DEFAULTS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9, "weight_decay": 5e-4}, "adamw": {}}
+_DEFAULTS: dict[type[Optimizer], dict[str, float]] = {
+    torch.optim.SGD: {"momentum": 0.9, "weight_decay": 5e-4}
+}
 _CONTEXT = ("seed", "steps_per_epoch", "epochs")
 _GIVEN = {"self", "params", "base", "mask", "model", "scaler", "clip_norm", "lr", *_CONTEXT}
 
@@ -38,7 +40,7 @@ def create_optimizer(
     decay_norms: bool = True,
     **options: Any,
 ) -> WrappedOptimizer:
-    """Builds an optimizer over all parameters of a model.
+    """Builds an optimizer over all parameters of a model; its `step` takes a closure.
 
     The base options default to the same for every method: momentum 0.9 and weight decay 5e-4 for
     SGD, torch's own for AdamW.
@@ -56,27 +58,34 @@ def create_optimizer(
         clip_norm: largest norm of the gradient the base optimizer gets; None leaves it as it is.
         base: `"sgd"` (the default) or `"adamw"`, for methods whose base is a choice.
         decay_norms: whether weight decay covers one-dimensional parameters (biases, norms).
-        **options: of the method (see `OPTIMIZERS[name].facts["options"]`) and the base optimizer.
+        **options: of the method (see `OPTIMIZERS[name].options`) and the base optimizer.
 
     Returns:
-        The optimizer; its `step` takes a closure.
+        The optimizer.
     """
-    entry = OPTIMIZERS[name]
-    kind = entry.load()
-    fixed = entry.facts.get("base")
+    kind = OPTIMIZERS[name].load()
     require_number("lr", lr, least=0)
-    if fixed is not None and base is not None:
-        require_choice("base", base, (fixed,))
-    base_name = require_choice("base", fixed or base or "sgd", BASES)
+    base_kind = base_class(name, base)
     own = constructor_options(kind)
-    valid = (set(own) | set(constructor_options(BASES[base_name]))) - _GIVEN
+    valid = (set(own) | set(constructor_options(base_kind))) - _GIVEN
     require_options(f"optimizer {name!r}", options, valid - {"base_options"})
-    settings = {**_DEFAULTS[base_name], **options, "lr": lr}
+    settings = {**_DEFAULTS.get(base_kind, {}), **options, "lr": lr}
     context = zip(_CONTEXT, (seed, steps_per_epoch, epochs), strict=True)
     settings |= {key: value for key, value in context if key in own and value is not None}
     groups = _groups(model, decay_norms)
     settings |= {"mask": masker, "model": model, "scaler": scaler, "clip_norm": clip_norm}
-    return kind(groups, BASES[base_name], **settings)
+    return kind(groups, base_kind, **settings)
+
+
+def base_class(name: str, base: object = None) -> type[Optimizer]:
+    """Returns the class of a method's base optimizer: its own, or that of a name, "sgd" if None.
+
+    Raises:
+        InputError: the base is unknown, or the method has another one.
+    """
+    fixed = OPTIMIZERS[name].base
+    allowed = BASES if fixed is None else (fixed,)
+    return BASES[require_choice("base", fixed or "sgd" if base is None else base, allowed)]
 
 
 def _groups(model: nn.Module, decay_norms: bool) -> list[dict[str, Any]]:

@@ -25,12 +25,10 @@ class FriendlySAM(SharpnessAware):
     Source: Li et al. 2024, "Friendly Sharpness-Aware Minimization", algorithm 1.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation.
-        sigma: share of the average that is taken away.
+        sigma: fraction of the average that is taken away.
         decay: of the average, lambda in the paper.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     def __init__(
@@ -48,7 +46,7 @@ class FriendlySAM(SharpnessAware):
         super().__init__(params, base, rho=rho, **options)
 
     def _perturbation(self, passes: Passes) -> Tensor:
-        gradient = self._clean_gradient(passes).mul_(self._unit())
+        gradient = self._clean_gradient(passes).mul_(self._inverse_scale())
         average = self.vectors.get("average")
         if average is None:
             self._remember("average", gradient)

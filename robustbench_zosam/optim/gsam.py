@@ -28,13 +28,11 @@ class GSAM(SharpnessAware):
     algorithm 1.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation at the learning rate given here.
         rho_min: radius at learning rate zero; None keeps the radius constant.
         alpha: weight of the orthogonal part.
         adaptive: scales the perturbation as `ASAM` does, with T = |w| for every parameter.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     _saved: ClassVar[tuple[str, ...]] = (*SharpnessAware._saved, "full_lr")

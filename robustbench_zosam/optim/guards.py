@@ -14,10 +14,7 @@ class RngReplay:
     """Gives every pass of a step the same random draws (dropout, stochastic depth, augmentation).
 
     The state at the end of a step is that after one pass, as under the base optimizer. Covers
-    torch's generators of the CPU and of one device.
-
-    Args:
-        device: where the model runs.
+    torch's generators of the CPU and of one device, where the model runs.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -26,7 +23,7 @@ class RngReplay:
 
     @contextmanager
     def replay(self, *, whole: bool = True) -> Iterator[None]:
-        """Starts a pass from the state the first pass started from.
+        """Runs a pass from the state the first pass started from.
 
         Args:
             whole: whether the pass is over the whole mini-batch; one over a part, which draws
@@ -75,11 +72,7 @@ class BufferGuard:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Restores, on leaving, every buffer a pass inside may have changed.
-
-        Yields:
-            Nothing.
-        """
+        """Restores, on leaving, every buffer a pass inside may have changed."""
         saved = _Saved()
         hook = None
         if self._owners is None:

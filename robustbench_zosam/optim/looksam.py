@@ -26,12 +26,10 @@ class LookSAM(SharpnessAware):
     algorithm 1.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation.
         alpha: weight of the remembered part.
         interval: steps from one SAM step to the next, k in the paper.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     def __init__(

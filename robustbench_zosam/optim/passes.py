@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.cost import Cost
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay
 from robustbench_zosam.precision import ieee_float32
 
@@ -24,6 +24,22 @@ result is the loss of each example, while the backward pass is still that of the
 with `probe_fraction` < 1 call `closure(backward=False, fraction=1.0)`: the mean loss of the first
 `ceil(fraction * n)` examples. `make_closure` builds a closure that understands all of it.
 """
+
+
+@dataclass
+class PassCounts:
+    """What training has cost so far.
+
+    Attributes:
+        forwards: forward passes of a mini-batch, with and without a backward pass; a pass over a
+            part of the mini-batch counts as that part.
+        backwards: backward passes, likewise.
+        steps: optimizer steps, topology updates included.
+    """
+
+    forwards: float = 0
+    backwards: float = 0
+    steps: int = 0
 
 
 class Passes:
@@ -43,7 +59,7 @@ class Passes:
         self,
         closure: Closure,
         params: Iterable[Tensor],
-        cost: Cost,
+        cost: PassCounts,
         buffers: BufferGuard,
         device: torch.device,
     ) -> None:
@@ -86,19 +102,15 @@ class Passes:
         fraction: float = 1.0,
         buffers: bool = False,
     ) -> Tensor:
-        """Runs a forward pass alone, in full precision, leaving the buffers as they were.
+        """Returns the loss of a forward pass alone, in full precision, buffers left as they were.
 
-        Autocast and TF32 are off; an autocast region the closure opens itself is out of reach.
+        Autocast and TF32 are off; an autocast region the closure opens itself is out of reach. The
+        loss is detached, at least in float32; the mean unless `each` (see `gradient`).
 
         Args:
-            examples: positions in the mini-batch, (k,); None is all of it.
-            each: whether to return the loss of each example, shape (b,) or (k,).
-            fraction: share of the mini-batch to look at, its first examples.
+            fraction: of the mini-batch to look at, its first examples.
             buffers: let this pass update the buffers if none of this step has, for methods
                 without a gradient pass.
-
-        Returns:
-            The loss, detached, at least in float32; the mean unless `each`.
         """
         updates = buffers and not self._updated_buffers
         with (
@@ -162,15 +174,7 @@ def _require_argument(closure: Closure, name: str) -> None:
 
 
 def accepts(closure: Closure, name: str) -> bool:
-    """Tells whether a closure takes an argument.
-
-    Args:
-        closure: what a user gave to `step`.
-        name: `"backward"`, `"examples"`, `"reduction"` or `"fraction"`.
-
-    Returns:
-        True if it can be given by name.
-    """
+    """Returns whether a closure takes an argument of this name."""
     parameters = inspect.signature(closure).parameters.values()
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return any(

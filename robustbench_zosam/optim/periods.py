@@ -15,14 +15,12 @@ class Periodic(SharpnessAware):
     """Counts epochs by its steps.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         steps_per_epoch: mini-batches in an epoch; the default is CIFAR's at batch size 128.
-        **options: `rho`, `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `SharpnessAware`.
 
     Attributes:
         period: number of the last period something was done in, -1 before the first.
-        began: step at which training began, or began anew.
+        began: step at which training, or this round of it, began.
     """
 
     _saved: ClassVar[tuple[str, ...]] = (*SharpnessAware._saved, "period", "began")
@@ -44,20 +42,13 @@ class Periodic(SharpnessAware):
         """Number of the running epoch, from 0."""
         return (self.cost.steps - self.began) // self.steps_per_epoch
 
-    def forget(self) -> None:
+    def reset_state(self) -> None:
         """Drops all memory of earlier steps; epochs are counted from here."""
-        super().forget()
+        super().reset_state()
         self.period, self.began = -1, self.cost.steps
 
     def _new_period(self, epochs: int = 1) -> bool:
-        """Tells, once per period, that it has begun; no step is missed for a topology update.
-
-        Args:
-            epochs: length of a period.
-
-        Returns:
-            True in the first perturbed step of a period.
-        """
+        """Returns whether a period of some epochs has begun: once, at its first perturbed step."""
         period = self.epoch // epochs
         begun = period != self.period
         self.period = period

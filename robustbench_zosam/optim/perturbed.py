@@ -31,17 +31,7 @@ class Pattern:
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
-        """Reads a pattern.
-
-        Args:
-            text: `"unstructured"`, `"structured"`, or two numbers as in `"2:4"`.
-
-        Returns:
-            The pattern.
-
-        Raises:
-            InputError: it is none of these.
-        """
+        """Reads `"unstructured"`, `"structured"` or `"2:4"`; anything else is an `InputError`."""
         if text in {"unstructured", "structured"}:
             return cls(text)
         found = re.fullmatch(r"([1-9][0-9]*):([1-9][0-9]*)", str(text))
@@ -53,20 +43,11 @@ class Pattern:
 
     @property
     def sparsity(self) -> float | None:
-        """Share of weights an N:M pattern leaves out; None where it is free."""
+        """Fraction of weights an N:M pattern leaves out; None where it is free."""
         return 1 - self.n / self.m if self.kind == "n:m" else None
 
     def level(self, scores: Tensor, space: ParameterSpace, support: Tensor | None) -> Tensor:
-        """Gives what is chosen together one score.
-
-        Args:
-            scores: shape (d,).
-            support: bool, (d,): where weights may be chosen; None is everywhere.
-
-        Returns:
-            Means over each tensor's part of the support for the structured pattern, else `scores`;
-            shape (d,).
-        """
+        """Returns scores (d,) with the mean over the support for each tensor, if structured."""
         if self.kind != "structured":
             return scores
         support = torch.ones_like(scores, dtype=torch.bool) if support is None else support
@@ -103,15 +84,7 @@ class Pattern:
 
 
 def highest(scores: Tensor, count: int) -> Tensor:
-    """Marks the highest scores.
-
-    Args:
-        scores: shape (d,).
-        count: how many, at most d.
-
-    Returns:
-        1 at exactly `count` places, else 0; shape (d,).
-    """
+    """Returns 1 at exactly `count` places, those of the highest scores, else 0; shape (d,)."""
     chosen = torch.zeros_like(scores)
     chosen[torch.topk(scores, count, sorted=False).indices] = 1
     return chosen
@@ -145,13 +118,5 @@ def _groups(scores: Tensor, n: int, m: int) -> Tensor:
 
 
 def perturbed_count(dimension: int, sparsity: float) -> int:
-    """Number of weights a perturbation mask of some sparsity keeps.
-
-    Args:
-        dimension: weights that could be perturbed.
-        sparsity: share that is left out.
-
-    Returns:
-        d - ceil(sparsity d).
-    """
+    """Returns d - ceil(sparsity d), the weights that a perturbation mask keeps."""
     return dimension - math.ceil(round(sparsity * dimension, 6))

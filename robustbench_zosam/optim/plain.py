@@ -9,13 +9,7 @@ from robustbench_zosam.optim.passes import Passes
 
 
 class Plain(WrappedOptimizer):
-    """Runs the base optimizer as it is, with counters and masks.
-
-    Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
-    """
+    """Runs the base optimizer as it is, with counters and masks (see `WrappedOptimizer`)."""
 
     def _gradient(self, passes: Passes) -> Tensor:
         self.last_clean_loss = passes.gradient()

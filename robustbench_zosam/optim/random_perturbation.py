@@ -21,12 +21,10 @@ class RandomPerturbation(SharpnessAware):
     draws for its first query, so that the two differ by the sign the loss queries choose.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation.
         directions: distribution of u: `"gaussian"`, `"rademacher"` or `"sphere"`.
         seed: of the directions; together with the step it determines them.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     def __init__(

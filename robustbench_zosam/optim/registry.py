@@ -1,231 +1,287 @@
-"""Optimizers by name.
-
-Facts: `label` is the printed name; `forwards` and `backwards` are passes per step, on average over
-an epoch, as formulas in the method's options, `steps_per_epoch` and `batch_size`; `base` is set
-where the base optimizer is not a choice, and `lr` where the recipe's learning rate would be of
-another scale; `options` are the method's own, with defaults.
-"""
+"""Optimizers by name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from robustbench_zosam.optim.info import OptimizerInfo, PassesPerStep
+from robustbench_zosam.optim.shared import (
+    DIRECTIONS,
+    PLAIN,
+    PROBE_FRACTION,
+    PROBE_RADIUS,
+    QUERIES,
+    RHO,
+    SHARPNESS_AWARE,
+    SIDES,
+    SPARSE_PERTURBATION,
+    probes_per_step,
+    zo_sam_passes,
+)
+from robustbench_zosam.options import Choice, Flag, Integer, Number
 from robustbench_zosam.registry import Registry
 
-if TYPE_CHECKING:
-    from robustbench_zosam.optim.base import WrappedOptimizer
-
-OPTIMIZERS: Registry[type[WrappedOptimizer]] = Registry(
-    "optimizer", group="zosam_robust.optimizers"
-)
+OPTIMIZERS = Registry("optimizer", OptimizerInfo, group="zosam_robust.optimizers")
 
 _OPTIM = "robustbench_zosam.optim"
 
+
+def _ssam_f(
+    *, samples: int, update_epochs: int, batch_size: int, steps_per_epoch: int, **_: object
+) -> PassesPerStep:
+    passes = 2 + samples / (batch_size * update_epochs * steps_per_epoch)
+    return PassesPerStep(passes, passes)
+
+
+def _xsam(
+    *,
+    ascent_steps: int,
+    alpha: float | None,
+    alpha_max: float,
+    alpha_step: float,
+    steps_per_epoch: int,
+    **_: object,
+) -> PassesPerStep:
+    search = (alpha_max / alpha_step + 1) / steps_per_epoch if alpha is None else 0
+    return PassesPerStep(ascent_steps + 1 + search, ascent_steps + 1)
+
+
+def _esam(*, gamma: float, **_: object) -> PassesPerStep:
+    return PassesPerStep(2 + gamma if gamma < 1 else 2, 1 + gamma)
+
+
+def _looksam(*, interval: int, **_: object) -> PassesPerStep:
+    return PassesPerStep(1 + 1 / interval, 1 + 1 / interval)
+
+
+def _zo_sgd(*, queries: int, sides: str, **_: object) -> PassesPerStep:
+    return PassesPerStep(probes_per_step(queries, sides), 0)
+
+
 OPTIMIZERS.add(
-    "sgd",
-    "stochastic gradient descent with momentum (control)",
-    f"{_OPTIM}.plain:Plain",
-    source="torch.optim.SGD",
-    label="SGD",
-    forwards="1",
-    backwards="1",
-    base="sgd",
-    options={},
-)
-OPTIMIZERS.add(
-    "adamw",
-    "Adam with decoupled weight decay (control)",
-    f"{_OPTIM}.plain:Plain",
-    source="torch.optim.AdamW",
-    label="AdamW",
-    forwards="1",
-    backwards="1",
-    base="adamw",
-    lr=3e-3,
-    options={},
-)
-OPTIMIZERS.add(
-    "sam",
-    "gradient at the weights moved uphill along the gradient",
-    f"{_OPTIM}.sam:SAM",
-    source="Foret et al. 2021, arXiv 2010.01412",
-    label="SAM",
-    forwards="2",
-    backwards="2",
-    options={"rho": 0.05},
-)
-OPTIMIZERS.add(
-    "asam",
-    "sam in a neighbourhood that scales with each weight",
-    f"{_OPTIM}.asam:ASAM",
-    source="Kwon et al. 2021, arXiv 2102.11600",
-    label="ASAM",
-    forwards="2",
-    backwards="2",
-    options={"rho": 0.5, "eta": 0.01},
-)
-OPTIMIZERS.add(
-    "ssam-f",
-    "sam that perturbs only the weights with the largest Fisher information",
-    f"{_OPTIM}.ssam_f:SSAMF",
-    source="Mi et al. 2022, arXiv 2210.05177",
-    label="SSAM-F",
-    forwards="2 + samples / (batch_size * update_epochs * steps_per_epoch)",
-    backwards="2 + samples / (batch_size * update_epochs * steps_per_epoch)",
-    options={
-        "rho": 0.05,
-        "sparsity": None,
-        "pattern": "unstructured",
-        "update_epochs": 5,
-        "samples": 1024,
-    },
-)
-OPTIMIZERS.add(
-    "ssam-d",
-    "sam that perturbs a share of the weights, dropped and regrown through training",
-    f"{_OPTIM}.ssam_d:SSAMD",
-    source="Mi et al. 2022, arXiv 2210.05177",
-    label="SSAM-D",
-    forwards="2",
-    backwards="2",
-    options={
-        "rho": 0.05,
-        "sparsity": None,
-        "pattern": "unstructured",
-        "update_epochs": 5,
-        "drop_rate": 0.5,
-        "drop_score": "gradient",
-        "growth_score": "random",
-    },
-)
-OPTIMIZERS.add(
-    "xsam",
-    "sam whose step turns to where the loss is highest around the weights",
-    f"{_OPTIM}.xsam:XSAM",
-    source="arXiv 2603.10048",
-    label="XSAM",
-    forwards="ascent_steps + 1 + (alpha is None) * (alpha_max / alpha_step + 1) / steps_per_epoch",
-    backwards="ascent_steps + 1",
-    options={
-        "rho": 0.15,
-        "rho_max": 0.3,
-        "ascent_steps": 1,
-        "alpha": None,
-        "alpha_max": 2.0,
-        "alpha_step": 0.1,
-    },
-)
-OPTIMIZERS.add(
-    "s2-sam",
-    "sam along the perturbed gradient of the step before, at no extra pass",
-    f"{_OPTIM}.s2sam:S2SAM",
-    source="Ji et al. 2024, OpenReview MJgMMqMDu4",
-    label="S²-SAM",
-    forwards="1",
-    backwards="1",
-    options={"rho": 0.05},
-)
-OPTIMIZERS.add(
-    "esam",
-    "sam on some of the parameters and some of the examples",
-    f"{_OPTIM}.esam:ESAM",
-    source="Du et al. 2022, arXiv 2110.03141",
-    label="ESAM",
-    forwards="2 + gamma if gamma < 1 else 2",
-    backwards="1 + gamma",
-    options={"rho": 0.05, "beta": 0.6, "gamma": 0.5},
-)
-OPTIMIZERS.add(
-    "looksam",
-    "sam every few steps, its sideways part remembered in between",
-    f"{_OPTIM}.looksam:LookSAM",
-    source="Liu et al. 2022, arXiv 2203.02714",
-    label="LookSAM",
-    forwards="1 + 1 / interval",
-    backwards="1 + 1 / interval",
-    options={"rho": 0.05, "alpha": 0.7, "interval": 10},
-)
-OPTIMIZERS.add(
-    "gsam",
-    "sam that also shrinks the gap between the perturbed and the clean loss",
-    f"{_OPTIM}.gsam:GSAM",
-    source="Zhuang et al. 2022, arXiv 2203.08065",
-    label="GSAM",
-    forwards="2",
-    backwards="2",
-    options={"rho": 0.05, "rho_min": None, "alpha": 0.4, "adaptive": False},
-)
-OPTIMIZERS.add(
-    "friendly-sam",
-    "sam along what a mini-batch's gradient adds to the running mean",
-    f"{_OPTIM}.friendly_sam:FriendlySAM",
-    source="Li et al. 2024, arXiv 2403.12350",
-    label="Friendly-SAM",
-    forwards="2",
-    backwards="2",
-    options={"rho": 0.05, "sigma": 1.0, "decay": 0.9},
-)
-OPTIMIZERS.add(
-    "random-perturbation",
-    "gradient at the weights moved at random by the same radius (control)",
-    f"{_OPTIM}.random_perturbation:RandomPerturbation",
-    source="control for zo-sam",
-    label="Random perturbation",
-    forwards="1",
-    backwards="1",
-    options={"rho": 0.05, "directions": "gaussian"},
-)
-OPTIMIZERS.add(
-    "zo-sam",
-    "gradient at the weights moved uphill along a direction estimated from losses alone",
-    f"{_OPTIM}.zo_sam:ZOSAM",
-    source="Ji et al. 2026, arXiv 2603.13115",
-    label="ZO-SAM",
-    forwards="1 + probe_fraction * (queries + 1 if sides == 'one' else 2 * queries)",
-    backwards="1",
-    options={
-        "rho": 0.05,
-        "queries": 1,
-        "probe_radius": None,
-        "delta": None,
-        "directions": "gaussian",
-        "support": "active",
-        "sides": "two",
-        "probe_fraction": 1.0,
-    },
-)
-OPTIMIZERS.add(
-    "zo-sam-guided",
-    "as zo-sam, with the loss queries along the latest gradients (this project's own)",
-    f"{_OPTIM}.zo_sam_guided:GuidedZOSAM",
-    source="this project: docs/optimizers/zo-sam-guided.md",
-    label="Guided ZO-SAM",
-    forwards="1 + probe_fraction * (queries + 1 if sides == 'one' else 2 * queries)",
-    backwards="1",
-    options={
-        "rho": 0.05,
-        "queries": 1,
-        "guides": None,
-        "probe_radius": None,
-        "directions": "gaussian",
-        "sides": "two",
-        "probe_fraction": 1.0,
-    },
-)
-OPTIMIZERS.add(
-    "zo-sgd",
-    "steps along a gradient estimated from losses alone, without a backward pass",
-    f"{_OPTIM}.zo_sgd:ZOSGD",
-    source="Malladi et al. 2023, arXiv 2305.17333",
-    label="ZO-SGD",
-    forwards="queries + 1 if sides == 'one' else 2 * queries",
-    backwards="0",
-    lr=1e-3,
-    options={
-        "queries": 1,
-        "delta": 1e-3,
-        "directions": "gaussian",
-        "shared": True,
-        "sides": "two",
-    },
+    OptimizerInfo(
+        "sgd",
+        "stochastic gradient descent with momentum (baseline)",
+        f"{_OPTIM}.plain:Plain",
+        "torch.optim.SGD",
+        label="SGD",
+        role="baseline",
+        passes=PLAIN,
+        base="sgd",
+    ),
+    OptimizerInfo(
+        "adamw",
+        "Adam with decoupled weight decay",
+        f"{_OPTIM}.plain:Plain",
+        "torch.optim.AdamW",
+        label="AdamW",
+        passes=PLAIN,
+        base="adamw",
+        lr=3e-3,
+    ),
+    OptimizerInfo(
+        "sam",
+        "gradient at the weights moved uphill along the gradient",
+        f"{_OPTIM}.sam:SAM",
+        "Foret et al. 2021, arXiv 2010.01412",
+        label="SAM",
+        passes=SHARPNESS_AWARE,
+        options={"rho": RHO},
+    ),
+    OptimizerInfo(
+        "asam",
+        "sam in a neighbourhood that scales with each weight",
+        f"{_OPTIM}.asam:ASAM",
+        "Kwon et al. 2021, arXiv 2102.11600",
+        label="ASAM",
+        compared_with=("sam",),
+        passes=SHARPNESS_AWARE,
+        options={
+            "rho": Number(0.5, "radius, as the length of the perturbation / (|w| + eta)", least=0),
+            "eta": Number(0.01, "added to |w|, so that small weights are perturbed too", least=0),
+        },
+    ),
+    OptimizerInfo(
+        "ssam-f",
+        "sam that perturbs only the weights with the largest Fisher information",
+        f"{_OPTIM}.ssam_f:SSAMF",
+        "Mi et al. 2022, arXiv 2210.05177",
+        label="SSAM-F",
+        compared_with=("sam",),
+        passes=_ssam_f,
+        options={
+            **SPARSE_PERTURBATION,
+            "samples": Integer(1024, "examples in the Fisher information", least=1),
+        },
+    ),
+    OptimizerInfo(
+        "ssam-d",
+        "sam that perturbs a fraction of the weights, dropped and regrown through training",
+        f"{_OPTIM}.ssam_d:SSAMD",
+        "Mi et al. 2022, arXiv 2210.05177",
+        label="SSAM-D",
+        compared_with=("sam",),
+        passes=SHARPNESS_AWARE,
+        options={
+            **SPARSE_PERTURBATION,
+            "drop_rate": Number(0.5, "fraction dropped at the beginning", least=0, most=1),
+            "drop_score": Choice(
+                "gradient", "lowest scores are dropped", ("gradient", "weight", "random")
+            ),
+            "growth_score": Choice(
+                "random", "highest scores are grown", ("gradient", "weight", "random")
+            ),
+        },
+    ),
+    OptimizerInfo(
+        "xsam",
+        "sam whose step turns to where the loss is highest around the weights",
+        f"{_OPTIM}.xsam:XSAM",
+        "arXiv 2603.10048",
+        label="XSAM",
+        compared_with=("sam",),
+        passes=_xsam,
+        options={
+            "rho": Number(0.15, "length of the ascent", least=0),
+            "rho_max": Number(0.3, "radius at which directions are compared", above=0),
+            "ascent_steps": Integer(1, "steps of the ascent", least=1),
+            "alpha": Number(None, "position on the arc; searched once per epoch if left out"),
+            "alpha_max": Number(2.0, "largest alpha of the search", above=0),
+            "alpha_step": Number(0.1, "distance between two of its values", above=0),
+        },
+    ),
+    OptimizerInfo(
+        "s2-sam",
+        "sam along the perturbed gradient of the step before, at no extra pass",
+        f"{_OPTIM}.s2sam:S2SAM",
+        "Ji et al. 2024, OpenReview MJgMMqMDu4",
+        label="S²-SAM",
+        compared_with=("sam",),
+        passes=PLAIN,
+        options={"rho": RHO},
+    ),
+    OptimizerInfo(
+        "esam",
+        "sam on some of the parameters and some of the examples",
+        f"{_OPTIM}.esam:ESAM",
+        "Du et al. 2022, arXiv 2110.03141",
+        label="ESAM",
+        compared_with=("sam",),
+        passes=_esam,
+        options={
+            "rho": RHO,
+            "beta": Number(0.6, "probability of a tensor to be perturbed", above=0, most=1),
+            "gamma": Number(0.5, "fraction of the mini-batch in the second pass", above=0, most=1),
+        },
+    ),
+    OptimizerInfo(
+        "looksam",
+        "sam every few steps, its sideways part remembered in between",
+        f"{_OPTIM}.looksam:LookSAM",
+        "Liu et al. 2022, arXiv 2203.02714",
+        label="LookSAM",
+        compared_with=("sam",),
+        passes=_looksam,
+        options={
+            "rho": RHO,
+            "alpha": Number(0.7, "weight of the remembered part", least=0),
+            "interval": Integer(10, "steps from one SAM step to the next", least=1),
+        },
+    ),
+    OptimizerInfo(
+        "gsam",
+        "sam that also shrinks the gap between the perturbed and the clean loss",
+        f"{_OPTIM}.gsam:GSAM",
+        "Zhuang et al. 2022, arXiv 2203.08065",
+        label="GSAM",
+        compared_with=("sam",),
+        passes=SHARPNESS_AWARE,
+        options={
+            "rho": RHO,
+            "rho_min": Number(
+                None, "radius at learning rate zero; constant radius if left out", least=0
+            ),
+            "alpha": Number(0.4, "weight of the orthogonal part", least=0),
+            "adaptive": Flag(False, "scale the perturbation with each weight"),
+        },
+    ),
+    OptimizerInfo(
+        "friendly-sam",
+        "sam along what a mini-batch's gradient adds to the running mean",
+        f"{_OPTIM}.friendly_sam:FriendlySAM",
+        "Li et al. 2024, arXiv 2403.12350",
+        label="Friendly-SAM",
+        compared_with=("sam",),
+        passes=SHARPNESS_AWARE,
+        options={
+            "rho": RHO,
+            "sigma": Number(1.0, "fraction of the mean that is taken away", least=0),
+            "decay": Number(0.9, "decay of the mean", least=0, below=1),
+        },
+    ),
+    OptimizerInfo(
+        "random-perturbation",
+        "gradient at the weights moved at random by the same radius (control)",
+        f"{_OPTIM}.random_perturbation:RandomPerturbation",
+        "control for zo-sam",
+        label="Random perturbation",
+        role="control",
+        passes=PLAIN,
+        options={"rho": RHO, "directions": DIRECTIONS},
+    ),
+    OptimizerInfo(
+        "zo-sam",
+        "gradient at the weights moved uphill along a direction estimated from losses alone",
+        f"{_OPTIM}.zo_sam:ZOSAM",
+        "Ji et al. 2026, arXiv 2603.13115",
+        label="ZO-SAM",
+        compared_with=("random-perturbation", "s2-sam", "sam"),
+        passes=zo_sam_passes,
+        options={
+            "rho": RHO,
+            "queries": QUERIES,
+            "probe_radius": PROBE_RADIUS,
+            "delta": Number(
+                None, "finite-difference step per coordinate, instead of a radius", above=0
+            ),
+            "directions": DIRECTIONS,
+            "support": Choice("active", "coordinates of the directions", ("active", "dense")),
+            "sides": SIDES,
+            "probe_fraction": PROBE_FRACTION,
+        },
+    ),
+    OptimizerInfo(
+        "zo-sam-guided",
+        "as zo-sam, with the loss queries along the latest gradients (this project's own)",
+        f"{_OPTIM}.zo_sam_guided:GuidedZOSAM",
+        "this project: docs/optimizers/zo-sam-guided.md",
+        label="Guided ZO-SAM",
+        compared_with=("random-perturbation", "s2-sam", "sam"),
+        passes=zo_sam_passes,
+        options={
+            "rho": RHO,
+            "queries": QUERIES,
+            "guides": Integer(
+                None, "gradients remembered; as many as queries if left out", least=0
+            ),
+            "probe_radius": PROBE_RADIUS,
+            "directions": DIRECTIONS,
+            "sides": SIDES,
+            "probe_fraction": PROBE_FRACTION,
+        },
+    ),
+    OptimizerInfo(
+        "zo-sgd",
+        "steps along a gradient estimated from losses alone, without a backward pass",
+        f"{_OPTIM}.zo_sgd:ZOSGD",
+        "Malladi et al. 2023, arXiv 2305.17333",
+        label="ZO-SGD",
+        passes=_zo_sgd,
+        lr=1e-3,
+        options={
+            "queries": QUERIES,
+            "delta": Number(1e-3, "finite-difference step per coordinate", above=0),
+            "directions": DIRECTIONS,
+            "shared": Flag(True, "step along the direction that was probed"),
+            "sides": SIDES,
+        },
+    ),
 )

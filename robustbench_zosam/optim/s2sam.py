@@ -19,11 +19,7 @@ class S2SAM(SharpnessAware):
     Source: Ji et al. 2024, "A Single-Step, Sharpness-Aware Minimization is All You Need to Achieve
     Efficient and Accurate Sparse Training", section 3.
 
-    Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
-        rho: radius of the perturbation.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+    Args as in `SharpnessAware`.
     """
 
     def _perturbation(self, passes: Passes) -> Tensor:

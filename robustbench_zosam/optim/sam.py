@@ -17,11 +17,7 @@ class SAM(SharpnessAware):
 
     Source: Foret et al. 2021, "Sharpness-Aware Minimization", equation 2 with p = 2.
 
-    Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
-        rho: radius of the perturbation.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+    Args as in `SharpnessAware`.
     """
 
     def _perturbation(self, passes: Passes) -> Tensor:

@@ -20,10 +20,8 @@ class SharpnessAware(WrappedOptimizer):
     With rho = 0 nothing is perturbed and the base optimizer runs as if alone.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation, in the L2 norm over all active weights.
-        **options: `mask`, `model`, `scaler` (see `WrappedOptimizer`), and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     _saved: ClassVar[tuple[str, ...]] = ("rho",)
@@ -48,55 +46,28 @@ class SharpnessAware(WrappedOptimizer):
 
     @abstractmethod
     def _perturbation(self, passes: Passes) -> Tensor | None:
-        """Chooses the perturbation; called inside an excursion of the parameter space.
+        """Returns epsilon, shape (d,), zero off the support; called inside an excursion.
 
-        Args:
-            passes: runs the closure; sets `last_clean_loss` where a pass reveals it.
-
-        Returns:
-            Epsilon, shape (d,), zero off the support; None if nothing is to be perturbed because
-            the gradient to step along is in `grad` already.
+        None if nothing is to be perturbed because the gradient to step along is in `grad` already.
+        Sets `last_clean_loss` where a pass reveals it.
         """
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
-        """Leaves the gradient to step along in `grad`; called at the perturbed weights.
-
-        Args:
-            passes: runs the closure.
-            epsilon: where the weights are, from `_perturbation`.
-
-        Returns:
-            The loss there.
-        """
+        """Leaves the gradient to step along in `grad`, at the weights + epsilon; gives the loss."""
         del epsilon
         return passes.gradient()
 
     def _clean_gradient(self, passes: Passes) -> Tensor:
-        """Takes the gradient at the unperturbed weights.
-
-        Args:
-            passes: runs the closure.
-
-        Returns:
-            Shape (d,), zero off the support: masked before any norm is taken.
-        """
+        """Returns the gradient (d,) at the unperturbed weights, masked before any norm is taken."""
         self.last_clean_loss = passes.gradient()
         return self._active_gradient()
 
     def _active_gradient(self) -> Tensor:
-        """Collects the gradients of the last pass.
-
-        Returns:
-            A new tensor of shape (d,), zero off the support.
-        """
+        """Returns the gradients of the last pass, new, shape (d,), zero off the support."""
         gradient = self.space.gather_gradients()
         support, _ = self.support()
         return gradient if support is None else gradient.mul_(support)
 
     def _replace_gradient(self, vector: Tensor) -> None:
-        """Changes the gradient to step along; off the support, where masks may grow, it stays.
-
-        Args:
-            vector: shape (d,).
-        """
+        """Sets the gradient (d,) to step along; off the support, where masks may grow, it stays."""
         self.space.set_gradients(vector, self.support()[0])

@@ -35,59 +35,29 @@ class ParameterSpace:
         self._saved: list[Tensor] | None = None
 
     def fits(self, params: Sequence[Tensor]) -> bool:
-        """Tells whether this is still the space of these parameters.
-
-        Returns:
-            False when one was added or the model has moved to another device.
-        """
+        """Returns whether this is the space of these parameters, on the device they are on now."""
         return len(params) == len(self.params) and params[0].device == self.device
 
     def zeros(self) -> Tensor:
-        """A new direction of zeros.
-
-        Returns:
-            Shape (d,).
-        """
+        """Returns a new direction of zeros, (d,)."""
         return torch.zeros(self.dimension, dtype=self.dtype, device=self.device)
 
     def views(self, vector: Tensor) -> list[Tensor]:
-        """Splits a direction into pieces of the parameters' shapes.
-
-        Args:
-            vector: shape (d,).
-
-        Returns:
-            Views, one per parameter.
-        """
+        """Splits a direction (d,) into views of the parameters' shapes."""
         pieces = torch.split(vector, self._sizes)
         return [piece.view(p.shape) for piece, p in zip(pieces, self.params, strict=True)]
 
     def view_of(self, vector: Tensor, param: Tensor) -> Tensor:
-        """Piece of a direction that belongs to one parameter.
-
-        Args:
-            vector: shape (d,).
-
-        Returns:
-            A view of the parameter's shape.
-        """
+        """Returns the piece of a direction (d,) that belongs to a parameter, as a view."""
         start = self._starts[id(param)]
         return vector[start : start + param.numel()].view(param.shape)
 
     def gather_gradients(self) -> Tensor:
-        """Collects the gradients; a parameter without one contributes zeros.
-
-        Returns:
-            A new tensor of shape (d,).
-        """
+        """Returns the gradients as a new vector (d,); a parameter without one contributes zeros."""
         return self._gather([p.grad for p in self.params])
 
     def gather_weights(self) -> Tensor:
-        """Collects the parameters' values.
-
-        Returns:
-            A new tensor of shape (d,).
-        """
+        """Returns the parameters' values as a new vector (d,)."""
         return self._gather(self.params)
 
     def _gather(self, tensors: Sequence[Tensor | None]) -> Tensor:
@@ -102,10 +72,9 @@ class ParameterSpace:
         return vector
 
     def set_gradients(self, vector: Tensor, support: Tensor | None = None) -> None:
-        """Writes into the gradients; a parameter without one keeps having none.
+        """Writes a vector (d,) into the gradients; a parameter without one keeps having none.
 
         Args:
-            vector: shape (d,).
             support: bool, (d,): where to write; None is everywhere.
         """
         if support is not None:
@@ -119,13 +88,10 @@ class ParameterSpace:
             torch._foreach_copy_([grad for grad, _ in pairs], [view for _, view in pairs])
 
     def support(self, mask_of: Callable[[Tensor], Tensor | None]) -> Tensor | None:
-        """Coordinates that may be perturbed: trainable, and active under the masks.
+        """Returns where weights are trainable and active, bool (d,); None if that is everywhere.
 
         Args:
             mask_of: bool mask of a parameter, None where it is dense.
-
-        Returns:
-            Bool, shape (d,); None where it would be true everywhere.
         """
         vector = torch.ones(self.dimension, dtype=torch.bool, device=self.device)
         for view, param in zip(self.views(vector), self.params, strict=True):
@@ -138,11 +104,7 @@ class ParameterSpace:
 
     @contextmanager
     def excursion(self) -> Iterator[None]:
-        """Leaves every parameter, on leaving, bit-identical to what it was on entering.
-
-        Yields:
-            Nothing; use `displace` inside.
-        """
+        """Leaves every parameter, on leaving, bit-identical to what it was on entering."""
         if self._saved is None:
             self._saved = [torch.empty_like(p) for p in self.params]
         torch._foreach_copy_(self._saved, self.params)
@@ -152,11 +114,7 @@ class ParameterSpace:
             torch._foreach_copy_(self.params, self._saved)
 
     def displace(self, direction: Tensor, scale: float = 1.0) -> None:
-        """Moves the parameters to (where the excursion began) + scale * direction.
-
-        Args:
-            direction: shape (d,).
-        """
+        """Moves the parameters to (where the excursion began) + scale * direction, (d,)."""
         assert self._saved is not None, "displace() belongs inside excursion()"
         torch._foreach_copy_(self.params, self._saved)
         torch._foreach_add_(self.params, self.views(direction), alpha=scale)

@@ -28,14 +28,12 @@ class SparseSAM(Periodic):
     Approach", equation 5; patterns: Mi et al. 2023, arXiv 2306.17504.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation before p is applied.
-        sparsity: share of the active weights that is not perturbed; None is 0.2, or what an N:M
-            pattern says.
+        sparsity: fraction of the active weights that is not perturbed; None is 0.2, or what an
+            N:M pattern says.
         pattern: `"unstructured"`, `"structured"` or N:M, as in `"2:4"` (see `Pattern`).
         update_epochs: epochs from one choice of p to the next.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `Periodic`.
     """
 
     def __init__(
@@ -67,15 +65,7 @@ class SparseSAM(Periodic):
         return given
 
     def _ascend(self, gradient: Tensor, perturbed: Tensor | None) -> Tensor:
-        """Gives epsilon.
-
-        Args:
-            gradient: at the unperturbed weights, (d,), zero off the support; overwritten.
-            perturbed: p, (d,); None is one everywhere.
-
-        Returns:
-            rho * g / |g| * p, shape (d,).
-        """
+        """Returns rho * g / |g| * p, (d,); overwrites the gradient, p None is one everywhere."""
         epsilon = scale_to(gradient, self.rho)
         return epsilon if perturbed is None else epsilon.mul_(perturbed)
 

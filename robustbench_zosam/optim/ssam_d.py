@@ -23,24 +23,22 @@ class SSAMD(SparseSAM):
     """Sparse SAM that drops perturbed weights of low score and takes others in.
 
     p starts at random. In the first step of every period, after that step's perturbation, the
-    share drop_rate * (1 + cos(pi e / epochs)) / 2 of p, in epoch e, is dropped by the lowest score
-    and as many others grow by the highest; the number of perturbed weights stays the same. Scores
-    are magnitudes of the clean gradient or of the weights, or random numbers. For the structured
-    and N:M patterns, published for SSAM-F alone, the pattern is applied to the weights so chosen.
-    A gradient scaler works, since nothing depends on the scale.
+    fraction drop_rate * (1 + cos(pi e / epochs)) / 2 of p, in epoch e, is dropped by the lowest
+    score and as many others grow by the highest; the number of perturbed weights stays the same.
+    Scores are magnitudes of the clean gradient or of the weights, or random numbers. For the
+    structured and N:M patterns, published for SSAM-F alone, the pattern is applied to the weights
+    so chosen. A gradient scaler works, since nothing depends on the scale.
 
     Source: Mi et al. 2022, "Make Sharpness-Aware Minimization Stronger", algorithm 3, and the
     authors' code.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
-        drop_rate: share dropped at the beginning.
+        drop_rate: fraction dropped at the beginning.
         drop_score: `"gradient"`, `"weight"` or `"random"`.
         growth_score: likewise.
         epochs: length of the training.
         seed: of the random choices; together with the step it determines them.
-        **options: as in `SparseSAM`.
+        **options: like `params` and `base`, as in `SparseSAM`.
     """
 
     def __init__(
@@ -73,8 +71,8 @@ class SSAMD(SparseSAM):
             self.vectors["perturbed"] = self._changed(perturbed > 0, gradient)
         return self._ascend(gradient, perturbed)
 
-    def drop_share(self) -> float:
-        """Share of the perturbed weights to drop in the running epoch."""
+    def drop_fraction(self) -> float:
+        """Fraction of the perturbed weights to drop in the running epoch."""
         done = min(self.epoch / self.epochs, 1.0)
         return self.drop_rate * (1 + math.cos(math.pi * done)) / 2
 
@@ -82,7 +80,7 @@ class SSAMD(SparseSAM):
         support, dimension = self.support()
         dead = ~live if support is None else ~live & support
         wanted, free = self._count(), int(dead.sum())
-        keep = min(dimension - free, wanted - min(int(wanted * self.drop_share()), free))
+        keep = min(dimension - free, wanted - min(int(wanted * self.drop_fraction()), free))
         grow = min(wanted - keep, free)
         kept = highest(self._score(self.drop_score, gradient).where(live, -torch.inf), keep)
         grown = highest(self._score(self.growth_score, gradient).where(dead, -torch.inf), grow)

@@ -29,10 +29,8 @@ class SSAMF(SparseSAM):
     authors' code.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         samples: examples in the sum.
-        **options: as in `SparseSAM`.
+        **options: like `params` and `base`, as in `SparseSAM`.
     """
 
     _saved: ClassVar[tuple[str, ...]] = (*SparseSAM._saved, "remaining")
@@ -49,9 +47,9 @@ class SSAMF(SparseSAM):
         self.remaining = 0
         super().__init__(params, base, **options)
 
-    def forget(self) -> None:
+    def reset_state(self) -> None:
         """Drops all memory of earlier steps, and a choice of p that is under way."""
-        super().forget()
+        super().reset_state()
         self.remaining = 0
 
     def _perturbation(self, passes: Passes) -> Tensor:
@@ -69,7 +67,7 @@ class SSAMF(SparseSAM):
 
     def _collect(self, passes: Passes, count: int) -> None:
         fisher = self.vectors["fisher"].clone()
-        unit = self._unit()
+        unit = self._inverse_scale()
         for position in range(count):
             passes.gradient(torch.tensor([position], device=self.space.device))
             gradient = self._active_gradient().mul_(unit)

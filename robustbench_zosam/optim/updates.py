@@ -13,21 +13,15 @@ from torch.optim import Optimizer
 def clip_gradients(params: Sequence[Tensor], largest: float) -> Tensor:
     """Scales the gradients of all parameters together to at most a norm.
 
-    Args:
-        params: with gradients; where one is not finite, all become not finite.
-
     Returns:
-        Whether they were longer, 0-d bool, without waiting for the device.
+        Whether they were longer, 0-d bool, without waiting for the device; where one gradient is
+        not finite, all become not finite.
     """
     return clip_grad_norm_(params, largest) > largest
 
 
 def match_layouts(optimizer: Optimizer) -> None:
-    """Gives loaded state the memory layout of its parameters, as state made in training has.
-
-    Args:
-        optimizer: any; its state is replaced by copies.
-    """
+    """Gives loaded state the memory layout of its parameters, as state made in training has."""
     for param, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == param.shape:

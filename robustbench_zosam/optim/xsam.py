@@ -31,16 +31,13 @@ class XSAM(Periodic):
     Source: "XSAM", arXiv 2603.10048 (ICLR 2026), and the authors' code.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: length of the ascent.
         rho_max: radius at which directions are compared.
         ascent_steps: k.
         alpha: fixed instead of searched.
         alpha_max: largest alpha of the search.
         alpha_step: distance between two of its values.
-        steps_per_epoch: mini-batches in an epoch.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `Periodic`.
 
     Attributes:
         found_alpha: in use now.
@@ -105,12 +102,7 @@ class XSAM(Periodic):
 
 
 class _Arc:
-    """Directions on the great circle through two vectors' directions.
-
-    Args:
-        first: shape (d,); alpha = 0; overwritten.
-        second: shape (d,); alpha = 1; overwritten.
-    """
+    """Directions on the great circle through those of two vectors (d,), which are overwritten."""
 
     def __init__(self, first: Tensor, second: Tensor) -> None:
         self.length = torch.linalg.vector_norm(second)
@@ -119,7 +111,7 @@ class _Arc:
         self._angle = torch.arccos(cosine)
 
     def __call__(self, alpha: float) -> Tensor:
-        """Returns the unit vector at a multiple of the angle, (d,)."""
+        """Returns the unit vector (d,) at alpha times the angle: 0 is the first, 1 the second."""
         sine = torch.sin(self._angle)
         parallel = sine < 1e-6
         safe = sine.where(~parallel, 1.0)

@@ -32,19 +32,17 @@ class ZeroOrder(WrappedOptimizer):
     itself if one-sided, else the mean of all probe losses, which differs from it by O(delta^2).
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         queries: number m of directions per step.
         directions: distribution of random directions: `"gaussian"`, `"rademacher"`, `"sphere"`.
         sides: `"two"` for (L(w + delta u) - L(w - delta u)) / (2 delta), 2m forward passes;
             `"one"` for (L(w + delta u) - L(w)) / delta, m + 1 forward passes.
-        probe_fraction: share of the mini-batch the probes see, in (0, 1]; below 1 the closure
+        probe_fraction: fraction of the mini-batch the probes see, in (0, 1]; below 1 the closure
             must take `fraction` (see `Closure`).
         seed: of the directions.
         reduce: averages the losses of a step, a tensor of one dimension, over the processes of
             distributed training, as `mean_over_ranks` does. With it and one seed everywhere, all
             processes take the same perturbation; without it and a seed for each, each its own.
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     _updates_buffers: ClassVar[bool] = False  # in the first probe, where no gradient pass follows
@@ -71,18 +69,17 @@ class ZeroOrder(WrappedOptimizer):
             raise InputError(f"reduce is {reduce!r}: give a function, as mean_over_ranks is one")
         self.reduce = reduce
         super().__init__(params, base, **options)
-        self._tally(dict.fromkeys(("probes", "equal", "below_noise", "nonfinite"), 0))
+        self._set_counters(dict.fromkeys(("probes", "equal", "below_noise", "nonfinite"), 0))
 
     def _slopes(self, passes: Passes, direction: Callable[[int], Tensor], step: float) -> Tensor:
         """Measures derivatives of the loss along directions; called inside an excursion.
 
         Args:
-            passes: runs the closure; `last_clean_loss` is set.
             direction: from the number of a query to its direction, shape (d,).
             step: finite-difference step, in units of the directions.
 
         Returns:
-            Shape (m,), zero where a loss was not finite.
+            Shape (m,), zero where a loss was not finite; `last_clean_loss` is set.
         """
         one_sided = self.sides == "one"
         losses = [self._loss(passes)] if one_sided else []
@@ -116,10 +113,10 @@ class ZeroOrder(WrappedOptimizer):
 
     def _count(self, difference: Tensor, size: Tensor) -> None:
         ulp = torch.finfo(difference.dtype).eps * size
-        self.tallies["probes"] += self.queries
-        self.tallies["equal"] += (difference == 0).sum()
-        self.tallies["below_noise"] += (difference.abs() < NOISE_FLOOR * ulp).sum()
-        self.tallies["nonfinite"] += (~difference.isfinite()).sum()
+        self.counters["probes"] += self.queries
+        self.counters["equal"] += (difference == 0).sum()
+        self.counters["below_noise"] += (difference.abs() < NOISE_FLOOR * ulp).sum()
+        self.counters["nonfinite"] += (~difference.isfinite()).sum()
 
 
 def mean_over_ranks(losses: Tensor) -> Tensor:

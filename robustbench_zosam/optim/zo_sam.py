@@ -37,8 +37,6 @@ class ZOSAM(SharpnessAware, ZeroOrder):
     restriction of u to active weights and the probe radius are choices of this implementation.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation.
         queries: number m of directions per step.
         probe_radius: length of the probes: delta = probe_radius / sqrt(d), d the number of
@@ -48,10 +46,10 @@ class ZOSAM(SharpnessAware, ZeroOrder):
         support: coordinates of u: `"active"` under the masks, or `"dense"`, all of them.
         sides: `"two"` as above, or `"one"` for (L(w + delta u) - L(w)) / delta, with m + 2 forward
             passes in all.
-        probe_fraction: share of the mini-batch the probes see (see `ZeroOrder`).
+        probe_fraction: of the mini-batch that the probes see (see `ZeroOrder`).
         seed: of the directions.
         reduce: averages losses over processes (see `ZeroOrder`).
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     def __init__(

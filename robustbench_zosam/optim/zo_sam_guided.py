@@ -37,19 +37,14 @@ class GuidedZOSAM(SharpnessAware, ZeroOrder):
     directions take their place. A gradient scaler works, since only directions are remembered.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         rho: radius of the perturbation.
         queries: number m of directions per step.
         guides: number k of gradients remembered, at most m; None is m. The other m - k directions
             are random.
         probe_radius: length r of the probes; None means rho.
         directions: distribution of the random directions.
-        sides: `"two"` or `"one"` (see `ZeroOrder`).
-        probe_fraction: share of the mini-batch the probes see (see `ZeroOrder`).
-        seed: of the random directions.
-        reduce: averages losses over processes (see `ZeroOrder`).
-        **options: `mask`, `model`, `scaler`, and the base optimizer's.
+        sides: `"two"` or `"one"`; this and the following as in `ZeroOrder`.
+        **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     def __init__(
@@ -89,7 +84,7 @@ class GuidedZOSAM(SharpnessAware, ZeroOrder):
                 f"guides is {self.guides}, but there are {self.queries} queries a step: "
                 "one is needed for each guide"
             )
-        self._tally({**self.diagnostics, "turned": 0})
+        self._set_counters({**self.diagnostics, "turned": 0})
 
     def _gradient(self, passes: Passes) -> Tensor:
         loss = super()._gradient(passes)
@@ -110,7 +105,7 @@ class GuidedZOSAM(SharpnessAware, ZeroOrder):
         radius = self.rho if self.probe_radius is None else self.probe_radius
         slopes = self._slopes(passes, direction, radius)
         if guides:
-            self.tallies["turned"] += slopes[0] < 0
+            self.counters["turned"] += slopes[0] < 0
         if self.queries == 1:
             slopes = slopes.sign()
         estimate = self.space.zeros()

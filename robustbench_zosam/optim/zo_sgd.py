@@ -40,8 +40,6 @@ class ZOSGD(ZeroOrder):
     errors); Zhang et al. 2026 (arXiv 2603.21169) for the two cases.
 
     Args:
-        params: as for any torch optimizer.
-        base: class of the optimizer that makes the update.
         queries: number m of directions per step.
         delta: finite-difference step per coordinate.
         directions: distribution of the directions: `"gaussian"`, `"rademacher"` or `"sphere"`.
@@ -50,7 +48,8 @@ class ZOSGD(ZeroOrder):
             passes.
         seed: of the directions.
         reduce: averages losses over processes (see `ZeroOrder`); required for processes to agree.
-        **options: `mask`, `model`, `scaler` (not needed, and harmless), and the base optimizer's.
+        **options: like `params` and `base`, as in `WrappedOptimizer`; a `scaler` is not needed,
+            and harmless.
     """
 
     _updates_buffers: ClassVar[bool] = True
@@ -102,15 +101,11 @@ class ZOSGD(ZeroOrder):
         return self.last_clean_loss
 
     def _average(self, vector: Tensor, slopes: Tensor, support: Tensor | None) -> Tensor:
-        """Averages what the queries say.
+        """Returns the estimated gradient (d,) from slopes (m,).
 
         Args:
             vector: the last direction probed; overwritten.
-            slopes: shape (m,).
             support: of the directions.
-
-        Returns:
-            The estimated gradient, shape (d,).
         """
         if self.shared and self.queries == 1:
             return vector.mul_(slopes[0])

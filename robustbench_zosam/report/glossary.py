@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TypeVar
 
 from robustbench_zosam.optim.registry import OPTIMIZERS
+from robustbench_zosam.options import Configurable
 from robustbench_zosam.registry import Registry
 from robustbench_zosam.report import text
 from robustbench_zosam.report.run import Run
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
 
+C = TypeVar("C", bound=Configurable[object])
 _TRACE = (
     "sum of the curvatures of the loss in all directions of the active weights, on training "
     "images; less is flatter"
@@ -43,9 +45,9 @@ def _terms(run: Run) -> Iterator[tuple[str, str]]:
         yield "Equivalent, inconclusive", _TIE.format(margin=margin)
 
 
-def _named(names: Iterable[str], registry: Registry[Any]) -> Iterator[tuple[str, str]]:
+def _named(names: Iterable[str], registry: Registry[C]) -> Iterator[tuple[str, str]]:
     for name in dict.fromkeys(names):
         if name in registry:  # not where a plug-in that trained it is not installed
             entry = registry[name]
             meaning = entry.summary + (f" ({entry.source})" if entry.source else "")
-            yield entry.facts.get("label", name), meaning
+            yield entry.label, meaning

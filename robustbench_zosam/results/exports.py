@@ -9,14 +9,14 @@ from types import ModuleType
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path, write_json, write_text
-from robustbench_zosam.registry import Registry
+from robustbench_zosam.registry import Entry, Registry
 from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.schema import Results
 
 Writer = Callable[[Results, Path], Sequence[Path]]
 """Takes results and a folder, and returns what it wrote there."""
 
-EXPORTS: Registry[Writer] = Registry("export")
+EXPORTS: Registry[Entry[Writer]] = Registry("export", Entry)
 _HERE = "robustbench_zosam.results.exports"
 for _name, _summary, _target in (
     ("csv", "one row per cell, corruption, severity and metric", f"{_HERE}:write_csv"),
@@ -44,7 +44,7 @@ for _name, _summary, _target in (
         "robustbench_zosam.results.mlflow:write_mlflow",
     ),
 ):
-    EXPORTS.add(_name, _summary, _target)
+    EXPORTS.add(Entry(_name, _summary, _target))
 
 
 def export(run: Path | str, kind: str, folder: Path | None = None) -> tuple[Path, ...]:
@@ -58,7 +58,7 @@ def export(run: Path | str, kind: str, folder: Path | None = None) -> tuple[Path
     Returns:
         The files and folders written.
     """
-    writer = EXPORTS.load(kind)
+    writer = EXPORTS[kind].load()
     results = read_results(run)
     return tuple(writer(results, folder or Path(run) / "exports"))
 

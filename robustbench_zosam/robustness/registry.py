@@ -2,65 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-from robustbench_zosam.registry import Registry
+from robustbench_zosam.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from corruptions.suites import Suite
 
-SUITES: Registry[Callable[..., Suite]] = Registry("suite")
+_Reader: TypeAlias = "Callable[..., Suite]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteInfo(Entry[_Reader]):
+    """What is known of a published suite without opening it.
+
+    Attributes:
+        folders: names its folder may have.
+        reference: model that mCE is relative to, or "none".
+    """
+
+    folders: tuple[str, ...]
+    reference: str = "none"
+
+
+SUITES = Registry("suite", SuiteInfo)
 _READERS = "corruptions.suites"
 _HENDRYCKS = "Hendrycks and Dietterich 2019, arXiv 1903.12261"
-for _name, _summary, _reader, _source, _folders, _reference in (
-    (
+SUITES.add(
+    SuiteInfo(
         "cifar10-c",
         "CIFAR-10-C: 19 corruptions of CIFAR-10's 10,000 test images",
-        "open_array_suite",
+        f"{_READERS}:open_array_suite",
         _HENDRYCKS,
-        ("CIFAR-10-C",),
-        "none",
+        folders=("CIFAR-10-C",),
     ),
-    (
+    SuiteInfo(
         "cifar100-c",
         "CIFAR-100-C: the same of CIFAR-100",
-        "open_array_suite",
+        f"{_READERS}:open_array_suite",
         _HENDRYCKS,
-        ("CIFAR-100-C",),
-        "none",
+        folders=("CIFAR-100-C",),
     ),
-    (
+    SuiteInfo(
         "tiny-imagenet-c",
         "Tiny-ImageNet-C: 64x64, 200 classes; its clean counterparts were not published",
-        "open_folder_suite",
+        f"{_READERS}:open_folder_suite",
         _HENDRYCKS,
-        ("Tiny-ImageNet-C", "TinyImageNet-C"),
-        "none",
+        folders=("Tiny-ImageNet-C", "TinyImageNet-C"),
     ),
-    (
+    SuiteInfo(
         "imagenet-c",
         "ImageNet-C: 224x224, 50,000 images; mCE relative to AlexNet",
-        "open_folder_suite",
+        f"{_READERS}:open_folder_suite",
         _HENDRYCKS,
-        ("ImageNet-C",),
-        "alexnet-imagenet-c",
+        folders=("ImageNet-C",),
+        reference="alexnet-imagenet-c",
     ),
-    (
+    SuiteInfo(
         "cifar10.1",
         "CIFAR-10.1 v6: 2,000 test images for CIFAR-10 collected anew",
-        "open_cifar10_1",
+        f"{_READERS}:open_cifar10_1",
         "Recht et al. 2018, arXiv 1806.00451",
-        ("CIFAR-10.1", "cifar10.1"),
-        "none",
+        folders=("CIFAR-10.1", "cifar10.1"),
     ),
-):
-    SUITES.add(
-        _name,
-        _summary,
-        f"{_READERS}:{_reader}",
-        source=_source,
-        folders=_folders,
-        reference=_reference,
-    )
+)

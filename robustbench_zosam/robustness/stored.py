@@ -66,7 +66,7 @@ def plan_stored(
     _check(chosen, layout, folder, facts, labels)
     with input_errors():
         published = entry if entry and not read_manifest(folder) else None
-    reference = SUITES[published].facts["reference"] if published else "none"
+    reference = SUITES[published].reference if published else "none"
     return SuitePlan(
         name=name,
         source="stored",
@@ -92,7 +92,7 @@ def _locate(source: str, root: str | None) -> tuple[str | None, Path]:
             return name, _existing(Path(path))
         return name, _search(name, root)
     folder = _existing(Path(source))
-    known = (entry.name for entry in SUITES if folder.name in entry.facts["folders"])
+    known = (entry.name for entry in SUITES if folder.name in entry.folders)
     return next(known, None), folder
 
 
@@ -108,7 +108,7 @@ def _existing(folder: Path) -> Path:
 def _search(name: str, root: str | None) -> Path:
     places = [Path(root)] if root else []
     places = [place for start in [*places, Path("data")] for place in (start, start.parent)]
-    folders: tuple[str, ...] = SUITES[name].facts["folders"]
+    folders = SUITES[name].folders
     for place in places:
         for folder in folders:
             if (place / folder).is_dir():

@@ -14,7 +14,6 @@ from robustbench_zosam.analysis import CellScores, compare_planned, rankings, su
 from robustbench_zosam.claims import evaluate_claims
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json, write_text
-from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results import VERSION, tidy
 from robustbench_zosam.results.limits import with_limits
@@ -38,7 +37,10 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
     """
     finished = [cell for cell in plan.cells if cell.id not in failed]
     cells: list[Any] = [_assemble(plan.store(cell), cell) for cell in finished]
-    methods: list[Any] = [_method(plan, method.id) for method in plan.methods]
+    methods = [
+        method.facts([cell.seed for cell in plan.cells if cell.method.id == method.id])
+        for method in plan.methods
+    ]
     scores = _scores(plan, cells)
     assert plan.suite is not None
     results: dict[str, Any] = {
@@ -73,14 +75,6 @@ def _title(plan: Plan) -> str:
     seeds = len({cell.seed for cell in plan.cells})
     noun = "seed" if seeds == 1 else "seeds"
     return f"{plan.data.facts['name']}: {len(plan.methods)} methods × {seeds} {noun}"
-
-
-def _method(plan: Plan, name: str) -> dict[str, Any]:
-    method = next(method for method in plan.methods if method.id == name)
-    seeds = [cell.seed for cell in plan.cells if cell.method.id == name]
-    defaults = OPTIMIZERS[method.optimizer].facts["options"] if method.optimizer else {}
-    options = {key: value for key, value in defaults.items() if value is not None}
-    return method.model_dump(mode="json") | {"options": options | method.options, "seeds": seeds}
 
 
 def _provenance(plan: Plan, seconds: float) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import torch
 from robustbench_zosam.config import ExperimentConfig, TrainingConfig
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.optim import OPTIMIZERS
-from robustbench_zosam.optim.cost import passes_per_step
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.runs.cell_store import CellSpec
 from robustbench_zosam.runs.plan import Plan
@@ -63,17 +62,12 @@ def _training_seconds(plan: Plan, cell: CellSpec) -> float:
 
 
 def _expected_passes(cell: CellSpec, trainee: Trainee) -> float | None:
-    facts = OPTIMIZERS[cell.method.optimizer].facts
-    if "forwards" not in facts:  # somebody else's optimizer
-        return None
-    return sum(
-        passes_per_step(
-            facts,
-            cell.method.options,
-            batch_size=trainee.batches.batch_size,
-            steps_per_epoch=trainee.batches.steps_per_epoch,
-        )
+    passes = OPTIMIZERS[cell.method.optimizer].passes_per_step(
+        cell.method.options,
+        batch_size=trainee.batches.batch_size,
+        steps_per_epoch=trainee.batches.steps_per_epoch,
     )
+    return None if passes is None else sum(passes)
 
 
 def _time_step(trainee: Trainee, config: TrainingConfig, step: int) -> tuple[float, float]:

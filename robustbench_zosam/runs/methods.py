@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from robustbench_zosam.config import ExperimentConfig, Options
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.registry import OPTIMIZERS
+from robustbench_zosam.options import Configurable
 from robustbench_zosam.registry import Registry
+from robustbench_zosam.schema import MethodFacts, Role
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
 
-Role = Literal["method", "baseline", "control", "reference"]
+C = TypeVar("C", bound=Configurable[object])
 
 
 class Method(BaseModel):
@@ -49,6 +51,24 @@ class Method(BaseModel):
     checkpoint: str | None = None
     content: str | None = None
 
+    def facts(self, seeds: list[int]) -> MethodFacts:
+        """Returns what the results say of it, options that were left at their defaults included."""
+        defaults = OPTIMIZERS[self.optimizer].defaults if self.optimizer else {}
+        return {
+            "id": self.id,
+            "label": self.label,
+            "kind": self.kind,
+            "role": self.role,
+            "optimizer": self.optimizer,
+            "options": {k: v for k, v in defaults.items() if v is not None} | self.options,
+            "sparsifier": self.sparsifier,
+            "sparsifier_options": self.sparsifier_options,
+            "sparsity": self.sparsity,
+            "checkpoint": self.checkpoint,
+            "content": self.content,
+            "seeds": seeds,
+        }
+
 
 def expand(config: ExperimentConfig) -> tuple[Method, ...]:
     """Returns the methods of an experiment, the references first.
@@ -74,6 +94,9 @@ def expand(config: ExperimentConfig) -> tuple[Method, ...]:
     used = {method.optimizer for method in methods.values()}
     _check_options(config.optimizer, OPTIMIZERS, used)
     _check_options(config.sparsifier, SPARSIFIERS, {m.sparsifier for m in methods.values()})
+    for method in methods.values():
+        OPTIMIZERS[method.optimizer].check_options(method.options)
+        SPARSIFIERS[method.sparsifier].check_options(method.sparsifier_options)
     return tuple(methods.values())
 
 
@@ -85,32 +108,29 @@ def _trained(config: ExperimentConfig) -> Iterator[Method]:
     ]
     grid = [(s, value) if value > 0 else ("dense", 0.0) for s, value in grid]
     if config.dense_reference and any(sparsity > 0 for _, sparsity in grid):
-        yield _method(config, "sgd", "dense", 0.0)
+        baseline = next(info.name for info in OPTIMIZERS if info.role == "baseline")
+        yield _method(config, baseline, "dense", 0.0)
     for sparsifier, sparsity in dict.fromkeys(grid):
         for optimizer in config.optimizers:
             yield _method(config, optimizer, sparsifier, sparsity)
 
 
 def _method(config: ExperimentConfig, optimizer: str, sparsifier: str, sparsity: float) -> Method:
-    name = OPTIMIZERS[optimizer].facts.get("label", optimizer)
-    kind = SPARSIFIERS[sparsifier].facts.get("label", sparsifier)
+    steps, masks = OPTIMIZERS[optimizer], SPARSIFIERS[sparsifier]
     dense = sparsifier == "dense"
+    lr: Options = {} if steps.lr is None else {"lr": steps.lr}
     return Method(
         id=f"{optimizer}-dense" if dense else f"{optimizer}-{sparsifier}-{sparsity:g}",
-        label=f"{name} · dense" if dense else f"{name} · {kind} {100 * sparsity:g} %",
-        role=_role(optimizer, dense),
+        label=f"{steps.label} · dense"
+        if dense
+        else f"{steps.label} · {masks.label} {100 * sparsity:g} %",
+        role="reference" if dense and steps.role == "baseline" else steps.role,
         optimizer=optimizer,
-        options=_options_of(optimizer, config.optimizer, OPTIMIZERS),
+        options=lr | _options_of(steps, config.optimizer),
         sparsifier=sparsifier,
-        sparsifier_options=_options_of(sparsifier, config.sparsifier, SPARSIFIERS),
+        sparsifier_options=_options_of(masks, config.sparsifier),
         sparsity=sparsity,
     )
-
-
-def _role(optimizer: str, dense: bool) -> Role:
-    if optimizer == "sgd":
-        return "reference" if dense else "baseline"
-    return "control" if optimizer == "random-perturbation" else "method"
 
 
 def _loaded(file: Path) -> Method:
@@ -126,23 +146,17 @@ def _loaded(file: Path) -> Method:
     )
 
 
-def _accepted(name: str, registry: Registry[Any]) -> set[str]:
-    return set(registry[name].facts["options"])
+def _options_of(entry: Configurable[object], given: Options) -> Options:
+    """Returns what applies to one entry: shared options, then its own section."""
+    shared = {key: value for key, value in given.items() if key in entry.options}
+    own: Options = given.get(entry.name, {})
+    return shared | own
 
 
-def _options_of(name: str, options: Options, registry: Registry[Any]) -> Options:
-    """Returns what applies to one entry: its own learning rate, shared options, its section."""
-    facts = registry[name].facts
-    found: Options = {"lr": facts["lr"]} if "lr" in facts else {}
-    found |= {key: value for key, value in options.items() if key in _accepted(name, registry)}
-    own: Options = options.get(name, {})
-    return found | own
-
-
-def _check_options(options: Options, registry: Registry[Any], used: set[str]) -> None:
+def _check_options(given: Options, registry: Registry[C], used: set[str]) -> None:
     """Refuses an option that would silently change nothing; sections are checked by their owner."""
-    known = {key for name in used for key in _accepted(name, registry)}
-    for key, value in options.items():
+    known = {key for name in used for key in registry[name].options}
+    for key, value in given.items():
         if isinstance(value, dict):
             registry[key]
         elif key not in known:

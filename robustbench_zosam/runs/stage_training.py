@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from robustbench_zosam.checks import constructor_options
 from robustbench_zosam.config import TrainingConfig
 from robustbench_zosam.data.dataset import Dataset
 from robustbench_zosam.models.checkpoints import save_checkpoint
 from robustbench_zosam.models.classifier import build_model
 from robustbench_zosam.models.for_data import load_for
 from robustbench_zosam.optim import create_optimizer
+from robustbench_zosam.optim.factory import base_class
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import create_masker
@@ -57,7 +59,7 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         **method.sparsifier_options,
     )
     base: dict[str, Any] = {"weight_decay": spec.training.weight_decay}
-    if method.optimizer != "adamw" and method.options.get("base") != "adamw":
+    if "momentum" in constructor_options(base_class(method.optimizer, method.options.get("base"))):
         base["momentum"] = spec.training.momentum
     optimizer = create_optimizer(
         method.optimizer,

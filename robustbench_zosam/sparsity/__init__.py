@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from robustbench_zosam.sparsity.allocation import er, erk, exact_counts, uniform
     from robustbench_zosam.sparsity.factory import create_masker
-    from robustbench_zosam.sparsity.layers import Layer, maskable_layers
+    from robustbench_zosam.sparsity.layers import MaskableLayer, maskable_layers
     from robustbench_zosam.sparsity.masker import Masker
     from robustbench_zosam.sparsity.masks import MaskSet
     from robustbench_zosam.sparsity.policy import Examples, MaskedLayer, Moment, Policy, Start
@@ -26,7 +26,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Start",
     "Moment",
     "Examples",
-    "Layer",
+    "MaskableLayer",
     "MaskedLayer",
     "maskable_layers",
     # densities
@@ -43,7 +43,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
 _HOMES = {
     "allocation": ("er", "erk", "exact_counts", "uniform"),
     "factory": ("create_masker",),
-    "layers": ("Layer", "maskable_layers"),
+    "layers": ("MaskableLayer", "maskable_layers"),
     "masker": ("Masker",),
     "masks": ("MaskSet",),
     "policy": ("Examples", "MaskedLayer", "Moment", "Policy", "Start"),

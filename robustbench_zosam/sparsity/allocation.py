@@ -15,14 +15,7 @@ Shape = Sequence[int]
 
 
 def target_count(sizes: Sequence[int], sparsity: float) -> int:
-    """Number of weights to keep in total.
-
-    Args:
-        sizes: number of weights of each layer.
-        sparsity: fraction to remove, in [0, 1).
-
-    Returns:
-        `round((1 - sparsity) * sum(sizes))`.
+    """Returns the number of weights to keep, `round((1 - sparsity) * sum(sizes))`.
 
     Raises:
         InputError: the sparsity is out of range, or leaves less than one weight per layer.
@@ -38,39 +31,33 @@ def target_count(sizes: Sequence[int], sparsity: float) -> int:
 
 
 def uniform(shapes: Sequence[Shape], sparsity: float) -> tuple[float, ...]:
-    """The same density in every layer.
+    """Returns the same density for every layer.
 
     Args:
         shapes: weight shape of each layer.
         sparsity: fraction to remove, in [0, 1).
-
-    Returns:
-        The density of each layer.
     """
     target_count([math.prod(shape) for shape in shapes], sparsity)
     return (1 - sparsity,) * len(shapes)
 
 
 def er(shapes: Sequence[Shape], sparsity: float) -> tuple[float, ...]:
-    """Erdős-Rényi densities: proportional to `(n_in + n_out) / (n_in * n_out)`, at most 1.
+    """Returns Erdős-Rényi densities: proportional to `(n_in + n_out) / (n_in * n_out)`, at most 1.
 
     Source: Mocanu et al. 2018 (SET), with the allocation rule of `erk`.
 
     Args:
         shapes: weight shape of each layer, `(n_out, n_in, ...)`.
         sparsity: fraction to remove, in [0, 1).
-
-    Returns:
-        The density of each layer.
     """
     raw = [(shape[0] + shape[1]) / (shape[0] * shape[1]) for shape in shapes]
     return _proportional(shapes, raw, sparsity)
 
 
 def erk(shapes: Sequence[Shape], sparsity: float, power: float = 1.0) -> tuple[float, ...]:
-    """Erdős-Rényi-kernel densities: proportional to (sum of dimensions) / (their product).
+    """Returns Erdős-Rényi-kernel densities: proportional to (sum of dimensions) / (their product).
 
-    Layers whose share would exceed one are kept dense, and the rest share what remains.
+    Layers whose density would exceed one are kept dense, and the rest share what remains.
 
     Source: Evci et al. 2020 (RigL), section 3 and the authors' `get_sparsities_erdos_renyi`.
 
@@ -78,9 +65,6 @@ def erk(shapes: Sequence[Shape], sparsity: float, power: float = 1.0) -> tuple[f
         shapes: weight shape of each layer.
         sparsity: fraction to remove, in [0, 1).
         power: exponent on the proportions.
-
-    Returns:
-        The density of each layer.
 
     Example:
         >>> erk([(8, 8), (64, 64)], 0.5)

@@ -37,12 +37,12 @@ def create_masker(
         seed: of the masker's own generator.
         dense_layers: patterns of layers to leave dense (see `maskable_layers`).
         examples: draws training data, for sparsifiers that look at some before training.
-        **options: of the sparsifier (see `SPARSIFIERS[name].facts["options"]`).
+        **options: of the sparsifier (see `SPARSIFIERS[name].options`).
 
     Returns:
         The masker, to be given to the optimizer; the model's weights are masked already.
     """
-    kind = SPARSIFIERS.load(name)
+    kind = SPARSIFIERS[name].load()
     require_options(f"sparsifier {name!r}", options, constructor_options(kind))
     masker = Masker
     if kind.straight_through or kind.in_rounds:

@@ -19,13 +19,8 @@ _WEIGHTS: dict[type[nn.Module], str] = {
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A weight that sparse training may mask.
-
-    Attributes:
-        name: the parameter's name in the model.
-        weight: the parameter itself.
-    """
+class MaskableLayer:
+    """A weight that sparse training may mask; `name` is the parameter's name in the model."""
 
     name: str
     weight: nn.Parameter
@@ -41,7 +36,9 @@ class Layer:
         return tuple(self.weight.shape)
 
 
-def maskable_layers(model: nn.Module, dense_layers: Sequence[str] = ()) -> tuple[Layer, ...]:
+def maskable_layers(
+    model: nn.Module, dense_layers: Sequence[str] = ()
+) -> tuple[MaskableLayer, ...]:
     """Finds the weights of convolutions and linear maps.
 
     Biases, normalisation, embeddings and depthwise kernels stay dense; a weight shared by several
@@ -61,7 +58,7 @@ def maskable_layers(model: nn.Module, dense_layers: Sequence[str] = ()) -> tuple
     """
     shared = {id(p) for module in model.modules() for p in _exempt(module)}
     candidates = {id(p) for module in model.modules() for p in _weights(module)} - shared
-    layers = [Layer(n, p) for n, p in model.named_parameters() if id(p) in candidates]
+    layers = [MaskableLayer(n, p) for n, p in model.named_parameters() if id(p) in candidates]
     _refuse_aliases(layers)
     for pattern in dense_layers:
         if not any(_matches(layer.name, pattern) for layer in layers):
@@ -96,7 +93,7 @@ def _exempt(module: nn.Module) -> Iterator[Tensor]:
     return (p for p in module.parameters(recurse=False) if id(p) not in own)
 
 
-def _refuse_aliases(layers: Sequence[Layer]) -> None:
+def _refuse_aliases(layers: Sequence[MaskableLayer]) -> None:
     seen: dict[int, str] = {}
     for layer in layers:
         address = layer.weight.data_ptr()

@@ -97,19 +97,12 @@ class Masker(MaskSet):
         return Moment(self.step, self.total_steps)
 
     def gradient_source(self) -> Literal["update", "clean"] | None:
-        """Which gradient a topology update of this step needs, if one is due.
-
-        Returns:
-            The policy's choice on the steps of an update, else None.
-        """
+        """Returns the policy's choice on the steps of an update, else None."""
         return self.policy.gradient if self.policy.due(self._moment) else None
 
     @torch.no_grad()
     def before_update(self, slots: Slots) -> bool:
         """Changes the masks when due, if the change takes the place of the optimizer's update.
-
-        Args:
-            slots: the optimizer's state tensors of a parameter.
 
         Returns:
             Whether the masks changed; a change is left out if weights or gradients are not finite.
@@ -118,11 +111,7 @@ class Masker(MaskSet):
 
     @torch.no_grad()
     def after_update(self, slots: Slots) -> None:
-        """Changes the masks when due, unless done before; zeroes all off the masks; counts.
-
-        Args:
-            slots: the optimizer's state tensors of a parameter.
-        """
+        """Changes the masks when due, unless done before; zeroes all off the masks; counts."""
         if not self.policy.replaces_step:
             self._change_when_due(slots)
         self._zero(slots)
@@ -170,11 +159,7 @@ class Masker(MaskSet):
         self.events.append(event)
 
     def report(self) -> SparsityReport:
-        """Describes the sparsity as it is now.
-
-        Returns:
-            Counts from the masks, over the maskable weights and over all parameters.
-        """
+        """Returns counts from the masks, over the maskable weights and over all parameters."""
         counts = self._active_counts()
         layers = tuple(
             LayerDensity(x.name, x.shape, x.size, counts[x.name], counts[x.name] / x.size)
@@ -202,11 +187,7 @@ class Masker(MaskSet):
         return counts
 
     def check(self, optimizer: Optimizer | None = None) -> None:
-        """Asserts that weights and optimizer state are exactly 0 off the masks, and the counts.
-
-        Args:
-            optimizer: whose state to check too.
-        """
+        """Asserts that weights and optimizer state are exactly 0 off the masks, and the counts."""
         slots = optimizer_slots(optimizer) if optimizer is not None else (lambda _: [])
         for layer in self._masked:
             off = ~self._masks[layer.weight].to(layer.weight.device)
@@ -218,11 +199,7 @@ class Masker(MaskSet):
         assert counts == self._counts, "the count of a layer has changed"
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming bit by bit needs.
-
-        Returns:
-            Tensors and plain types; weights and optimizer state are saved elsewhere.
-        """
+        """Returns all that resuming bit by bit needs, but weights and optimizer state."""
         return {
             "step": self.step,
             "masks": self._copies(),
@@ -237,9 +214,6 @@ class Masker(MaskSet):
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` saved, and masks the weights with it.
-
-        Args:
-            state: from a masker of the same model and policy.
 
         Raises:
             InputError: the masks are of another model, or of another sparsifier.

@@ -16,24 +16,13 @@ Slots = Callable[[Tensor], list[Tensor]]
 
 
 def optimizer_slots(optimizer: Optimizer) -> Slots:
-    """Finds the state an optimizer keeps per weight.
-
-    Args:
-        optimizer: any optimizer; one with a method `slots` is asked directly.
-
-    Returns:
-        A function from a parameter to its state tensors of the same shape.
-    """
+    """Returns the state an optimizer keeps per weight; its own method `slots` says, if any."""
     own: Slots | None = getattr(optimizer, "slots", None)
     return own or (lambda param: state_tensors(optimizer, param))
 
 
 def state_tensors(optimizer: Optimizer, param: Tensor) -> list[Tensor]:
-    """State tensors that have one entry per weight.
-
-    Returns:
-        Momentum, second moments and the like; empty before the first step.
-    """
+    """Returns momentum, second moments and the like of a parameter; empty before the first step."""
     state = optimizer.state.get(param, {})
     return [v for v in state.values() if isinstance(v, Tensor) and v.shape == param.shape]
 
@@ -42,7 +31,8 @@ class MaskSet:
     """Fixed masks: the interface an optimizer drives once per step, and its simplest case.
 
     The order within a step is `before_step`, `gradient_source`, (gradients), `before_update`,
-    `mask_gradients`, (base step unless replaced), `after_update`.
+    `mask_gradients`, (base step unless replaced), `after_update`. `slots` gives the optimizer's
+    state tensors of a parameter.
 
     Args:
         masks: from parameters to bool tensors of the same shape, true where a weight is active.
@@ -64,42 +54,28 @@ class MaskSet:
         self._zero(lambda _: [])
 
     def mask_of(self, param: Tensor) -> Tensor | None:
-        """Mask of a parameter.
-
-        Args:
-            param: the parameter itself.
-
-        Returns:
-            A bool tensor of its shape, or None where it is dense.
-        """
+        """Returns the bool mask of a parameter, or None where it is dense."""
         return self._masks.get(param)
 
     def before_step(self, slots: Slots) -> bool:
         """Changes weights and masks where a round of training begins, before any pass.
 
-        Args:
-            slots: the optimizer's state tensors of a parameter.
-
         Returns:
-            Whether it did, so that the optimizer is to forget its state.
+            Whether it did, so that the optimizer is to reset its state.
         """
         del slots  # most methods train once
         return False
 
     def gradient_source(self) -> Literal["update", "clean"] | None:
-        """Which gradient a topology update of this step needs, if one is due.
+        """Returns which gradient a topology update of this step needs, if one is due.
 
-        Returns:
-            `"clean"` for the gradient at the unperturbed weights, `"update"` for the one the
-            optimizer uses anyway, None when no gradient is needed.
+        `"clean"` is the gradient at the unperturbed weights, `"update"` the one the optimizer uses
+        anyway; None when no gradient is needed.
         """
         return None
 
     def before_update(self, slots: Slots) -> bool:
         """Changes the masks when due, while `grad` still holds the dense gradients.
-
-        Args:
-            slots: the optimizer's state tensors of a parameter.
 
         Returns:
             Whether the change replaces the optimizer's update of this step.
@@ -118,11 +94,7 @@ class MaskSet:
         _multiply(pairs)
 
     def after_update(self, slots: Slots) -> None:
-        """Zeroes weights and optimizer state off the masks.
-
-        Args:
-            slots: the optimizer's state tensors of a parameter.
-        """
+        """Zeroes weights and optimizer state off the masks."""
         self._zero(slots)
 
     @torch.no_grad()

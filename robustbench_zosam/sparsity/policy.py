@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.sparsity.layers import Layer
+from robustbench_zosam.sparsity.layers import MaskableLayer
 
 Examples = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 """From a number per class and a generator to training images, as the model takes them, and labels,
@@ -19,12 +19,8 @@ on the model's device; a class that has fewer gives all it has."""
 
 
 @dataclass(frozen=True)
-class MaskedLayer(Layer):
-    """A layer with its current mask.
-
-    Attributes:
-        mask: bool, the shape of the weight; not to be written to.
-    """
+class MaskedLayer(MaskableLayer):
+    """A layer with its current mask: bool, the shape of the weight, not to be written to."""
 
     mask: Tensor
 
@@ -56,7 +52,7 @@ class Start:
     """
 
     model: nn.Module
-    layers: Sequence[Layer]
+    layers: Sequence[MaskableLayer]
     sparsity: float
     generator: torch.Generator
     examples: Examples | None = None
@@ -67,17 +63,7 @@ class Start:
         return [layer.size for layer in self.layers]
 
     def draw(self, per_class: int) -> tuple[Tensor, Tensor]:
-        """Draws training data.
-
-        Args:
-            per_class: examples of each class.
-
-        Returns:
-            Images and labels.
-
-        Raises:
-            InputError: nobody gave any.
-        """
+        """Returns images and labels of training data; an `InputError` where nobody gave any."""
         if self.examples is None:
             raise InputError(
                 "this sparsifier looks at training data before training: give create_masker "
@@ -96,9 +82,9 @@ class Policy(ABC):
         dynamic: whether masks change during training.
         conserves: what no update changes: the count of each `"layer"`, the `"total"`, or None for
             methods that follow a schedule.
-        straight_through: whether inactive weights go on being trained out of sight (see
-            `StraightThroughMasker`).
-        in_rounds: whether training begins anew after each pruning (see `RoundsMasker`).
+        straight_through: whether inactive weights continue to be trained, hidden from the model
+            (see `StraightThroughMasker`).
+        in_rounds: whether training starts over after each pruning (see `RoundsMasker`).
         replaces_step: whether an update takes the place of the optimizer's update of that step;
             otherwise it follows it.
         gradient: which gradient an update needs (see `MaskSet.gradient_source`).
@@ -123,22 +109,11 @@ class Policy(ABC):
         """
 
     def prepare(self, total_steps: int) -> None:
-        """Checks the policy's options against the length of training.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-        """
+        """Checks the options against the length of training, in optimizer steps."""
         del total_steps  # static methods do not care
 
     def due(self, moment: Moment) -> bool:
-        """Tells whether the masks change in this step.
-
-        Args:
-            moment: where training stands.
-
-        Returns:
-            True on the steps of a topology update.
-        """
+        """Returns whether the masks change in this step."""
         del moment  # static methods never change
         return False
 
@@ -159,17 +134,9 @@ class Policy(ABC):
         return [layer.mask for layer in layers]
 
     def state_dict(self) -> dict[str, Any]:
-        """What the policy remembers between updates.
-
-        Returns:
-            Tensors and plain types; empty for most policies.
-        """
+        """Returns what the policy remembers between updates; empty for most policies."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` saved.
-
-        Args:
-            state: from a policy of the same class.
-        """
+        """Restores what `state_dict` saved."""
         assert not state, "a policy with state restores it itself"

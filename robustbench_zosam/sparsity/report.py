@@ -26,15 +26,7 @@ class TopologyEvent:
 
 @dataclass(frozen=True)
 class LayerDensity:
-    """How much of one maskable layer is active.
-
-    Attributes:
-        name: parameter name.
-        shape: weight shape.
-        size: number of weights.
-        active: number of active weights.
-        density: active / size.
-    """
+    """How much of one maskable layer is active."""
 
     name: str
     shape: tuple[int, ...]

@@ -46,14 +46,11 @@ class RoundPlan:
 
     @classmethod
     def each(cls, rounds: int, recipe_steps: int, rewind: int) -> RoundPlan:
-        """Every round is a whole training.
+        """Returns the plan in which every round is a whole training.
 
         Args:
             rounds: how many, the first one included.
             rewind: step of it that every round but the first begins at.
-
-        Returns:
-            The plan.
         """
         again = recipe_steps - rewind
         starts = [0, *(recipe_steps + i * again for i in range(rounds - 1))]
@@ -61,15 +58,9 @@ class RoundPlan:
 
     @classmethod
     def shared(cls, rounds: int, recipe_steps: int, rewind: int) -> RoundPlan:
-        """The rounds share the steps of one training, each going through the recipe faster.
+        """Returns the plan in which all rounds share the steps of one training.
 
-        Args:
-            rounds: how many, the first one included.
-            recipe_steps: steps of the recipe, and of all rounds together.
-            rewind: step of it that every round but the first begins at.
-
-        Returns:
-            The plan.
+        Each goes through the recipe faster. Arguments as in `each`.
         """
         whole = cls.each(rounds, recipe_steps, rewind)
         shrink = recipe_steps / whole.training_steps
@@ -77,19 +68,11 @@ class RoundPlan:
         return cls(starts, recipe_steps, recipe_steps, rewind)
 
     def round_of(self, step: int) -> int:
-        """Tells which round a step belongs to.
-
-        Returns:
-            The round, from 0.
-        """
+        """Returns the round, from 0, that a step belongs to."""
         return bisect_right(self.starts, step) - 1
 
     def recipe_step(self, step: int) -> int:
-        """Tells where in the recipe a step is.
-
-        Returns:
-            A step of the recipe.
-        """
+        """Returns the step of the recipe for a step of the training."""
         index = self.round_of(step)
         start, end = (*self.starts, self.training_steps)[index : index + 2]
         first = self.rewind if index else 0
@@ -101,7 +84,7 @@ class InRounds(Policy):
 
     Attributes:
         rewinds_weights: whether weights and buffers go back to what they were at the plan's
-            rewinding step; otherwise they stay, and only the recipe and the optimizer start anew.
+            rewinding step; otherwise they stay, and only the recipe and the optimizer start over.
     """
 
     dynamic: ClassVar[bool] = True
@@ -118,13 +101,8 @@ class RoundsMasker(Masker):
     """Prunes between rounds of training, and rewinds weights where the policy says so.
 
     The optimizer asks before each step; where a round begins, masks and weights change and it
-    forgets its state. A learning-rate schedule should go by `recipe_step`, and the training last
-    `training_steps`.
-
-    Args:
-        model: any module; move it to its device first.
-        policy: what decides the masks and the rounds.
-        **options: as in `Masker`; `total_steps` are those of the recipe.
+    resets its state. A learning-rate schedule should go by `recipe_step`, and the training last
+    `training_steps`; `total_steps` are those of the recipe. Arguments as in `Masker`.
     """
 
     def __init__(self, model: nn.Module, policy: Policy, **options: Any) -> None:
@@ -153,11 +131,8 @@ class RoundsMasker(Masker):
     def before_step(self, slots: Slots) -> bool:
         """Keeps the weights to rewind to; where a round begins, prunes and rewinds.
 
-        Args:
-            slots: the optimizer's state tensors of a parameter.
-
         Returns:
-            Whether a round begins, so that the optimizer is to forget its state.
+            Whether a round begins, so that the optimizer is to reset its state.
         """
         reached = self.recipe_step >= self._plan.rewind
         if self._rewinds and self._rewind_to is None and reached:
@@ -175,24 +150,13 @@ class RoundsMasker(Masker):
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming bit by bit needs.
-
-        Returns:
-            As for any masker, and the weights and buffers to rewind to.
-        """
+        """Returns what any masker saves, and the weights and buffers to rewind to."""
         kept = self._rewind_to
         rewind_to = kept and {name: value.clone() for name, value in kept.items()}
         return super().state_dict() | {"rewind_to": rewind_to}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` saved, and masks the weights with it.
-
-        Args:
-            state: from a masker of the same model and policy.
-
-        Raises:
-            InputError: the masks are of another model, or of another sparsifier.
-        """
+        """Restores what `state_dict` saved; what is of another model is an `InputError`."""
         super().load_state_dict(state)
         kept = state["rewind_to"]
         self._rewind_to = kept and {name: value.clone() for name, value in kept.items()}

@@ -17,7 +17,7 @@ from robustbench_zosam.sparsity.policy import Policy, Start
 from robustbench_zosam.sparsity.selection import keep_highest
 
 
-class Scene:
+class ScratchModel:
     """A copy of the model to score weights on, so that the model itself stays as it is.
 
     Args:
@@ -43,23 +43,12 @@ class Scene:
 
     @torch.no_grad()
     def apply(self, masks: Sequence[Tensor]) -> None:
-        """Puts the initial weights back and masks them.
-
-        Args:
-            masks: bool, one for each weight.
-        """
+        """Puts the initial weights back and masks them."""
         for weight, value, mask in zip(self.weights, self.initial, masks, strict=True):
             weight.copy_(value * mask)
 
     def gradients(self, loss: Tensor, *, create_graph: bool = False) -> list[Tensor]:
-        """Differentiates with respect to the weights.
-
-        Args:
-            create_graph: whether the result is differentiated again.
-
-        Returns:
-            One tensor for each weight, zero where the loss does not depend on it.
-        """
+        """Returns one gradient for each weight, zero where the loss does not depend on it."""
         return list(
             torch.autograd.grad(
                 loss, self.weights, create_graph=create_graph, materialize_grads=True
@@ -80,46 +69,26 @@ class Saliency(Policy):
         self.rounds = require_integer("rounds", rounds, least=1)
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Scores and prunes.
-
-        Args:
-            start: model, layers, sparsity, generator and, for most methods, examples.
-
-        Returns:
-            One bool tensor per layer, `round((1 - sparsity) * N)` true entries in all.
-        """
+        """Scores and prunes; `round((1 - sparsity) * N)` entries are true in all."""
         target, size = target_count(start.sizes, start.sparsity), sum(start.sizes)
         masks = [torch.ones_like(x.weight, dtype=torch.bool) for x in start.layers]
         with _seeded(start), torch.enable_grad():
-            scene = Scene(start, training=self.training, dtype=self.dtype)
-            self.arrange(scene, start)
+            scratch = ScratchModel(start, training=self.training, dtype=self.dtype)
+            self.arrange(scratch, start)
             for done in range(1, self.rounds + 1):
-                scene.apply(masks)
-                scores = self.scores(scene, start)
+                scratch.apply(masks)
+                scores = self.scores(scratch, start)
                 scores = [s.masked_fill(~m, -torch.inf) for s, m in zip(scores, masks, strict=True)]
                 left = round(size * (target / size) ** (done / self.rounds))
                 masks = keep_highest(scores, target if done == self.rounds else max(left, target))
         return masks
 
-    def arrange(self, scene: Scene, start: Start) -> None:
-        """Prepares the scene before the first round.
-
-        Args:
-            scene: the copy of the model; `initial` may be changed with the weights.
-            start: what the policy was given.
-        """
+    def arrange(self, scratch: ScratchModel, start: Start) -> None:
+        """Prepares the copy of the model before the first round; its weights may be changed."""
 
     @abstractmethod
-    def scores(self, scene: Scene, start: Start) -> list[Tensor]:
-        """Scores the weights as they are masked now.
-
-        Args:
-            scene: the copy of the model.
-            start: what the policy was given.
-
-        Returns:
-            One tensor for each weight; higher is kept.
-        """
+    def scores(self, scratch: ScratchModel, start: Start) -> list[Tensor]:
+        """Returns a score for each weight of the copy, as it is masked now; higher is kept."""
 
 
 @contextlib.contextmanager

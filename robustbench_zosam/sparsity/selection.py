@@ -11,22 +11,18 @@ from torch import Tensor
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.sparsity.allocation import Shape, exact_counts, target_count
-from robustbench_zosam.sparsity.layers import Layer
+from robustbench_zosam.sparsity.layers import MaskableLayer
 
 
 def shared_counts(
-    layers: Sequence[Layer],
+    layers: Sequence[MaskableLayer],
     sparsity: float,
     allocate: Callable[[Sequence[Shape], float], Sequence[float]],
 ) -> tuple[int, ...]:
-    """Shares the weights among the layers.
+    """Returns the number each layer keeps, `round((1 - sparsity) * N)` in all.
 
     Args:
-        sparsity: fraction of all their weights to remove.
         allocate: densities from shapes and sparsity.
-
-    Returns:
-        The number each layer keeps, `round((1 - sparsity) * N)` in all.
     """
     sizes = [layer.size for layer in layers]
     densities = allocate([layer.shape for layer in layers], sparsity)
@@ -34,17 +30,10 @@ def shared_counts(
 
 
 def keep_highest(scores: Sequence[Tensor], total: int) -> list[Tensor]:
-    """Keeps the highest scores of all layers together, and at least one weight of each.
+    """Returns bool masks of the `total` highest scores over all layers, at least one in each.
 
     Args:
-        scores: one tensor per layer; -inf for what must not be kept.
-        total: how many to keep in all.
-
-    Returns:
-        Bool tensors of the scores' shapes, `total` true entries in all.
-
-    Raises:
-        InputError: a score is not a number.
+        scores: one tensor per layer; -inf for what must not be kept; a NaN is an `InputError`.
 
     Example:
         >>> masks = keep_highest([torch.tensor([1.0, 5.0]), torch.tensor([3.0, 4.0])], 3)
@@ -65,17 +54,10 @@ def keep_highest(scores: Sequence[Tensor], total: int) -> list[Tensor]:
 
 
 def keep_highest_each(scores: Sequence[Tensor], counts: Sequence[int]) -> list[Tensor]:
-    """Keeps the highest scores of every layer on its own.
+    """Returns bool masks of the highest scores of every layer on its own, `counts` in each.
 
     Args:
-        scores: one tensor per layer; -inf for what must not be kept.
-        counts: how many each layer keeps.
-
-    Returns:
-        Bool tensors of the scores' shapes.
-
-    Raises:
-        InputError: a score is not a number.
+        scores: one tensor per layer; -inf for what must not be kept; a NaN is an `InputError`.
     """
     _require_numbers(scores)
     return [
@@ -90,15 +72,11 @@ def keep_highest_each(scores: Sequence[Tensor], counts: Sequence[int]) -> list[T
 def grow_at_random(
     kept: Tensor, count: int, generator: torch.Generator, *, taken: Tensor
 ) -> Tensor:
-    """Adds active weights at random places.
+    """Returns a new mask with active weights added at random places.
 
     Args:
-        kept: bool mask.
         generator: a CPU generator.
         taken: bool, the mask's shape: where nothing may be added; covers the mask.
-
-    Returns:
-        A new mask.
     """
     free = (~taken).flatten().nonzero().squeeze(1)
     assert count <= len(free)
@@ -106,15 +84,10 @@ def grow_at_random(
     return kept.flatten().index_fill(0, free[chosen.to(free.device)], True).view(kept.shape)
 
 
-def magnitudes(layers: Sequence[Layer], masks: Sequence[Tensor] | None = None) -> list[Tensor]:
-    """Magnitudes of weights, -inf off the masks: what is inactive ranks below any live weight.
-
-    Args:
-        masks: current masks, if there are any.
-
-    Returns:
-        One tensor per layer.
-    """
+def magnitudes(
+    layers: Sequence[MaskableLayer], masks: Sequence[Tensor] | None = None
+) -> list[Tensor]:
+    """Returns magnitudes of weights; -inf off the masks, so that these rank below live weights."""
     found = [layer.weight.detach().abs() for layer in layers]
     if masks is None:
         return found

@@ -32,10 +32,7 @@ class StraightThroughMasker(Masker):
     Between steps the model holds exact zeros off the masks, as under any masker, and every pass and
     perturbation sees the sparse network. For the update the hidden weights come back, the dense
     gradient is applied to all of them (straight-through), and the policy chooses new masks from the
-    result. Optimizer state is dense.
-
-    Args:
-        model: any module; move it to its device first.
+    result. Optimizer state is dense. Arguments as in `Masker`.
     """
 
     def __init__(self, model: nn.Module, policy: Policy, **options: Any) -> None:
@@ -48,14 +45,7 @@ class StraightThroughMasker(Masker):
 
     @torch.no_grad()
     def before_update(self, slots: Slots) -> bool:
-        """Brings the hidden weights back and adds their decay to the gradient.
-
-        Args:
-            slots: unused.
-
-        Returns:
-            False: the optimizer's update follows.
-        """
+        """Brings the hidden weights back and adds their decay; the optimizer's update follows."""
         del slots
         for layer in self._masked:
             hidden = self._hidden[layer.name].to(layer.weight.device)
@@ -69,11 +59,7 @@ class StraightThroughMasker(Masker):
 
     @torch.no_grad()
     def after_update(self, slots: Slots) -> None:
-        """Chooses the masks anew and hides what is off them.
-
-        Args:
-            slots: unused.
-        """
+        """Chooses new masks and hides what is off them."""
         del slots
         layers = self._masked_layers()
         proposed = self.policy.propose(layers, self._moment, self._generator)
@@ -86,31 +72,16 @@ class StraightThroughMasker(Masker):
         self.step += 1
 
     def check(self, optimizer: Optimizer | None = None) -> None:
-        """Asserts that weights are exactly 0 off the masks, and the counts.
-
-        Args:
-            optimizer: unused, since its state is dense.
-        """
+        """Asserts that weights are exactly 0 off the masks, and the counts; the state is dense."""
         del optimizer
         super().check()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming bit by bit needs.
-
-        Returns:
-            As for any masker, and the hidden weights.
-        """
+        """Returns what any masker saves, and the hidden weights."""
         hidden = {name: tensor.clone() for name, tensor in self._hidden.items()}
         return super().state_dict() | {"hidden": hidden}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` saved, and masks the weights with it.
-
-        Args:
-            state: from a masker of the same model and policy.
-
-        Raises:
-            InputError: the masks are of another model, or of another sparsifier.
-        """
+        """Restores what `state_dict` saved; what is of another model is an `InputError`."""
         super().load_state_dict(state)
         self._hidden = {name: tensor.clone() for name, tensor in state["hidden"].items()}

@@ -24,6 +24,7 @@ def method(name, optimizer, sparsifier="rigl", sparsity=0.9, kind="trained"):
     return {
         "id": name,
         "kind": kind,
+        "role": "baseline" if optimizer == "sgd" else "method",
         "optimizer": optimizer,
         "sparsifier": sparsifier,
         "sparsity": sparsity,
@@ -179,6 +180,34 @@ def test_planned_comparisons_change_one_thing_at_a_time():
         ("z", "m", "optimizer"),
         ("s", "d", "sparsity"),
     }
+
+
+RELATIVES = (
+    "asam",
+    "ssam-f",
+    "ssam-d",
+    "xsam",
+    "s2-sam",
+    "esam",
+    "looksam",
+    "gsam",
+    "friendly-sam",
+)
+
+
+@pytest.mark.parametrize("relative", RELATIVES)
+def test_relatives_of_sam_stand_beside_sam(relative):
+    methods = [method("s", "sgd"), method("m", "sam"), method("x", relative)]
+    assert {(p.method, p.baseline) for p in plan_comparisons(methods)} == {
+        ("m", "s"),
+        ("x", "s"),
+        ("x", "m"),
+    }
+
+
+def test_the_baseline_is_found_by_its_role_and_not_by_its_name():
+    methods = [method("m", "sam"), method("b", "adamw") | {"role": "baseline"}]
+    assert [(p.method, p.baseline) for p in plan_comparisons(methods)] == [("m", "b")]
 
 
 def test_without_sgd_the_first_optimizer_is_the_baseline():

@@ -88,7 +88,7 @@ def test_doctor_says_which_data_is_here_and_whole(
     (tmp_path / "CIFAR-10-C").mkdir()
     frost = tmp_path / "frost"
     frost.mkdir()
-    for item in fetching.DOWNLOADS.load("frost-textures").folders[0].items:
+    for item in fetching.DOWNLOADS["frost-textures"].load().folders[0].items:
         (frost / item.path).write_bytes(bytes(item.size or 0))
     assert run(monkeypatch, "doctor", "--data-root", str(tmp_path)) == 0
     lines = capsys.readouterr().out.splitlines()

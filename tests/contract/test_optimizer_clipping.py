@@ -80,4 +80,4 @@ def test_the_norm_must_be_a_positive_number(wrong):
 
 
 def test_it_is_no_option_of_a_method():
-    assert not any("clip_norm" in entry.facts["options"] for entry in OPTIMIZERS)
+    assert not any("clip_norm" in entry.options for entry in OPTIMIZERS)

@@ -11,9 +11,8 @@ from torch import nn
 import robustbench_zosam.optim
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim import OPTIMIZERS
-from robustbench_zosam.optim.cost import passes_per_step
 
-PERTURBING = [entry.name for entry in OPTIMIZERS if "rho" in entry.facts["options"]]
+PERTURBING = [entry.name for entry in OPTIMIZERS if "rho" in entry.options]
 PERIOD = 10  # steps per epoch
 
 
@@ -29,7 +28,7 @@ def defaults(kind):
 def test_facts_tell_what_the_constructor_does(name):
     entry = OPTIMIZERS[name]
     real = defaults(entry.load())
-    for option, default in entry.facts["options"].items():
+    for option, default in entry.defaults.items():
         assert real[option] == default
         assert type(real[option]) is type(default)
     assert entry.summary
@@ -47,12 +46,12 @@ def test_facts_tell_what_the_constructor_does(name):
     ids=["default", "some", "others"],
 )
 def test_costs_follow_the_formulas(name, extra, setup, closure_for):
-    facts = OPTIMIZERS[name].facts
-    extra = {key: value for key, value in extra.items() if key in facts["options"]}
+    info = OPTIMIZERS[name]
+    extra = {key: value for key, value in extra.items() if key in info.options}
     model, _, optimizer = setup(name, steps_per_epoch=PERIOD, **extra)
     closure = closure_for(model)
-    steps = PERIOD * (facts["options"] | extra).get("update_epochs", 1)
-    passes = passes_per_step(facts, extra, batch_size=12, steps_per_epoch=PERIOD)
+    steps = PERIOD * (info.defaults | extra).get("update_epochs", 1)
+    passes = info.passes_per_step(extra, batch_size=12, steps_per_epoch=PERIOD)
     for _ in range(steps):
         optimizer.step(closure)
     for which, each in zip(("forwards", "backwards"), passes, strict=True):
@@ -75,7 +74,7 @@ def test_buffers_are_found_without_a_model(name, network, closure_for, snapshot,
     finals = []
     for given in (False, True):
         model = network()
-        optimizer = OPTIMIZERS.load(name)(
+        optimizer = OPTIMIZERS[name].load()(
             model.parameters(), lr=0.05, model=model if given else None
         )
         torch.manual_seed(0)
@@ -169,7 +168,7 @@ def test_frozen_and_unused_parameters_stay_and_are_never_perturbed(
     model = network()
     model[0].weight.requires_grad_(False)
     unused = nn.Parameter(torch.randn(3, generator=torch.Generator().manual_seed(0)))
-    optimizer = OPTIMIZERS.load(name)(
+    optimizer = OPTIMIZERS[name].load()(
         [{"params": model.parameters()}, {"params": [unused]}], lr=0.05, model=model
     )
     before = model[0].weight.clone(), unused.detach().clone()
@@ -209,13 +208,13 @@ def test_an_error_in_any_pass_leaves_weights_and_flags_as_they_were(name, setup,
 
 def optimizer_passes(name):
     """Passes of a mini-batch that every step of an optimizer makes."""
-    facts = OPTIMIZERS[name].facts
-    return int(passes_per_step(facts, {}, batch_size=12, steps_per_epoch=10**9)[0])
+    passes = OPTIMIZERS[name].passes_per_step(batch_size=12, steps_per_epoch=10**9)
+    return int(passes.forwards)
 
 
 def test_a_closure_that_cannot_do_what_is_asked_is_refused_in_a_sentence(name):
     weight = nn.Parameter(torch.ones(3, 2))
-    optimizer = OPTIMIZERS.load(name)([weight], lr=0.1)
+    optimizer = OPTIMIZERS[name].load()([weight], lr=0.1)
 
     def closure():
         loss = weight.square().sum()

@@ -10,7 +10,7 @@ from torch import nn
 from robustbench_zosam.optim import OPTIMIZERS, create_optimizer, make_closure
 from robustbench_zosam.sparsity import SPARSIFIERS
 
-PERTURBING = [entry.name for entry in OPTIMIZERS if "rho" in entry.facts["options"]]
+PERTURBING = [entry.name for entry in OPTIMIZERS if "rho" in entry.options]
 
 
 def test_a_saved_run_goes_on_bit_by_bit(optimizer_pair, setup, closure_for, snapshot, same):
@@ -59,7 +59,7 @@ def test_weights_and_state_stay_zero_and_counts_exact_at_every_step(
     optimizer_pair, base, setup, closure_for
 ):
     name, sparsifier = optimizer_pair
-    base = OPTIMIZERS[name].facts.get("base", base)
+    base = OPTIMIZERS[name].base or base
     model, masker, optimizer = setup(name, sparsifier, base=base, weight_decay=0.1)
     report = masker.report()
     target = round((1 - masker.sparsity) * report.maskable)
@@ -125,7 +125,7 @@ def test_groups_have_options_of_their_own_and_can_be_added(name, network, closur
     model = network()
     first = {"params": list(model[0].parameters()), "lr": 0.0, "weight_decay": 0.0}
     middle = {"params": [*model[1].parameters(), *model[3].parameters()]}
-    optimizer = OPTIMIZERS.load(name)([first, middle], lr=0.05, model=model)
+    optimizer = OPTIMIZERS[name].load()([first, middle], lr=0.05, model=model)
     for _ in range(2):
         optimizer.step(closure_for(model))
     optimizer.add_param_group({"params": [*model[4].parameters(), *model[7].parameters()]})
@@ -147,7 +147,7 @@ def test_a_convex_problem_is_solved(name):
     y = x @ torch.randn(10, 1, generator=generator) + 0.1 * torch.randn(200, 1, generator=generator)
     optimum = (x @ torch.linalg.lstsq(x, y).solution - y).square().mean()
     model = nn.Linear(10, 1, bias=False)
-    options = OPTIMIZERS[name].facts["options"]
+    options = OPTIMIZERS[name].options
     # a small radius, since the minimum of the perturbed loss is another; all examples, likewise
     quick = {"rho": 0.01, "samples": 16, "gamma": 1.0, "sigma": 0.9, "queries": 4}
     extra = {key: value for key, value in quick.items() if key in options}
@@ -173,7 +173,7 @@ def test_autocast_in_the_closure_works(name, setup, closure_for):
 
 def test_a_model_in_bfloat16_keeps_its_type(name, network, closure_for):
     model = network().to(torch.bfloat16)
-    optimizer = OPTIMIZERS.load(name)(model.parameters(), lr=0.05, model=model)
+    optimizer = OPTIMIZERS[name].load()(model.parameters(), lr=0.05, model=model)
     inner = closure_for(model)
     hook = model.register_forward_pre_hook(lambda _, args: (args[0].bfloat16(),))
     after = model.register_forward_hook(lambda _, args, out: out.float())

@@ -39,8 +39,8 @@ def masker_of(network, examples):
 
 def test_facts_tell_what_the_constructor_does(entry):
     policy = entry.load()
-    assert set(entry.facts["options"]) == set(constructor_options(policy))
-    assert entry.facts["dynamic"] == policy.dynamic
+    assert set(entry.options) == set(constructor_options(policy))
+    assert entry.dynamic == policy.dynamic
     defaults = {
         name: parameter.default
         for owner in reversed(policy.__mro__[:-1])
@@ -48,7 +48,7 @@ def test_facts_tell_what_the_constructor_does(entry):
         for name, parameter in inspect.signature(owner).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    assert entry.facts["options"] == {name: defaults[name] for name in entry.facts["options"]}
+    assert entry.defaults == {name: defaults[name] for name in entry.options}
     assert entry.summary
     assert inspect.getdoc(policy)
 
@@ -116,7 +116,7 @@ def test_state_round_trips(entry, masker_of):
 
 def test_every_option_is_validated(entry):
     kind = entry.load()
-    for option in entry.facts["options"]:
+    for option in entry.options:
         for wrong in ("nothing-like-it", float("nan"), -1):
             with pytest.raises(InputError):
                 kind(**{option: wrong})

@@ -23,7 +23,7 @@ class Unchecked(CIFAR100):
 
 
 def load(root: Path, **options: object) -> Dataset:
-    return DATASETS.load("cifar100")(DataConfig(name="cifar100", root=str(root), **options))
+    return DATASETS["cifar100"].load()(DataConfig(name="cifar100", root=str(root), **options))
 
 
 def write_split(folder: Path, name: str, labels: list[int], seed: int, dumps: Dumps) -> None:
@@ -96,5 +96,5 @@ def test_without_a_root_the_folder_data_is_searched(root: Path, monkeypatch: pyt
     (root / "cifar-100-python").rename(root / "work" / "cifar-100-python")
     (root / "work").rename(root / "data")
     monkeypatch.chdir(root)
-    data = DATASETS.load("cifar100")(DataConfig(name="cifar100"))
+    data = DATASETS["cifar100"].load()(DataConfig(name="cifar100"))
     assert len(data.test) == 100

@@ -19,7 +19,7 @@ Dumps = Callable[[object], bytes]
 
 def load(name: str, root: Path | None = None, **options: object) -> Dataset:
     config = DataConfig(name=name, root=str(root) if root else None, **options)
-    return DATASETS.load(name)(config)
+    return DATASETS[name].load()(config)
 
 
 def test_digits_are_split_once_and_for_all():

@@ -18,7 +18,7 @@ from robustbench_zosam.errors import InputError
 
 
 def load(root: Path, **options: object) -> Dataset:
-    return DATASETS.load("folder")(DataConfig(name="folder", root=str(root), **options))
+    return DATASETS["folder"].load()(DataConfig(name="folder", root=str(root), **options))
 
 
 def zipped(folder: Path) -> Path:

@@ -19,7 +19,7 @@ TRAINED = ("n01443537", "n02124075", "n03444034")
 
 
 def load(root: Path, **options: object) -> Dataset:
-    return DATASETS.load("tiny-imagenet")(
+    return DATASETS["tiny-imagenet"].load()(
         DataConfig(name="tiny-imagenet", root=str(root), **options)
     )
 

@@ -15,6 +15,7 @@ import pytest
 
 from robustbench_zosam.fetching import DOWNLOADS, Downloadable, Folder, Item, RemoteFile
 from robustbench_zosam.fetching import download as downloading
+from robustbench_zosam.registry import Entry
 
 
 @dataclass
@@ -145,7 +146,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Register:
 
     def add(name: str, *folders: Folder) -> Downloadable:
         source = Downloadable("suite", folders, "MIT", "look at {folder} in {root}")
-        DOWNLOADS.add(name, "for tests", source)
+        DOWNLOADS.add(Entry(name, "for tests", source))
         return source
 
     return add

@@ -12,7 +12,6 @@ from filelock import FileLock
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.fetching import (
-    DOWNLOADS,
     Downloadable,
     FileProgress,
     Folder,
@@ -22,6 +21,7 @@ from robustbench_zosam.fetching import (
     fetch,
     presence,
 )
+from robustbench_zosam.registry import Entry
 
 Server = Any  # see conftest
 TREE = {"a.bin": b"abc", "b/1": b"1", "b/2": b"2"}
@@ -200,7 +200,7 @@ def test_the_disk_must_hold_the_archive_and_what_it_unpacks_to(
 ):
     big = dataclasses.replace(wrapped.folders[0], disk_bytes=10_000_000)
     source = dataclasses.replace(wrapped, folders=(big,))
-    monkeypatch.setattr(type(DOWNLOADS), "load", lambda registry, name: source)
+    monkeypatch.setattr(Entry, "load", lambda entry: source)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=free))
     if enough:

@@ -19,7 +19,7 @@ NINETEEN = 15 + 4
 
 
 def folders(name: str) -> dict[str, set[str]]:
-    return {f.name: {item.path for item in f.items} for f in DOWNLOADS.load(name).folders}
+    return {f.name: {item.path for item in f.items} for f in DOWNLOADS[name].load().folders}
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -48,7 +48,7 @@ def test_sizes_and_licences_are_stated(entry: Entry[Downloadable], tmp_path: Pat
 
 def test_data_sets_land_where_their_readers_look():
     for name in ("cifar10", "cifar100", "tiny-imagenet"):
-        assert set(folders(name)) == {DATASETS[name].facts["folder"]}
+        assert set(folders(name)) == {DATASETS[name].folder}
     assert folders("cifar10")["cifar-10-batches-py"] == {
         "batches.meta", "test_batch", *(f"data_batch_{i}" for i in range(1, 6)),
     }  # fmt: skip
@@ -57,7 +57,7 @@ def test_data_sets_land_where_their_readers_look():
 
 def test_suites_land_where_evaluate_looks():
     for entry in SUITES:
-        assert next(iter(folders(entry.name))) == entry.facts["folders"][0]
+        assert next(iter(folders(entry.name))) == entry.folders[0]
 
 
 def test_suites_hold_the_nineteen_published_corruptions():

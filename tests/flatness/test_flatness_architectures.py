@@ -10,7 +10,7 @@ from robustbench_zosam.models.registry import MODELS
 
 
 def registered(name, width):
-    return lambda: MODELS.load(name)(3, width=width)
+    return lambda: MODELS[name].load()(3, width=width)
 
 
 def torchvision_resnet18():
@@ -68,7 +68,7 @@ def test_the_exact_trace_is_that_of_single_gradients(tools, pictures, name, dens
 def test_a_vision_transformer_falls_back(tools, pictures):
     pytest.importorskip("timm", reason="the extra `timm` is not installed")
     images, labels = pictures
-    model = MODELS.load("deit-tiny")(3, image_size=32)
+    model = MODELS["deit-tiny"].load()(3, image_size=32)
     model.blocks = model.blocks[:2]  # of twelve, which would add time only
     masks = tools.random_masks(model, 0.1)
     found = hessian_trace(model.eval(), images, labels, masks=masks, probes=2)

@@ -119,7 +119,7 @@ def test_a_missing_timm_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(("name", "count"), [("deit-tiny", 5_717_416), ("deit-small", 22_050_664)])
 def test_deit_has_the_published_size(name: str, count: int):
     pytest.importorskip("timm")
-    model = MODELS.load(name)(1000, image_size=224)
+    model = MODELS[name].load()(1000, image_size=224)
     assert sum(p.numel() for p in model.parameters()) == count
 
 

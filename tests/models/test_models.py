@@ -8,7 +8,7 @@ from torchvision.models import get_model
 from robustbench_zosam.config import ModelConfig
 from robustbench_zosam.models import MODELS, build_model, predict_logits
 
-MINE = [entry.name for entry in MODELS if "extra" not in entry.facts]
+MINE = [entry.name for entry in MODELS if entry.extra is None]
 
 
 def build(name: str, width: float = 1.0, *, classes: int = 10, seed: int = 0) -> nn.Module:
@@ -39,7 +39,7 @@ def test_weight_counts_are_those_of_the_benchmarks(
     name: str, width: float, classes: int, count: int
 ):
     with torch.device("meta"):  # only shapes
-        model = MODELS.load(name)(classes, width=width)
+        model = MODELS[name].load()(classes, width=width)
     assert weights(model) == count
 
 
@@ -87,7 +87,7 @@ def test_every_model_builds_reproducibly_and_leaves_the_random_state(name: str):
 @pytest.mark.parametrize("name", MINE)
 def test_width_scales_every_channel_count(name: str):
     with torch.device("meta"):
-        one, two = (MODELS.load(name)(10, width=width) for width in (0.5, 1.0))
+        one, two = (MODELS[name].load()(10, width=width) for width in (0.5, 1.0))
     pairs = list(zip(one.parameters(), two.parameters(), strict=True))
     assert all(2 * a.shape[0] == b.shape[0] for a, b in pairs if a.ndim == 4)
 

@@ -17,12 +17,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 def test_its_row_has_the_counts(name: str):
     row = re.search(rf"^\| `{name}` \| ([\d,]+) \| ([\d,]+) \| \S", PAGE.read_text(), re.MULTILINE)
     assert row, f"{name} has no row in {PAGE.name}"
-    facts = MODELS[name].facts
-    if "extra" in facts:
-        pytest.importorskip(facts["extra"])
-    options = {"image_size": 32} if "image_size" in facts["takes"] else {"width": 1}
+    info = MODELS[name]
+    if info.extra is not None:
+        pytest.importorskip(info.extra)
+    options = {"image_size": 32} if "image_size" in info.takes else {"width": 1}
     with torch.device("meta" if "width" in options else "cpu"):
-        sizes = [(p.numel(), p.ndim) for p in MODELS.load(name)(10, **options).parameters()]
+        sizes = [(p.numel(), p.ndim) for p in MODELS[name].load()(10, **options).parameters()]
     assert int(row[1].replace(",", "")) == sum(size for size, _ in sizes)
     # positions and tokens of a transformer are three-dimensional, and no layer's weights
     matrices = sum(size for size, dimensions in sizes if dimensions in {2, 4})

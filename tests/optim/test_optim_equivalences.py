@@ -56,6 +56,6 @@ def test_asam_equals_sam_where_all_weights_are_one(blocks):
             for p in params:
                 p.copy_(p.sign())
         options = {"eta": 0.0} if name == "asam" else {}
-        OPTIMIZERS.load(name)(params, lr=0.1, rho=0.3, **options).step(closure)
+        OPTIMIZERS[name].load()(params, lr=0.1, rho=0.3, **options).step(closure)
         moved.append(closure.flat())
     assert torch.allclose(*moved, rtol=1e-12)

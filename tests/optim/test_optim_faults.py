@@ -10,12 +10,12 @@ from torch import nn
 
 from robustbench_zosam.optim import OPTIMIZERS, SAM, XSAM, LookSAM, create_optimizer, make_closure
 
-PERTURBING = [entry.name for entry in OPTIMIZERS if "rho" in entry.facts["options"]]
+PERTURBING = [entry.name for entry in OPTIMIZERS if "rho" in entry.options]
 QUICK = {"samples": 8, "gamma": 1.0}
 
 
 def options_of(name):
-    return {k: v for k, v in QUICK.items() if k in OPTIMIZERS[name].facts["options"]}
+    return {k: v for k, v in QUICK.items() if k in OPTIMIZERS[name].options}
 
 
 def spy(closure, model):
@@ -71,7 +71,7 @@ def test_a_layer_the_second_pass_skips_is_restored(name):
         scaled = rows * skipped if len(calls) == 1 else rows
         return model(scaled).square().sum(1)
 
-    optimizer = OPTIMIZERS.load(name)(
+    optimizer = OPTIMIZERS[name].load()(
         [*model.parameters(), skipped], lr=0.1, rho=0.3, **options_of(name)
     )
     optimizer.step(make_closure(loss_of, x))
@@ -96,7 +96,7 @@ def test_the_norm_is_over_all_groups(name):
     for grouped in (False, True):
         model = linear()
         params = list(model.parameters())
-        optimizer = OPTIMIZERS.load(name)(
+        optimizer = OPTIMIZERS[name].load()(
             [{"params": [p]} for p in params] if grouped else params,
             lr=0.1,
             rho=0.3,
@@ -111,7 +111,7 @@ def test_the_norm_is_over_all_groups(name):
 @pytest.mark.parametrize("name", OPTIMIZERS.names())
 def test_every_method_starts_from_the_same_weight_decay(name):
     # the scripts of S2-SAM train SGD with 1e-4 and SAM with 5e-4
-    if OPTIMIZERS[name].facts.get("base") not in {None, "sgd"}:
+    if OPTIMIZERS[name].base not in {None, "sgd"}:
         pytest.skip("its base has defaults of its own")
     (group,) = create_optimizer(name, linear(), lr=0.1).param_groups
     assert (

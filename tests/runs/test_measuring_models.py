@@ -22,7 +22,7 @@ from robustbench_zosam.models.checkpoints import save_checkpoint
 
 @pytest.fixture(scope="module")
 def digits():
-    return DATASETS.load("digits")(DataConfig())
+    return DATASETS["digits"].load()(DataConfig())
 
 
 @pytest.fixture(scope="module")

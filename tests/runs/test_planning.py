@@ -70,6 +70,21 @@ def test_an_option_that_would_change_nothing_is_refused(assignment: str, needle:
     assert needle in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("assignment", "needle"),
+    [
+        ("optimizer.rho=-0.1", "rho of random-perturbation is -0.1: give a number >= 0"),
+        ('optimizer.zo-sam.sides="three"', "sides of zo-sam is 'three': choose one of one, two"),
+        ("optimizer.zo-sam.queries=1.5", "queries of zo-sam is 1.5: give an integer >= 1"),
+        ("sparsifier.drop_fraction=1", "drop_fraction of rigl is 1: give a number > 0 and < 1"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_before_anything_runs(assignment: str, needle: str):
+    with pytest.raises(InputError) as caught:
+        expand(config(None, assignment))
+    assert needle in str(caught.value)
+
+
 def test_a_missing_checkpoint_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"absent\.pt does not exist"):
         expand(config(checkpoints=(str(tmp_path / "absent.pt"),)))

@@ -19,7 +19,7 @@ from robustbench_zosam.training import Batches
 
 
 def feed(root: Path, stream: bool) -> Batches:
-    data = DATASETS.load("folder")(DataConfig(name="folder", root=str(root), stream=stream))
+    data = DATASETS["folder"].load()(DataConfig(name="folder", root=str(root), stream=stream))
     where = {"seed": 3, "device": torch.device("cpu"), "augment": True, "flip": True}
     return Batches(data.train, batch_size=5, **where)
 

@@ -83,13 +83,13 @@ MODELS_OF = {resnet32x2: ("resnet32", 2), vgg19: ("vgg19-bn", 1), wrn28x10: ("wr
 def test_the_models_here_have_these_layers(net):
     name, width = MODELS_OF[net]
     with torch.device("meta"):  # only shapes
-        layers = maskable_layers(MODELS.load(name)(10, width=width))
+        layers = maskable_layers(MODELS[name].load()(10, width=width))
     assert Counter(layer.shape for layer in layers) == Counter(net().values())
 
 
 @pytest.mark.parametrize("density", [0.10, 0.05, 0.02])
 def test_random_masks_of_the_benchmark_network_have_the_golden_densities(density):
-    model = MODELS.load("resnet32")(10, width=2)
+    model = MODELS["resnet32"].load()(10, width=2)
     masker = create_masker("random", model, sparsity=1 - density, total_steps=1)
     found = masker.report()
     assert found.active == round(density * 1_855_584)
@@ -104,7 +104,7 @@ def test_random_masks_of_the_benchmark_network_have_the_golden_densities(density
 @pytest.mark.parametrize(("sparsity", "of_all"), [(0.9, 0.8940), (0.95, 0.9437), (0.98, 0.9735)])
 def test_the_published_mest_leaves_more_than_it_says(sparsity, of_all):
     dense = ["conv1", "*.shortcut", "fc"]  # only the 3x3 convolutions of the blocks are pruned
-    model = MODELS.load("resnet32")(10, width=2)
+    model = MODELS["resnet32"].load()(10, width=2)
     masker = create_masker("mest-em", model, sparsity=sparsity, total_steps=100, dense_layers=dense)
     assert len(masker.masks) == 30
     zeros = masker.report().maskable - masker.report().active

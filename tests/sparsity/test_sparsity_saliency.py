@@ -8,7 +8,7 @@ from torch import nn
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.sparsity import SPARSIFIERS, Start, create_masker, maskable_layers
-from robustbench_zosam.sparsity.saliency import Scene
+from robustbench_zosam.sparsity.saliency import ScratchModel
 
 INPUTS, CLASSES = 4, 3
 
@@ -86,14 +86,14 @@ def test_grasp_removes_the_largest_of_minus_w_times_the_hessian_gradient_product
         def __call__(self, module, args, output):
             self.seen.append(args[0].detach())
 
-    policy = SPARSIFIERS.load("grasp")()
+    policy = SPARSIFIERS["grasp"].load()()
     start = Start(model, maskable_layers(model), 0.6, torch.Generator().manual_seed(0), the_batch)
-    scene = Scene(start, training=True)
-    policy.arrange(scene, start)
-    scene.apply([torch.ones_like(w, dtype=torch.bool) for w in scene.weights])
+    scratch = ScratchModel(start, training=True)
+    policy.arrange(scratch, start)
+    scratch.apply([torch.ones_like(w, dtype=torch.bool) for w in scratch.weights])
     recorder = Halves()
-    handle = scene.model.register_forward_hook(recorder)
-    scores = flat(policy.scores(scene, start))
+    handle = scratch.model.register_forward_hook(recorder)
+    scores = flat(policy.scores(scratch, start))
     handle.remove()
 
     images, labels = the_batch(10)
@@ -107,7 +107,7 @@ def test_grasp_removes_the_largest_of_minus_w_times_the_hessian_gradient_product
         logits = (x @ w[:20].view(5, 4).T).tanh() @ w[20:].view(3, 5).T
         return F.cross_entropy(logits / 200, y)
 
-    w = flat(scene.weights).detach()
+    w = flat(scratch.weights).detach()
 
     def both(w):
         return sum(loss(w, *half) for half in sets)
@@ -123,11 +123,11 @@ def test_grasp_removes_the_largest_of_minus_w_times_the_hessian_gradient_product
 def test_grasp_draws_linear_maps_anew_in_its_copy_alone():
     model = small()
     start = Start(model, maskable_layers(model), 0.6, torch.Generator().manual_seed(0), examples)
-    scene = Scene(start, training=True)
-    SPARSIFIERS.load("grasp")().arrange(scene, start)
-    assert not torch.equal(scene.initial[0], model[0].weight)
+    scratch = ScratchModel(start, training=True)
+    SPARSIFIERS["grasp"].load()().arrange(scratch, start)
+    assert not torch.equal(scratch.initial[0], model[0].weight)
     assert torch.equal(model[0].weight, small()[0].weight)
-    assert 0.5 < scene.initial[0].std() / (2 / 9) ** 0.5 < 2
+    assert 0.5 < scratch.initial[0].std() / (2 / 9) ** 0.5 < 2
 
 
 def chain():
@@ -151,10 +151,10 @@ def pictures(per_class, generator):
 
 def synflow_scores(model):
     start = Start(model, maskable_layers(model), 0.5, torch.Generator(), pictures)
-    policy = SPARSIFIERS.load("synflow")()
-    scene = Scene(start, training=policy.training, dtype=policy.dtype)
-    policy.arrange(scene, start)
-    return policy.scores(scene, start), scene
+    policy = SPARSIFIERS["synflow"].load()()
+    scratch = ScratchModel(start, training=policy.training, dtype=policy.dtype)
+    policy.arrange(scratch, start)
+    return policy.scores(scratch, start), scratch
 
 
 def test_synaptic_flow_is_conserved_from_layer_to_layer():
@@ -179,10 +179,10 @@ def synflow_scores_of_linear(model):
         return torch.zeros(3, INPUTS), torch.arange(3)
 
     start = Start(linear, maskable_layers(linear), 0.5, torch.Generator(), ones)
-    policy = SPARSIFIERS.load("synflow")()
-    scene = Scene(start, training=False, dtype=torch.float64)
-    policy.arrange(scene, start)
-    return flat(policy.scores(scene, start))
+    policy = SPARSIFIERS["synflow"].load()()
+    scratch = ScratchModel(start, training=False, dtype=torch.float64)
+    policy.arrange(scratch, start)
+    return flat(policy.scores(scratch, start))
 
 
 def deep(width=6, depth=12):

@@ -12,17 +12,7 @@ class Dense(Policy):
     """Keeps every weight."""
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Leaves the model dense.
-
-        Args:
-            start: with a sparsity of 0.
-
-        Returns:
-            No masks.
-
-        Raises:
-            InputError: a sparsity other than 0 was asked for.
-        """
+        """Leaves the model dense; a sparsity other than 0 is an `InputError`."""
         if start.sparsity != 0:
             raise InputError(
                 f"sparsifier 'dense' keeps all weights: sparsity {start.sparsity:g} must be 0"

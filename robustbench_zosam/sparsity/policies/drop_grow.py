@@ -23,15 +23,8 @@ from robustbench_zosam.sparsity.policy import MaskedLayer, Moment
 class DropGrow(Random):
     """Every so often drops the smallest active weights and grows as many; counts never change.
 
-    The initial masks are random. A subclass says where to grow.
-
-    Args:
-        allocation: how the layers share the weights: `"erk"`, `"er"` or `"uniform"`.
-        drop_fraction: fraction of a layer's active weights dropped at first; falls as a cosine.
-        interval: steps between updates; None means the published one (100 for most), or a tenth
-            of the updating phase where that is shorter.
-        stop_fraction: part of training after which the masks stay.
-        tie_noise: standard deviation of the noise added to magnitudes before ranking.
+    The initial masks are random. A subclass says where to grow. With `interval=None` it is the
+    published one (100 for most), or a tenth of the updating phase where that is shorter.
     """
 
     dynamic: ClassVar[bool] = True
@@ -57,37 +50,19 @@ class DropGrow(Random):
         return int(self.stop_fraction * total_steps)
 
     def prepare(self, total_steps: int) -> None:
-        """Settles the interval.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-
-        Raises:
-            InputError: the interval given is so long that the masks would never change.
-        """
+        """Settles the interval; one so long that masks would never change is an `InputError`."""
         end = self._end(total_steps)
         self.interval = settled_interval(self.interval, end, *self._published)
 
     def due(self, moment: Moment) -> bool:
-        """Tells whether the masks change in this step.
-
-        Returns:
-            True on multiples of the interval before the end of the updating phase, except 0.
-        """
+        """Returns whether this is a multiple of the interval in the updating phase, except 0."""
         assert self.interval is not None, "prepare() settles the interval"
         return 0 < moment.step < self._end(moment.total_steps) and moment.step % self.interval == 0
 
     def propose(
         self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
     ) -> list[Tensor]:
-        """Drops and grows in every layer.
-
-        Args:
-            generator: a CPU generator for tie noise and random growth.
-
-        Returns:
-            One bool tensor per layer, with the counts of before.
-        """
+        """Drops and grows in every layer, whose count stays."""
         end = self._end(moment.total_steps)
         fraction = cosine_fraction(self.drop_fraction, moment.step, end, self.drop_floor)
         return [self._update(layer, fraction, generator) for layer in layers]
@@ -112,9 +87,6 @@ class DropGrow(Random):
     @abstractmethod
     def growth_scores(self, layer: MaskedLayer, generator: torch.Generator) -> Tensor | None:
         """Ranks where to grow; every position that is not kept competes, just-dropped ones too.
-
-        Args:
-            generator: a CPU generator.
 
         Returns:
             Finite scores of the weight's shape, larger first; None leaves the layer as it is.

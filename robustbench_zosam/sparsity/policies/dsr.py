@@ -29,9 +29,6 @@ class DSR(Random):
         by Dynamic Sparse Reparameterization", algorithm 1, and the authors' code.
 
     Args:
-        allocation: how the layers share the weights at first.
-        prune_target: wanted number of weights dropped per update, as a fraction of the active ones.
-        threshold: magnitude below which weights are dropped at first.
         interval: steps between updates at first, doubled after 12.5, 40 and 70 % of training; None
             means 100, or a hundredth of the training where that is shorter.
     """
@@ -52,23 +49,12 @@ class DSR(Random):
         self.interval = checked_interval(interval)
 
     def prepare(self, total_steps: int) -> None:
-        """Settles the interval.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-
-        Raises:
-            InputError: the interval given is so long that the masks would never change.
-        """
+        """Settles the interval; one so long that masks would never change is an `InputError`."""
         phase = int(_STOP * total_steps)
         self.interval = settled_interval(self.interval, phase, longest=100, events=100)
 
     def due(self, moment: Moment) -> bool:
-        """Tells whether the masks change after this step.
-
-        Returns:
-            True on multiples of the interval of this part of training, except 0.
-        """
+        """Returns whether this is a multiple of the interval of this part of training, except 0."""
         assert self.interval is not None, "prepare() settles the interval"
         done = moment.step / moment.total_steps
         interval = self.interval * 2 ** sum(done >= stage for stage in _STAGES)
@@ -77,15 +63,7 @@ class DSR(Random):
     def propose(
         self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
     ) -> list[Tensor]:
-        """Drops below the threshold and grows at random.
-
-        Args:
-            moment: unused.
-            generator: a CPU generator.
-
-        Returns:
-            One bool tensor per layer, with the total of before.
-        """
+        """Drops below the threshold and grows at random; the total stays."""
         del moment
         kept = [self._survivors(layer) for layer in layers]
         survivors = [int(mask.sum()) for mask in kept]
@@ -116,17 +94,9 @@ class DSR(Random):
             self.threshold *= 2
 
     def state_dict(self) -> dict[str, Any]:
-        """What the policy remembers between updates.
-
-        Returns:
-            The threshold.
-        """
+        """Returns the threshold."""
         return {"threshold": self.threshold}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` saved.
-
-        Args:
-            state: from a policy of the same class.
-        """
+        """Restores the threshold."""
         self.threshold = state["threshold"]

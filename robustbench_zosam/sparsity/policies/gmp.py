@@ -14,13 +14,9 @@ from robustbench_zosam.sparsity.policy import Moment
 class GMP(Pruning):
     """Prunes by magnitude a little at a time; sparsity follows a cubic curve.
 
-    Source: Zhu & Gupta 2017, "To prune, or not to prune", equation 1.
+    With `interval=None` it is 100 steps, or a fiftieth of the phase where that is shorter.
 
-    Args:
-        start_fraction: part of training after which pruning begins.
-        stop_fraction: part of training after which it is complete.
-        interval: steps between events; None means 100, or a fiftieth of the phase where that is
-            shorter.
+    Source: Zhu & Gupta 2017, "To prune, or not to prune", equation 1.
     """
 
     def __init__(
@@ -41,35 +37,17 @@ class GMP(Pruning):
         self.interval = checked_interval(interval)
 
     def phase(self, total_steps: int) -> tuple[int, int]:
-        """First and last step of pruning.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-
-        Returns:
-            Both in completed steps.
-        """
+        """Returns the first and the last step of pruning, in completed steps."""
         return int(self.start_fraction * total_steps), int(self.stop_fraction * total_steps)
 
     def prepare(self, total_steps: int) -> None:
-        """Settles the interval.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-
-        Raises:
-            InputError: the training is too short, or the interval too long.
-        """
+        """Settles the interval; a training that is too short for it is an `InputError`."""
         super().prepare(total_steps)
         start, end = self.phase(total_steps)
         self.interval = settled_interval(self.interval, end - start, longest=100, events=50)
 
     def due(self, moment: Moment) -> bool:
-        """Tells whether weights are pruned after this step.
-
-        Returns:
-            True every interval of the phase, and at its end.
-        """
+        """Returns whether weights are pruned: every interval of the phase, and at its end."""
         assert self.interval is not None, "prepare() settles the interval"
         start, end = self.phase(moment.total_steps)
         since = moment.step - start

@@ -27,12 +27,11 @@ class GraNet(RigL):
         Neuroregeneration"; the update takes the place of an optimizer step, as in RigL.
 
     Args:
-        initial_sparsity: sparsity of the random masks training starts with, if that is less than
-            the sparsity asked for; 0 starts dense.
+        initial_sparsity: of the random masks training starts with, if that is less than the
+            sparsity asked for; 0 starts dense.
         start_fraction: part of training after which pruning begins, before which weights are only
             dropped and regrown; None is 0 as published, but 0.2 (as in GMP) where the published
             interval does not fit: pruning by magnitude must not meet untrained weights.
-        drop_fraction: fraction of a layer's active weights dropped and regrown at first.
         **options: as in `RigL`; the published interval is 1000.
     """
 
@@ -56,14 +55,7 @@ class GraNet(RigL):
         self._ends = (0, 0)
 
     def prepare(self, total_steps: int) -> None:
-        """Settles interval and start.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-
-        Raises:
-            InputError: pruning would not be complete before the end of training.
-        """
+        """Settles interval and start; a training that ends before pruning is an `InputError`."""
         super().prepare(total_steps)
         if not 0 < self._end(total_steps) < total_steps:
             raise InputError(
@@ -75,35 +67,19 @@ class GraNet(RigL):
             self.start_fraction = 0.0 if published else min(_LATER, self.stop_fraction / 2)
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Draws random masks of the initial sparsity.
-
-        Returns:
-            One bool tensor per layer.
-        """
+        """Draws random masks of the initial sparsity."""
         first = min(self.initial_sparsity, start.sparsity)
         self._ends = target_count(start.sizes, first), target_count(start.sizes, start.sparsity)
         return super().initial_masks(dataclasses.replace(start, sparsity=first))
 
     def due(self, moment: Moment) -> bool:
-        """Tells whether the masks change in this step.
-
-        Returns:
-            True on the updates of RigL and where pruning ends.
-        """
+        """Returns whether this is an update of RigL, or where pruning ends."""
         return super().due(moment) or moment.step == self._end(moment.total_steps)
 
     def propose(
         self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
     ) -> list[Tensor]:
-        """Prunes, then drops and grows in every layer.
-
-        Args:
-            layers: weights, with dense gradients, and current masks.
-            generator: a CPU generator for tie noise.
-
-        Returns:
-            One bool tensor per layer.
-        """
+        """Prunes, then drops and grows in every layer."""
         first, final = self._ends
         assert self.start_fraction is not None, "prepare() settles it"
         start = int(self.start_fraction * moment.total_steps)

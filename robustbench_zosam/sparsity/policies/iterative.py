@@ -26,9 +26,9 @@ class IterativePruning(InRounds):
     The last pruning goes to the exact sparsity asked for. Every round has mini-batches of its own.
 
     Args:
-        prune_fraction: share of the weights still there that each pruning removes.
+        prune_fraction: of the remaining weights, that each pruning removes.
         prunings: how many; None is as many as `prune_fraction` needs. If given, all remove the
-            same share, and `prune_fraction` is not used; 1 is pruning at once.
+            same fraction, and `prune_fraction` is not used; 1 is pruning at once.
         rewind: part of the recipe after which every round but the first begins.
         budget: `"each"`: every round is a whole training, as published; `"shared"`: all rounds
             together take the steps of one training, each going through its schedule faster.
@@ -53,11 +53,7 @@ class IterativePruning(InRounds):
         self._kept: tuple[int, ...] = ()
 
     def prepare(self, total_steps: int) -> None:
-        """Remembers the length of the recipe.
-
-        Args:
-            total_steps: its optimizer steps.
-        """
+        """Remembers the length of the recipe."""
         self._recipe_steps = total_steps
 
     @property
@@ -67,14 +63,7 @@ class IterativePruning(InRounds):
         return self._arrange(len(self._kept) + 1, self._recipe_steps, rewind)
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Begins dense.
-
-        Returns:
-            Masks that keep everything.
-
-        Raises:
-            InputError: a round would have no step.
-        """
+        """Begins dense; a recipe too short for the rounds is an `InputError`."""
         target = target_count(start.sizes, start.sparsity)
         self._kept = kept_after(sum(start.sizes), target, self.prune_fraction, self.prunings)
         bounds = (*self.plan.starts, self.plan.training_steps)
@@ -88,14 +77,7 @@ class IterativePruning(InRounds):
     def propose(
         self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
     ) -> list[Tensor]:
-        """Keeps the largest of the live weights of all layers.
-
-        Args:
-            generator: unused.
-
-        Returns:
-            Masks within the current ones.
-        """
+        """Keeps the largest of the live weights of all layers."""
         del generator
         count = self._kept[self.plan.round_of(moment.step) - 1]
         return keep_highest(magnitudes(layers, [layer.mask for layer in layers]), count)
@@ -104,15 +86,11 @@ class IterativePruning(InRounds):
 def kept_after(
     total: int, target: int, fraction: float, prunings: int | None = None
 ) -> tuple[int, ...]:
-    """Counts what is left after each pruning.
+    """Returns the count after each pruning, the last one `target`; empty without any.
 
     Args:
-        target: number to keep in the end.
-        fraction: share of the rest that each pruning removes, rounded up.
+        fraction: of the rest, that each pruning removes, rounded up.
         prunings: how many; None is as many as that needs. If given, the counts fall geometrically.
-
-    Returns:
-        The count after each pruning, the last one `target`; empty if there is nothing to prune.
 
     Example:
         >>> kept_after(1000, 500, 0.2)

@@ -14,12 +14,10 @@ from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Start
 class Magnitude(Pruning):
     """Trains dense, prunes once by magnitude, and trains on with what is left.
 
-    Both parts share the epochs and the learning-rate schedule of one training.
+    Both parts share the epochs and the learning-rate schedule of one training. With
+    `prune_at=0` the initial weights are pruned.
 
     Source: Han et al. 2015, "Learning both Weights and Connections", with one round.
-
-    Args:
-        prune_at: part of training after which to prune; 0 prunes the initial weights.
     """
 
     def __init__(self, prune_at: float = 0.5, **options: Any) -> None:
@@ -27,23 +25,12 @@ class Magnitude(Pruning):
         self.prune_at = require_number("prune_at", prune_at, least=0, below=1)
 
     def phase(self, total_steps: int) -> tuple[int, int]:
-        """The one step of pruning, twice.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-
-        Returns:
-            Step and step.
-        """
+        """Returns the one step of pruning, twice."""
         step = int(self.prune_at * total_steps)
         return step, step
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Begins dense, or pruned if nothing is to be trained before.
-
-        Returns:
-            One bool tensor per layer.
-        """
+        """Begins dense, or pruned if nothing is to be trained before."""
         masks = super().initial_masks(start)
         if self.prune_at > 0:
             return masks
@@ -53,9 +40,5 @@ class Magnitude(Pruning):
         return self.propose(layers, Moment(0, 1), start.generator)
 
     def due(self, moment: Moment) -> bool:
-        """Tells whether this is the step of pruning.
-
-        Returns:
-            True once.
-        """
+        """Returns whether this is the step of pruning."""
         return self.prune_at > 0 and moment.step == self.phase(moment.total_steps)[1]

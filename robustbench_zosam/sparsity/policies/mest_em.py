@@ -26,15 +26,13 @@ class MestEM(Random):
     """Every few epochs drops the least important weights and grows as many at random.
 
     A fifth of each layer's weights is exchanged at first, a tenth in the second stage, and none in
-    the third. Importance is `|w| + lambda |gradient|`. The first masks keep the largest initial
-    weights of each layer.
+    the third. Importance is `|w| + lambda |gradient|`; the released scripts leave lambda at 0. The
+    first masks keep the largest initial weights of each layer.
 
     Source: Yuan et al. 2021, "MEST: Accurate and Fast Memory-Economic Sparse Training Framework on
         the Edge", and the authors' scripts for 90 and 95 %.
 
     Args:
-        allocation: how the layers share the weights.
-        lambda_grad: weight of the gradient in the score; the released scripts leave it at 0.
         interval: steps between updates; None means 1/32 of the training (5 of 160 epochs), but at
             least 100, or a quarter of the updating phase where that is shorter: what was grown
             needs time, or it is dropped again at once.
@@ -55,25 +53,14 @@ class MestEM(Random):
         self._counts: tuple[int, ...] = ()
 
     def prepare(self, total_steps: int) -> None:
-        """Settles the interval.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-
-        Raises:
-            InputError: the interval given is so long that the masks would never change.
-        """
+        """Settles the interval; one so long that masks would never change is an `InputError`."""
         end = int(_STAGES[1] * total_steps)
         least = settled_interval(None, end, longest=100, events=4)
         longest = max(least, total_steps // 32)
         self.interval = settled_interval(self.interval, end, longest=longest, events=1)
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Keeps the largest initial weights of each layer.
-
-        Returns:
-            One bool tensor per layer.
-        """
+        """Keeps the largest initial weights of each layer."""
         self._counts = self.counts(start)
         upper = [
             self.bounds(n, x.size, 0)[1] for n, x in zip(self._counts, start.layers, strict=True)
@@ -81,38 +68,24 @@ class MestEM(Random):
         return keep_highest_each(magnitudes(start.layers), upper)
 
     def bounds(self, count: int, size: int, stage: int) -> tuple[int, int]:
-        """Numbers of active weights after dropping and after growing.
+        """Returns how many of a layer's weights are active after dropping, and after growing.
 
         Args:
             count: what the layer is to keep in the end.
             stage: 0, 1 or 2.
-
-        Returns:
-            The lower and the upper number.
         """
         del size
         return max(1, round(count * (1 - _MUTATED[stage]))), count
 
     def due(self, moment: Moment) -> bool:
-        """Tells whether the masks change after this step.
-
-        Returns:
-            True on multiples of the interval in the first two stages, except 0.
-        """
+        """Returns whether this is a multiple of the interval in the first two stages, except 0."""
         assert self.interval is not None, "prepare() settles the interval"
         return moment.step > 0 and stage_of(moment) < 2 and moment.step % self.interval == 0
 
     def propose(
         self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
     ) -> list[Tensor]:
-        """Drops by importance and grows at random.
-
-        Args:
-            generator: a CPU generator.
-
-        Returns:
-            One bool tensor per layer.
-        """
+        """Drops by importance and grows at random."""
         stage = stage_of(moment)
         bounds = [self.bounds(n, x.size, stage) for n, x in zip(self._counts, layers, strict=True)]
         kept = keep_highest_each([self._importance(x) for x in layers], [low for low, _ in bounds])
@@ -129,9 +102,5 @@ class MestEM(Random):
 
 
 def stage_of(moment: Moment) -> int:
-    """Stage of the training: 0, 1 or 2.
-
-    Returns:
-        The number of boundaries passed.
-    """
+    """Returns the stage of the training: 0, 1 or 2 boundaries passed."""
     return sum(moment.step >= int(part * moment.total_steps) for part in _STAGES)

@@ -43,24 +43,10 @@ class Pruning(Policy):
 
     @abstractmethod
     def phase(self, total_steps: int) -> tuple[int, int]:
-        """First and last step of pruning.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-
-        Returns:
-            Both in completed steps.
-        """
+        """Returns the first and the last step of pruning, in completed steps."""
 
     def prepare(self, total_steps: int) -> None:
-        """Checks that the phase of pruning lies inside the training.
-
-        Args:
-            total_steps: optimizer steps of the whole training.
-
-        Raises:
-            InputError: the training is too short.
-        """
+        """Checks that the phase of pruning lies inside the training, or raises an `InputError`."""
         start, end = self.phase(total_steps)
         if not 0 <= start <= end < total_steps:
             raise InputError(
@@ -69,11 +55,7 @@ class Pruning(Policy):
             )
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Begins dense.
-
-        Returns:
-            Masks that keep everything.
-        """
+        """Begins dense."""
         self._final = self._final_counts(start)
         return [torch.ones_like(x.weight, dtype=torch.bool) for x in start.layers]
 
@@ -86,14 +68,7 @@ class Pruning(Policy):
     def propose(
         self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
     ) -> list[Tensor]:
-        """Keeps as many of the largest live weights as the schedule says.
-
-        Args:
-            generator: unused.
-
-        Returns:
-            Masks within the current ones.
-        """
+        """Keeps as many of the largest live weights as the schedule says."""
         del generator
         left = cubic_remainder(moment.step, *self.phase(moment.total_steps))
         scores = magnitudes(layers, [layer.mask for layer in layers])

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from robustbench_zosam.checks import require_choice
 from robustbench_zosam.sparsity.allocation import ALLOCATIONS
-from robustbench_zosam.sparsity.layers import Layer
+from robustbench_zosam.sparsity.layers import MaskableLayer
 from robustbench_zosam.sparsity.policy import Policy, Start
 from robustbench_zosam.sparsity.selection import shared_counts
 
@@ -17,33 +17,22 @@ class Random(Policy):
 
     Source: Liu et al. 2022, "The Unreasonable Effectiveness of Random Pruning"; counts are exact
     here rather than Bernoulli.
-
-    Args:
-        allocation: how the layers share the weights: `"erk"`, `"er"` or `"uniform"`.
     """
 
     def __init__(self, allocation: str = "erk") -> None:
         self._allocate = ALLOCATIONS[require_choice("allocation", allocation, ALLOCATIONS)]
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Draws exact-count masks.
-
-        Returns:
-            One bool tensor per layer, `round((1 - sparsity) * N)` true entries in all.
-        """
+        """Draws masks of exact counts, `round((1 - sparsity) * N)` in all."""
         counts = self.counts(start)
         return [_draw(x, n, start.generator) for x, n in zip(start.layers, counts, strict=True)]
 
     def counts(self, start: Start) -> tuple[int, ...]:
-        """Shares the weights among the layers.
-
-        Returns:
-            The number of active weights of each layer.
-        """
+        """Returns the number of active weights of each layer."""
         return shared_counts(start.layers, start.sparsity, self._allocate)
 
 
-def _draw(layer: Layer, count: int, generator: torch.Generator) -> Tensor:
+def _draw(layer: MaskableLayer, count: int, generator: torch.Generator) -> Tensor:
     mask = torch.zeros(layer.size, dtype=torch.bool)
     mask[torch.randperm(layer.size, generator=generator)[:count]] = True
     return mask.view(layer.shape)

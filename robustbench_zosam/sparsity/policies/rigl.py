@@ -31,15 +31,7 @@ class RigL(DropGrow):
         self.gradient = "clean" if grow_grad == "clean" else "update"
 
     def growth_scores(self, layer: MaskedLayer, generator: torch.Generator) -> Tensor | None:
-        """Scores by the magnitude of the dense gradient.
-
-        Args:
-            layer: weight, with its gradient, and current mask.
-            generator: unused.
-
-        Returns:
-            Scores of the weight's shape, or None where there is no gradient.
-        """
+        """Returns the magnitude of the dense gradient, or None where there is none."""
         del generator
         gradient = layer.weight.grad
         return None if gradient is None else gradient.detach().abs()

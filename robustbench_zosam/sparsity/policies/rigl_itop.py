@@ -11,15 +11,10 @@ from robustbench_zosam.sparsity.policies.rigl import RigL
 class RigLITOP(RigL):
     """RigL with rare, large updates until the end of training, so that more weights are explored.
 
+    With `interval=None` it is 4000 steps, or a twenty-fourth of the training where that is shorter.
+
     Source: Liu et al. 2021, "Do We Actually Need Dense Over-Parameterization?", and the authors'
         code (4000 steps at batch size 128 of 250 epochs on CIFAR).
-
-    Args:
-        drop_fraction: fraction of a layer's active weights dropped at first; falls as a cosine.
-        drop_floor: the fraction at the end.
-        interval: steps between updates; None means 4000, or a twenty-fourth of the training where
-            that is shorter.
-        stop_fraction: part of training after which the masks stay.
     """
 
     _published: ClassVar[tuple[int, int]] = 4000, 24

@@ -9,17 +9,12 @@ from robustbench_zosam.errors import InputError
 
 
 def cosine_fraction(initial: float, step: int, end: int, floor: float = 0.0) -> float:
-    """Fraction of the active weights that an update drops.
+    """Returns the fraction of the active weights that an update drops.
 
     Source: Evci et al. 2020 (RigL), section 3: `a/2 * (1 + cos(pi t / T_end))`.
 
     Args:
-        initial: the fraction at step 0.
         end: step at which the fraction reaches the floor.
-        floor: the fraction at the end.
-
-    Returns:
-        The fraction.
 
     Example:
         >>> [round(cosine_fraction(0.3, t, 100), 4) for t in (0, 25, 50, 75, 100)]
@@ -29,16 +24,9 @@ def cosine_fraction(initial: float, step: int, end: int, floor: float = 0.0) -> 
 
 
 def cubic_remainder(step: int, start: int, end: int) -> float:
-    """Share of the weights to be pruned that are still there.
+    """Returns the fraction of the weights to be pruned that are still there.
 
     Source: Zhu & Gupta 2017, equation 1: `s_t = s_f + (s_i - s_f) * remainder`.
-
-    Args:
-        start: step at which pruning begins.
-        end: step at which it is complete.
-
-    Returns:
-        1 up to the start, 0 from the end on.
 
     Example:
         >>> [round(0.9 * (1 - cubic_remainder(t, 0, 100)), 4) for t in (0, 10, 25, 50, 75, 100)]
@@ -49,31 +37,18 @@ def cubic_remainder(step: int, start: int, end: int) -> float:
 
 
 def checked_interval(interval: int | None) -> int | None:
-    """Passes an interval through.
-
-    Args:
-        interval: steps between updates, or None for the method's own choice.
-
-    Returns:
-        The interval.
-
-    Raises:
-        InputError: not a positive integer.
-    """
+    """Passes an interval, or None for the method's own choice, through."""
     return interval if interval is None else require_integer("interval", interval, least=1)
 
 
 def settled_interval(interval: int | None, phase: int, longest: int, events: int) -> int:
-    """Chooses the steps between updates.
+    """Returns the steps between updates.
 
     Args:
         interval: what was asked for, if anything was.
         phase: number of steps in which updates may fall.
         longest: the published interval, for trainings of the published length.
         events: in shorter trainings, this many updates fit instead.
-
-    Returns:
-        Steps between updates.
 
     Raises:
         InputError: what was asked for is so long that no update would fall.

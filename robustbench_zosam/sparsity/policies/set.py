@@ -20,13 +20,5 @@ class SET(DropGrow):
     """
 
     def growth_scores(self, layer: MaskedLayer, generator: torch.Generator) -> Tensor | None:
-        """Scores at random.
-
-        Args:
-            layer: whose shape and device.
-            generator: a CPU generator.
-
-        Returns:
-            Scores of the weight's shape.
-        """
+        """Returns random scores."""
         return torch.rand(layer.shape, generator=generator).to(layer.mask.device)

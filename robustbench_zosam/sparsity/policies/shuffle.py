@@ -14,29 +14,19 @@ class Shuffle(Policy):
     """Permutes the masks of a method that prunes before training, within each layer.
 
     What is left of a gain over this control comes from which weights were kept, not from how many
-    in each layer.
+    in each layer. The other method (`of`) has its defaults.
 
     Source: Frankle et al. 2021, "Pruning Neural Networks at Initialization: Why Are We Missing the
         Mark?"; Su et al. 2020, "Sanity-Checking Pruning Methods".
-
-    Args:
-        of: whose masks are permuted: a sparsifier that prunes before training, with its defaults.
     """
 
     def __init__(self, of: str = "snip") -> None:
-        choices = [entry.name for entry in SPARSIFIERS if not entry.facts["dynamic"]]
+        choices = [entry.name for entry in SPARSIFIERS if not entry.dynamic]
         possible = [name for name in choices if name not in {"dense", "shuffle"}]
-        self._inner = SPARSIFIERS.load(require_choice("of", of, possible))()
+        self._inner = SPARSIFIERS[require_choice("of", of, possible)].load()()
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Permutes masks.
-
-        Args:
-            start: what the other sparsifier needs.
-
-        Returns:
-            One bool tensor per layer, with its counts.
-        """
+        """Permutes the other sparsifier's masks."""
         return [_permuted(mask, start.generator) for mask in self._inner.initial_masks(start)]
 
 

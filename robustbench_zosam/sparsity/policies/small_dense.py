@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.sparsity.allocation import target_count
-from robustbench_zosam.sparsity.layers import Layer
+from robustbench_zosam.sparsity.layers import MaskableLayer
 from robustbench_zosam.sparsity.policy import Policy, Start
 from robustbench_zosam.sparsity.selection import keep_highest
 
@@ -14,19 +14,15 @@ from robustbench_zosam.sparsity.selection import keep_highest
 class SmallDense(Policy):
     """Keeps the first channels of every layer, all connected, and no others.
 
-    Kept are the weights between the first share of outputs and the first share of inputs of each
-    layer; inputs of the first layer and outputs of the last are all kept. Channels that residual
-    branches add up are the same ones in each. The share is such that the count is exact, so the
-    widest channel may be incomplete. Grouped convolutions and attention do not become narrower
-    networks this way.
+    Kept are the weights between the first outputs and the first inputs of each layer, the same
+    fraction of both; inputs of the first layer and outputs of the last are all kept. Channels that
+    residual branches add up are the same ones in each. The fraction is such that the count is
+    exact, so the widest channel may be incomplete. Grouped convolutions and attention do not become
+    narrower networks this way.
     """
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Keeps the first channels.
-
-        Returns:
-            One bool tensor per layer, `round((1 - sparsity) * N)` true entries in all.
-        """
+        """Keeps the first channels, `round((1 - sparsity) * N)` weights in all."""
         last = len(start.layers) - 1
         scores = [
             _nearness(layer, all_inputs=i == 0, all_outputs=i == last)
@@ -35,8 +31,8 @@ class SmallDense(Policy):
         return keep_highest(scores, target_count(start.sizes, start.sparsity))
 
 
-def _nearness(layer: Layer, *, all_inputs: bool, all_outputs: bool) -> Tensor:
-    """Minus the share of channels up to which a weight belongs to the narrower network."""
+def _nearness(layer: MaskableLayer, *, all_inputs: bool, all_outputs: bool) -> Tensor:
+    """Minus the fraction of channels up to which a weight belongs to the narrower network."""
     outputs, inputs, *kernel = layer.shape
     device = layer.weight.device
     rows = torch.arange(outputs, device=device, dtype=torch.float64) / outputs

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from robustbench_zosam.checks import require_integer, require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.sparsity.layers import Layer
+from robustbench_zosam.sparsity.layers import MaskableLayer
 from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Start
 from robustbench_zosam.sparsity.straight_through import StraightThrough
 
 
 class SRSTE(StraightThrough):
-    """Keeps the N largest of every M weights along the inputs, chosen anew in each step.
+    """Keeps the N largest of every M weights along the inputs, chosen again in each step.
 
     N follows from the sparsity: 0.5 with groups of 4 is 2:4, the pattern of sparse tensor cores.
     Layers whose number of inputs is no multiple of the group stay dense, so the sparsity reached
@@ -23,10 +23,6 @@ class SRSTE(StraightThrough):
 
     Source: Zhou et al. 2021, "Learning N:M Fine-grained Structured Sparse Neural Networks From
         Scratch", equation 9.
-
-    Args:
-        group: M, the weights in a group.
-        decay: pull of the weights left out towards zero.
     """
 
     def __init__(self, group: int = 4, decay: float = 2e-4) -> None:
@@ -35,14 +31,7 @@ class SRSTE(StraightThrough):
         self._keep = group
 
     def initial_masks(self, start: Start) -> list[Tensor]:
-        """Keeps the largest weights of each group.
-
-        Returns:
-            One bool tensor per layer.
-
-        Raises:
-            InputError: the sparsity is no multiple of 1 / M, or no layer has groups.
-        """
+        """Keeps the largest of each group; a sparsity that does not fit is an `InputError`."""
         require_number("sparsity", start.sparsity, least=0, below=1)
         keep = (1 - start.sparsity) * self.group
         self._keep = round(keep)
@@ -59,22 +48,14 @@ class SRSTE(StraightThrough):
     def propose(
         self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
     ) -> list[Tensor]:
-        """Keeps the largest weights of each group, hidden ones included.
-
-        Args:
-            moment: unused.
-            generator: unused.
-
-        Returns:
-            One bool tensor per layer, with the counts of before.
-        """
+        """Keeps the largest weights of each group, hidden ones included; the counts stay."""
         del moment, generator
         return [self._mask(layer) for layer in layers]
 
-    def _grouped(self, layer: Layer) -> bool:
+    def _grouped(self, layer: MaskableLayer) -> bool:
         return layer.shape[1] % self.group == 0
 
-    def _mask(self, layer: Layer) -> Tensor:
+    def _mask(self, layer: MaskableLayer) -> Tensor:
         mask = torch.ones_like(layer.weight, dtype=torch.bool)
         if not self._grouped(layer):
             return mask

@@ -9,20 +9,18 @@ from torch import Tensor
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.sparsity.policy import Start
-from robustbench_zosam.sparsity.saliency import Saliency, Scene
+from robustbench_zosam.sparsity.saliency import Saliency, ScratchModel
 
 
 class SynFlow(Saliency):
     """Scores by `|w| dR/d|w|`, where R is the sum of outputs of the network of magnitudes.
 
     R is computed for one image of ones, in double precision: single precision overflows on deep
-    networks. Labels and pixels of the training data are not used, the shape of an image is.
+    networks. Labels and pixels of the training data are not used, the shape of an image is. One
+    round empties layers at high sparsity.
 
     Source: Tanaka et al. 2020, "Pruning neural networks without any data by iteratively conserving
         synaptic flow", algorithm 1.
-
-    Args:
-        rounds: how often to score; one round empties layers at high sparsity.
     """
 
     training: ClassVar[bool] = False
@@ -32,37 +30,22 @@ class SynFlow(Saliency):
         super().__init__(rounds)
 
     @torch.no_grad()
-    def arrange(self, scene: Scene, start: Start) -> None:
-        """Makes all parameters of the copy positive.
-
-        Args:
-            scene: the copy of the model.
-        """
-        for parameter in scene.model.parameters():
+    def arrange(self, scratch: ScratchModel, start: Start) -> None:
+        """Makes all parameters of the copy positive."""
+        for parameter in scratch.model.parameters():
             parameter.abs_()
-        for value in scene.initial:
+        for value in scratch.initial:
             value.abs_()
         images, _ = start.draw(1)
-        scene.data = (torch.ones_like(images[:1], dtype=self.dtype),)
+        scratch.data = (torch.ones_like(images[:1], dtype=self.dtype),)
 
-    def scores(self, scene: Scene, start: Start) -> list[Tensor]:
-        """Scores by synaptic flow.
-
-        Args:
-            scene: the copy of the model.
-            start: unused.
-
-        Returns:
-            Scores, at least 0.
-
-        Raises:
-            InputError: the flow is not finite even in double precision.
-        """
+    def scores(self, scratch: ScratchModel, start: Start) -> list[Tensor]:
+        """Returns the synaptic flow; one that is not finite even in float64 is an `InputError`."""
         del start
-        flow = scene.model(*scene.data).sum()
+        flow = scratch.model(*scratch.data).sum()
         if not flow.isfinite():
             raise InputError(
                 f"synflow: the flow through this model is {flow.item()}: choose another sparsifier"
             )
-        gradients = scene.gradients(flow)
-        return [w.detach() * g for w, g in zip(scene.weights, gradients, strict=True)]
+        gradients = scratch.gradients(flow)
+        return [w.detach() * g for w, g in zip(scratch.weights, gradients, strict=True)]
