@@ -27,6 +27,8 @@ from robustbench_zosam.metrics import (
     condition_metrics,
     score,
 )
+from robustbench_zosam.report.run import Run
+from robustbench_zosam.report.tables import method_tables
 from robustbench_zosam.results import json_schema, tidy
 from robustbench_zosam.results.limits import with_limits
 from robustbench_zosam.results.series import series
@@ -158,6 +160,8 @@ def test_a_metric_of_another_package_goes_all_the_way(
     assert values == [row["entropy"] for row in rows]
     assert "entropy (nats)" in markdown(tables(results)[0])
     assert ("robustness/mean_corruption_entropy", 0, mean) in set(series(cell))
+    page = [column for table in method_tables(Run(results, None)) for column in table.columns]
+    assert ("Entropy", "corrupted, nats") in {(column.head, column.unit) for column in page}
 
     monkeypatch.setattr(sys, "argv", ["zosam-robust", "list", "metrics", "--json"])
     with pytest.raises(SystemExit):
