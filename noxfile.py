@@ -37,9 +37,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Strict typing."""
-    install(session, "types")
+    """Strict typing, and proof that it sees a misspelt key of the stored results."""
+    install(session, "types", "tests")
     session.run("mypy")
+    run_pytest(session, "tests/results/test_results_types.py", "-n", "0")
 
 
 @nox.session

@@ -19,12 +19,14 @@ class Format:
         scale: what a value is multiplied by: 100 prints a fraction as a percentage.
         decimals: digits after the point; None for three significant digits.
         signed: whether a plus is printed.
+        trimmed: whether zeros at the end are left out.
     """
 
     unit: str = ""
     scale: float = 1.0
     decimals: int | None = None
     signed: bool = False
+    trimmed: bool = False
 
 
 PERCENT = Format("%", 100, 1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
+from robustbench_zosam.metrics import CellMetric, Format, cell_metrics, columns
 from robustbench_zosam.report import text
 from robustbench_zosam.report.panel import TextTable
 from robustbench_zosam.report.run import MethodView, Run
@@ -23,14 +25,12 @@ class Column:
         head: name.
         unit: below the name.
         show: formats a value.
-        ranked: whether the best value is marked.
     """
 
     metric: str
     head: str
     unit: str
     show: Show
-    ranked: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,35 +69,32 @@ class MethodRow:
     ties: int = 0
 
 
-def _passes(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
-
-
-_PERFORMANCE = (
-    Column("clean_accuracy", "Clean", "%", text.percent),
-    Column("mean_corruption_accuracy", "Corrupted", "mean, %", text.percent),
-    Column("drop", "Drop", "points", text.percent),
-    Column("worst_corruption_accuracy", "Worst", "corruption, %", text.percent),
-    Column("degradation_slope", "Slope", "points per severity", text.points, ranked=False),
-    Column("mce", "mCE", "of reference, %", text.percent),
-    Column("relative_mce", "Rel. mCE", "of reference, %", text.percent),
-)
-_CALIBRATION = (
-    Column("mean_corruption_ece", "ECE", "corrupted, %", text.percent),
-    Column("mean_corruption_rmsce", "RMS cal.", "corrupted, %", text.percent),
-    Column("mean_corruption_nll", "NLL", "corrupted, nats", text.number),
-    Column("mean_corruption_brier", "Brier", "corrupted", text.number),
-    Column("sparsity_maskable", "Zeros", "of conv. and linear, %", text.percent),
-    Column("sparsity_total", "Zeros", "of all weights, %", text.percent),
+_ACCURACY = (
+    "clean_accuracy",
+    "mean_corruption_accuracy",
+    "drop",
+    "worst_corruption_accuracy",
+    "degradation_slope",
+    "mce",
+    "relative_mce",
 )
 _COST = (
-    Column("trace", "Trace", "Hessian", text.number),
-    Column("adaptive_trace", "Adapt. trace", "rescaling-free", text.number),
-    Column("forwards_per_step", "Forwards", "per step", _passes, ranked=False),
-    Column("backwards_per_step", "Backwards", "per step", _passes, ranked=False),
-    Column("train_seconds", "Training", "s", text.number, ranked=False),
-    Column("images_per_second", "Speed", "images/s", text.number, ranked=False),
+    "trace",
+    "adaptive_trace",
+    "forwards_per_step",
+    "backwards_per_step",
+    "train_seconds",
+    "images_per_second",
 )
+_CALIBRATION = (
+    "mean_corruption_ece",
+    "mean_corruption_rmsce",
+    "mean_corruption_nll",
+    "mean_corruption_brier",
+    "sparsity_maskable",
+    "sparsity_total",
+)
+_UNRANKED = {"degradation_slope", *_COST[2:]}  # no best one is marked
 
 
 @dataclass(frozen=True)
@@ -126,22 +123,44 @@ def method_tables(run: Run) -> tuple[MethodTable, ...]:
     Returns:
         Tables of the metrics that at least one method has.
     """
+    placed = {*_ACCURACY, *_COST, *_CALIBRATION}
+    further = [metric.name for metric in columns(()) if metric.name not in placed]
     groups = (
-        ("Accuracy", _PERFORMANCE),
+        ("Accuracy", _ACCURACY),
         ("Flatness and cost", _COST),
-        ("Calibration and sparsity", _CALIBRATION),
+        ("Calibration and sparsity", (*_CALIBRATION, *further)),
     )
+    known = cell_metrics()
     found: list[MethodTable] = []
-    for caption, all_columns in groups:
-        columns = tuple(
-            column
-            for column in all_columns
-            if any(run.summary(m, column.metric)["value"] is not None for m in run.methods)
+    for caption, names in groups:
+        shown = tuple(
+            _column(known[name])
+            for name in names
+            if any(run.summary(m, name)["value"] is not None for m in run.methods)
         )
-        if columns:
+        if shown:
             ranks = {} if found else tie_groups(run)  # told once, in the first table
-            found.append(MethodTable(caption, columns, _method_rows(run, columns, ranks)))
+            found.append(MethodTable(caption, shown, _method_rows(run, shown, ranks)))
     return tuple(found)
+
+
+def _column(metric: CellMetric) -> Column:
+    first, *others = metric.short.split(" ")
+    return Column(
+        metric.name,
+        " ".join([first.capitalize() if first.islower() else first, *others]),
+        ", ".join(filter(None, (metric.qualifier, metric.format.unit))),
+        partial(_shown, metric.format),
+    )
+
+
+def _shown(style: Format, value: float | None) -> str:
+    if value is None:
+        return "–"
+    if style.decimals is None:
+        return f"{value:.3g}" if style.trimmed else text.number(style.scale * value)
+    shown = f"{style.scale * value:{'+' if style.signed else ''}.{style.decimals}f}"
+    return shown.lstrip("+-") if float(shown) == 0 else shown.replace("-", text.MINUS)
 
 
 def tie_groups(run: Run) -> dict[str, tuple[int, int]]:
@@ -163,12 +182,12 @@ def tie_groups(run: Run) -> dict[str, tuple[int, int]]:
 def _method_rows(
     run: Run, columns: tuple[Column, ...], ranks: Mapping[str, tuple[int, int]]
 ) -> tuple[MethodRow, ...]:
-    best = {c.metric: _best(run, c.metric) if c.ranked else None for c in columns}
+    best = {c.metric: _best(run, c.metric) for c in columns if c.metric not in _UNRANKED}
     return tuple(
         MethodRow(
             method,
             _seeds(run, method),
-            tuple(_cell(run.summary(method, c.metric), c, best[c.metric]) for c in columns),
+            tuple(_cell(run.summary(method, c.metric), c, best.get(c.metric)) for c in columns),
             str(ranks[method.id][0]) if method.id in ranks else "",
             ranks[method.id][1] if method.id in ranks else 0,
         )

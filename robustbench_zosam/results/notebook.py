@@ -10,7 +10,7 @@ import pandas as pd
 
 from robustbench_zosam.results import frames
 from robustbench_zosam.results.reading import read_results
-from robustbench_zosam.results.tables import TextTable, tables
+from robustbench_zosam.results.tables import PaperTable, tables
 from robustbench_zosam.schema import Results
 
 
@@ -63,7 +63,7 @@ def load(run: Path | str) -> StoredResults:
     return StoredResults(read_results(run))
 
 
-def _html(table: TextTable) -> str:
+def _html(table: PaperTable) -> str:
     def row(cells: tuple[str, ...], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 

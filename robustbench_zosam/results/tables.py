@@ -21,7 +21,7 @@ _COLUMNS = (  # of the table of methods; further metrics follow
 
 
 @dataclass(frozen=True)
-class TextTable:
+class PaperTable:
     """Text in rows and columns.
 
     Attributes:
@@ -37,20 +37,20 @@ class TextTable:
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables(results: Results) -> tuple[TextTable, ...]:
+def tables(results: Results) -> tuple[PaperTable, ...]:
     """Returns the tables of a run that have rows: methods, differences, claims."""
     found = (_methods(results), _differences(results), _claims(results))
     return tuple(table for table in found if table.rows)
 
 
-def markdown(table: TextTable) -> str:
+def markdown(table: PaperTable) -> str:
     """Returns a table in Markdown, with its caption below."""
     rows = [table.head, tuple("---" for _ in table.head), *table.rows]
     lines = ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in rows]
     return "\n".join([*lines, "", f"*{_markdown(table.caption)}*", ""])
 
 
-def latex(table: TextTable) -> str:
+def latex(table: PaperTable) -> str:
     """Returns a table in LaTeX; the document needs the package booktabs."""
     columns = "l" + "r" * (len(table.head) - 1)
     lines = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.rows]
@@ -71,7 +71,7 @@ def latex(table: TextTable) -> str:
     ])
 
 
-def _methods(results: Results) -> TextTable:
+def _methods(results: Results) -> PaperTable:
     summary = results["summary"]
     shown = [
         metric
@@ -94,7 +94,7 @@ def _methods(results: Results) -> TextTable:
     )
     label = cell_metrics()["mean_corruption_accuracy"].label
     note = f" Rank by {label}; methods of one rank cannot be told from its best." if ranks else ""
-    return TextTable(
+    return PaperTable(
         "methods",
         f"Means over seeds with 95 % intervals (Student's t; one seed has none).{note}",
         ("method", *(("rank",) if ranks else ()), *map(_head, shown)),
@@ -136,7 +136,7 @@ def _number(value: float) -> str:
     return f"{value:{places}}".replace("-", "−")
 
 
-def _differences(results: Results) -> TextTable:
+def _differences(results: Results) -> PaperTable:
     labels = {method["id"]: method["label"] for method in results["methods"]}
     rows = tuple(
         (
@@ -151,7 +151,7 @@ def _differences(results: Results) -> TextTable:
         for row in c["rows"]
         if row["corruption"] in {"clean", "mean"}
     )
-    return TextTable(
+    return PaperTable(
         "differences",
         "Paired differences of accuracy on the same images and seeds, in points, with 95 % "
         "intervals; equivalent: a difference of the margin is ruled out.",
@@ -168,7 +168,7 @@ def _points(fraction: float) -> str:
     return f"{100 * fraction:+.2f}".replace("-", "−")
 
 
-def _claims(results: Results) -> TextTable:
+def _claims(results: Results) -> PaperTable:
     rows = tuple(
         (
             claim["statement"],
@@ -179,7 +179,7 @@ def _claims(results: Results) -> TextTable:
         for claim in results["claims"]
         if claim["verdict"] != "not tested"
     )
-    return TextTable(
+    return PaperTable(
         "claims",
         "Published claims that this run tested.",
         ("claim", "measured here", "verdict", "what would settle it"),

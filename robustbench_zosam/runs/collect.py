@@ -65,7 +65,7 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
     complete: Any = results
     results["claims"] = evaluate_claims(complete)
     write_gallery(plan, [cell["id"] for cell in cells])
-    write_text(plan.out / "results.csv", tidy(results).to_csv(index=False, lineterminator="\n"))
+    write_text(plan.out / "results.csv", tidy(complete).to_csv(index=False, lineterminator="\n"))
     write_json(plan.out / "results.json", results)
     plan.mark_collected()
     return results
