@@ -36,8 +36,8 @@ def sample_gallery(run: Run) -> Block | None:
     return Block(
         "samples",
         "What the models were shown",
-        "From left to right: the clean image, then rising severity. What a person can no longer "
-        "read should not be asked of a network.",
+        "From left to right: the clean image, then increasing severity. A network cannot be "
+        "expected to recognise what a person no longer can.",
         f"Test images of {run.results['data']['title']} under {run.results['suite']['name']}.",
         panels,
     )
@@ -53,22 +53,23 @@ def worst_failures(run: Run) -> Block | None:
         name = classes[found.label] if found.label < len(classes) else str(found.label)
         title = f"{text.plain(found.corruption)}, severity {found.severity}"
         said = (
-            f"True class {name}; {found.wrong} of {text.count(found.models, 'run')} wrong, "
-            f"on average {text.percent(found.confidence, 0)} % sure of another class"
+            f"True class {name}; {found.wrong} of {text.count(found.models, 'training run')} "
+            f"wrong, on average {text.percent(found.confidence, 0)} % confident in another class"
         )
         image = _shrink(found.image[None, None, None], 96)[0, 0, 0]
         number = run.corruption_index.get(found.corruption)
-        alt = f"{name} under {title}, which {found.wrong} of {found.models} runs got wrong."
+        alt = (
+            f"{name} under {title}, which {found.wrong} of {found.models} training runs got wrong."
+        )
         url = data_url(png(image))
         panels.append(Panel(title, image=url, alt=alt, corruption=number, note=said))
     return Block(
         "worst",
         "Worst failures",
         "The test images on which the models were most confidently wrong, at most one for each "
-        "corruption. "
-        "Where a person sees the class at once, the failure is the network’s.",
-        "Chosen by the number of wrong runs times their mean confidence, over all methods and "
-        "seeds; below each image its true class.",
+        "corruption. If a person recognises the class at once, the network is at fault.",
+        "Ranked by how many training runs are wrong times their mean confidence, over all methods "
+        "and seeds.",
         tuple(panels),
     )
 

@@ -48,8 +48,8 @@ def planes(run: Run) -> Block | None:
     return Block(
         "planes",
         "Loss on a plane through the trained weights",
-        "The trained weights lie at the cross, in the surface at the dot. The larger the dark "
-        "basin, the flatter the minimum on this plane; a plane shows two directions of very many.",
+        "The trained weights lie at the cross, on the surface at the dot. The larger the dark "
+        "basin, the flatter the minimum in this plane; a plane shows two directions of very many.",
         f"{how_measured(run, [p.method for p in found])} One plane per method, of its first seed, "
         f"all on the same logarithmic colour scale from {text.number(limits[0])} (dark) to "
         f"{text.number(limits[1])} nats (light); contours at {_listed_levels()} nats. Blank: not "
