@@ -84,7 +84,7 @@ def speed_ups(results: StudyResults) -> Block:
 
 
 def equal_rate(results: StudyResults) -> Block:
-    """Draws predicted and real loss with one learning rate for all."""
+    """Draws predicted and measured loss at the same learning rate."""
     predictions: dict[Prediction, tuple[float, float]] = {
         "expected_outputs": _DASHED,
         "expected_loss": _DOTTED,
@@ -104,7 +104,7 @@ def equal_rate(results: StudyResults) -> Block:
         return chart, _ends(curves)
 
     return _block(
-        results, draw, "equal", "Predicted and real loss, one learning rate for both",
+        results, draw, "equal", "Predicted and measured loss, the same learning rate for both",
         "The gap between dashed and dotted is noise. Where a measured curve leaves the dotted one, "
         "the kernel of the first step no longer describes the training.",
         "Solid: measured, mean over seeds, shaded the 95 % interval of the mean given the starts. "
@@ -169,11 +169,11 @@ def tuning(results: StudyResults) -> Block:
     return _block(
         results, draw, "tuning", "Tuning, with the same budget for all",
         "On this axis the expected kernels of all updates predict one and the same curve, that of "
-        "gradient descent. What sets them apart is noise: the more, the smaller the best rate.",
+        "gradient descent. They differ by their noise: the more of it, the smaller the best rate.",
         f"{trials} × {text.count(results['tuning']['seeds'], 'seed')} for each update, seeds other "
         "than those of the evaluation. Markers: geometric mean of the measured loss; dotted: "
-        "expected loss by theory, for the network with its first kernel. Losses above three times "
-        "the first are left out.",
+        "expected loss in theory, for the network with its initial kernel. Losses above three "
+        "times the initial one are left out.",
         tuple(VIEWS),
     )  # fmt: skip
 
@@ -203,7 +203,7 @@ def kernels(results: StudyResults) -> Block:
 
     return _block(
         results, draw, "kernels", "Measured kernels through training",
-        "By theory the kernel of a linear model stays at 1, whatever the weights; that of a "
+        "In theory the kernel of a linear model stays at 1, whatever the weights; that of a "
         "network may move, and the line, drawn with the Jacobian of each step, with it.",
         f"Markers: mean of {results['config']['draws']} kernels measured by forward passes at the "
         "weights of a shared-vector run, with 1.96 standard errors; line: closed form at these "

@@ -87,7 +87,7 @@ def _rates(results: StudyResults) -> TextTable:
     ]
     return TextTable(
         "Tuned learning rates",
-        ("update", "learning rate", "× λmax(K̄)/n", "seeds that ended above their first loss"),
+        ("update", "learning rate", "× λmax(K̄)/n", "seeds that ended above their initial loss"),
         tuple(rows),
     )
 

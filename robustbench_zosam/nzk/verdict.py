@@ -20,8 +20,8 @@ def verdict(results: StudyResults) -> list[str]:
     """Returns the verdict, sentence by sentence."""
     sentences = [
         _acceleration(results),
-        f"With one learning rate for both, it is ahead by {_each(results, 'equal', 'independent')} "
-        f"where the kernels predict {_theory(results)}.",
+        "With the same learning rate for both, it is ahead of independent vectors by "
+        f"{_each(results, 'equal', 'independent')}; the kernels predict {_theory(results)}.",
         _over_independent(results),
     ]
     linear = [problem for problem in results["problems"] if problem["linear"]]
@@ -62,10 +62,10 @@ def _over_independent(results: StudyResults) -> str:
     rows = [speed_up(problem, "tuned", "shared", "independent") for problem in results["problems"]]
     factors = _each(results, "tuned", "independent")
     if {gain(row) for row in rows} != {"gain"}:
-        return f"Tuned, its factor over independent vectors is {factors}."
+        return f"Tuned, its speed-up over independent vectors is {factors}."
     return (
-        f"Tuned, it keeps {factors} over independent vectors: by theory not for its larger kernel, "
-        "which a learning rate undoes, but because they are noisier."
+        f"Tuned, it stays ahead of independent vectors by {factors}: in theory not because of its "
+        "larger kernel, which a learning rate compensates, but because they are noisier."
     )
 
 
@@ -101,8 +101,8 @@ def _constancy_tests(linear: list[ProblemResult]) -> list[ConstancyTest]:
 def _drift(problem: ProblemResult) -> str:
     end = text.number(problem["kernel"]["ntk_trace"][-1])
     return (
-        f"The trace of the network’s kernel ends at {end} times the first, which the prediction "
-        "with the first kernel does not know."
+        f"The trace of the network’s kernel ends at {end} times the initial one, which the "
+        "prediction from the initial kernel cannot account for."
     )
 
 
@@ -167,7 +167,7 @@ def _evolution_claim(linear: list[ProblemResult]) -> dict[str, str]:
         "why": "exact for the mean output; the loss needs the noise term, which grows with the rate"
         if good
         else "with noise, fewer than four fifths of the points of a curve are met; neighbouring "
-        "points share their seeds, so they err together",
+        "points share their seeds, so their errors are correlated",
     }
 
 

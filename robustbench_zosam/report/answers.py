@@ -52,24 +52,24 @@ def _winner(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
     method, baseline, setting = names(*run.pair(main))
     equal = "equal" if verdict_words(row) == "equivalent" else "tied"
     short = {"better": method, "worse": baseline}.get(
-        row["verdict"], f"Nobody: {method} and {baseline} are {equal}"
+        row["verdict"], f"Neither: {method} and {baseline} are {equal}"
     )
     others = "; ".join(_others(run, main))
     sparse = run.by_id[main["method"]].facts["sparsity"]
-    removed = " (how, and how many, weights are removed)" if sparse else ""
-    where = f"Both at {setting}{removed}." if setting else ""
-    beside = f"Others against {baseline}, in points: {others}." if others else ""
+    meaning = " (pruning method and sparsity)" if sparse else ""
+    where = f"Both at {setting}{meaning}." if setting else ""
+    beside = f"Others against {baseline}, in percentage points: {others}." if others else ""
     return Answer("Who won?", short, " ".join(filter(None, (where, beside, _front(run)))))
 
 
 def _front(run: Run) -> str:
-    """Returns which method has the highest accuracy, and which cannot be told from it."""
+    """Returns which method has the highest accuracy, and which cannot be told apart from it."""
     for ranking in run.results.get("ranking") or ():
         front = [run.by_id[name].label for name in ranking["groups"][0] if name in run.by_id]
         if not ranking["setting"] and front:
             others = text.listed(front[1:]) if len(front) < 4 else f"{len(front) - 1} others"
-            tied = f"; {others} cannot be told from it" if len(front) > 1 else ""
-            return f"Highest of all methods: {front[0]}{tied}."
+            tied = f"; {others} cannot be told apart from it" if len(front) > 1 else ""
+            return f"Highest accuracy of all methods: {front[0]}{tied}."
     return ""
 
 
@@ -97,8 +97,8 @@ def _size(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
     span = (
         ""
         if row["low"] is None
-        else f"; {100 * row['level']:g} % interval {text.points(row['low'])} to "
-        f"{text.points(row['high'])}"
+        else f"; {100 * row['level']:g} % interval of the difference {text.points(row['low'])} to "
+        f"{text.points(row['high'])} points"
     )
     values = [
         f"{name} {text.percent(run.mean_accuracy(view, row['corruption']), 2)} %"
@@ -106,8 +106,8 @@ def _size(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
     ]
     return Answer(
         "By how much?",
-        f"{method} {text.points(row['difference'])} points",
-        f"Percentage points of accuracy {of}: {text.listed(values)}{span}.{_scale(run, main)}",
+        f"{method} {text.points(row['difference'])} percentage points",
+        f"Accuracy {of}: {text.listed(values)}{span}.{_scale(run, main)}",
     )
 
 
@@ -118,7 +118,7 @@ def _scale(run: Run, main: Comparison) -> str:
         same = comparison["method"] == main["baseline"]
         if same and comparison["question"] == "sparsity" and row is not None:
             dense = run.by_id[comparison["baseline"]].label
-            return f" Beside it, the baseline against {dense}: {_in_points(row)}."
+            return f" For scale, the baseline against {dense}: {_in_points(row)}."
     return ""
 
 
@@ -138,8 +138,8 @@ def _certainty(main: Comparison, row: ComparisonRow) -> Answer:
     open_still = f" A true difference of {margin} is not ruled out." if inconclusive else ""
     better, worse, tie = tally(main)
     each = (
-        f" Of single corruptions it is better on {better}, worse on {worse} and tied on {tie}, "
-        "corrected for their number."
+        f" Corruption by corruption, it is better on {better}, worse on {worse} and tied on {tie}, "
+        "corrected for multiple comparisons."
         if corruption_count(main) > 1
         else ""
     )
@@ -148,7 +148,7 @@ def _certainty(main: Comparison, row: ComparisonRow) -> Answer:
         short,
         f"Tested on the same {text.count(row['n_images'], 'image')} with "
         f"{text.count(row['n_seeds'], 'training seed')}"
-        f"{', so that another training may turn it' if alone else ''}.{open_still}{each}",
+        f"{', so another training run may reverse it' if alone else ''}.{open_still}{each}",
     )
 
 
@@ -164,7 +164,9 @@ def _reason(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
             short = "Neither minimum is shown to be flatter"
         elif flatter:
             short = (
-                "Its minimum is flatter, which fits" if better else "Flatter, yet not more accurate"
+                "Its minimum is flatter, which fits the gain"
+                if better
+                else "Flatter, yet not more accurate"
             )
         else:
             short = (
@@ -173,7 +175,7 @@ def _reason(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
         span = text.interval(found["low"], found["high"], text.number)
         difference = f"{'+' * (not flatter)}{text.number(found['difference'])} {span}".rstrip()
         mine, base = (text.number(run.summary(m, "trace")["value"]) for m in run.pair(main))
-        detail = f"Hessian trace {mine} against {base}: {difference}; less is flatter. "
+        detail = f"Hessian trace {mine} against {base}: {difference}; lower is flatter. "
     return Answer("Why?", short, (detail + _control(run, main)).strip())
 
 
@@ -207,11 +209,13 @@ def _cost(run: Run, main: Comparison) -> Answer | None:
     if mine is None or base is None or share is None:
         return None
     beside = ((other, _throughput(run, other, baseline)) for other in _rivals(run, main))
-    others = (f" {m.name} runs at {found[0]} %, {_timed(found)}." for m, found in beside if found)
+    others = (
+        f" {m.name} runs at {found[0]} %, timed {_timed(found)}." for m, found in beside if found
+    )
     return Answer(
         "At what cost?",
         f"{share[0]} % of the baseline’s speed",
-        f"A step takes {mine} against {base}. Timed {_timed(share)}.{''.join(others)}",
+        f"Passes per step: {mine}, against {base}. Timed {_timed(share)}.{''.join(others)}",
     )
 
 
@@ -226,7 +230,7 @@ def _rivals(run: Run, main: Comparison) -> Iterator[MethodView]:
 
 def _timed(share: tuple[str, str, str]) -> str:
     _, low, high = share
-    return "once" if low == high else f"at {low} to {high} % from seed to seed"
+    return "once" if low == high else f"at {low} to {high} % across seeds"
 
 
 def _passes(run: Run, method: MethodView) -> str | None:
@@ -235,7 +239,7 @@ def _passes(run: Run, method: MethodView) -> str | None:
     )
     if forwards is None or backwards is None:
         return None
-    return f"{forwards:.3g} forward and {backwards:.3g} backward passes"
+    return f"{forwards:.3g} forward and {backwards:.3g} backward"
 
 
 def _throughput(run: Run, method: MethodView, baseline: MethodView) -> tuple[str, str, str] | None:

@@ -15,15 +15,19 @@ from robustbench_zosam.sparsity.registry import SPARSIFIERS
 C = TypeVar("C", bound=Configurable[object])
 _TRACE = (
     "sum of the curvatures of the loss in all directions of the active weights, on training "
-    "images; less is flatter"
+    "images; lower is flatter"
 )
 _TIE = (
-    "a tie: a difference of the margin ({margin} of accuracy either way) is ruled out for an "
-    "equivalent pair; for an inconclusive one it is not, and more seeds or images may decide"
+    "the two kinds of tie: for an equivalent pair, a difference of the margin ({margin} of "
+    "accuracy in either direction) is ruled out; for an inconclusive one it is not, and more seeds "
+    "or images may decide"
+)
+_TRAINING_RUN = (
+    "one method with one seed, which sets the initial weights and the order of the training data"
 )
 _CONTROL = (
-    "a method that leaves out what is claimed to help; what does as well as its control does not "
-    "owe it to that"
+    "a method that leaves out what is claimed to help; a method that does no better than its "
+    "control does not owe its gain to that"
 )
 
 
@@ -37,6 +41,7 @@ def _terms(run: Run) -> Iterator[tuple[str, str]]:
     yield from _named((method.facts["sparsifier"] for method in run.methods), SPARSIFIERS)
     if any(method.facts["role"] == "control" for method in run.methods):
         yield "Control", _CONTROL
+    yield "Training run", _TRAINING_RUN
     if any(run.summary(method, "trace")["value"] is not None for method in run.methods):
         yield "Hessian trace", _TRACE
     rows = [row for comparison in run.results["comparisons"] for row in comparison["rows"]]

@@ -42,7 +42,7 @@ def render_page(template: str, contents: Mapping[str, object], package: str = _H
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.filters.update(
-        plain=text.plain, count=text.count, percent=text.percent, minus=text.minus
+        condition=text.condition, count=text.count, percent=text.percent, minus=text.minus
     )
     environment.globals.update(swatch=swatch, marker_drawings=marker_drawings)
     script = _script()

@@ -53,7 +53,7 @@ def build_side_by_side(
         InputError: fewer than two folders, or a folder without results.
     """
     if len(folders) < 2:
-        raise InputError(f"{len(folders)} run was named; name two or more to set side by side")
+        raise InputError(f"{len(folders)} run was named; name two or more to compare")
     found = [load_run(folder) for folder in folders]
     names = _names(folders)
     entries = [
@@ -136,7 +136,7 @@ def _differences(entries: Sequence[RunEntry]) -> Block | None:
         "Differences within each run",
         "Right of the line is better than the baseline of that run. Open markers are ties.",
         "Paired differences of the mean accuracy over corruptions, with intervals; each panel has "
-        "a scale of its own. Runs on other images or seeds cannot be tested against each other.",
+        "its own scale. Runs on different images or seeds cannot be tested against each other.",
         tuple(panels),
     )
 

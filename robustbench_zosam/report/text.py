@@ -95,7 +95,7 @@ def plain(name: str) -> str:
 
 def condition(name: str) -> str:
     """Returns the name of a corruption, of clean images or of the mean over corruptions."""
-    return {"clean": "clean images", "mean": "mean corruption"}.get(name, plain(name))
+    return {"clean": "clean images", "mean": "mean over corruptions"}.get(name, plain(name))
 
 
 def minus(words: str) -> str:

@@ -30,12 +30,12 @@ def question(run: Run) -> str:
         network = "a network"
     else:
         pair = (method.name, baseline.name)
-        removed = f" in which {text.percent(sparsity, 0)} % of the weights are removed"
-        network = f"a network{removed if sparsity else ''}"
+        pruned = f" with {text.percent(sparsity, 0)} % of its weights pruned"
+        network = f"a network{pruned if sparsity else ''}"
     images = "corrupted images" if corruption_count(main) else "test images"
     return (
-        f"The question: trained with {pair[0]} instead of {pair[1]}, is {network} more accurate on "
-        f"{images}, is it because its minimum is flatter, and what does it cost?"
+        f"The question: is {network} more accurate on {images} when trained with {pair[0]} instead "
+        f"of {pair[1]}, is it because its minimum is flatter, and what does it cost?"
     )
 
 
@@ -68,7 +68,7 @@ def _training(run: Run) -> Iterator[str]:
     if trained and sizes and epochs and counts.get("train"):
         name = (config.get("model") or {}).get("name", "network")
         yield (
-            f"{name} with {max(sizes):,} weights, trained for {text.count(epochs, 'epoch')} on "
+            f"{name} with {max(sizes):,} parameters, trained for {text.count(epochs, 'epoch')} on "
             f"{text.count(counts['train'], 'image')}."
         )
 
@@ -82,7 +82,7 @@ def _alone(run: Run) -> Iterator[str]:
                 "" if mean is None else f" and {text.percent(mean)} % averaged over the corruptions"
             )
             yield f"{method.label} reaches {text.percent(clean)} % on clean images{corrupted}."
-    yield "There is no second method on common seeds, so nothing could be compared."
+    yield "No two methods have a seed in common, so nothing could be compared."
 
 
 def _lead(run: Run, comparison: Comparison) -> Iterator[str]:
@@ -103,17 +103,19 @@ def _lead(run: Run, comparison: Comparison) -> Iterator[str]:
 def _limits(run: Run) -> Iterator[str]:
     parts = []
     if run.seeds == 1:
-        parts.append("one training seed, so that intervals know of no other training run")
+        parts.append(
+            "only one training seed, so intervals do not cover differences between training runs"
+        )
     if run.results["data"].get("partial"):
-        parts.append(f"the data is {run.results['data']['partial']}")
+        parts.append(f"only part of the data was used ({run.results['data']['partial']})")
     diverged = sum(cell["status"] == "diverged" for cell in run.results["cells"])
     if diverged:
-        parts.append(f"{text.count(diverged, 'run')} diverged and gave no numbers")
+        parts.append(f"{text.count(diverged, 'training run')} diverged and gave no numbers")
     if run.results["failures"]:
-        parts.append(f"{text.count(len(run.results['failures']), 'run')} failed")
+        parts.append(f"{text.count(len(run.results['failures']), 'training run')} failed")
     parts += _collapsed(run)
     if parts:
-        yield f"Mind: {text.listed(parts)}."
+        yield f"Note: {text.listed(parts)}."
 
 
 def _collapsed(run: Run) -> Iterator[str]:
@@ -123,4 +125,4 @@ def _collapsed(run: Run) -> Iterator[str]:
         layers = sorted({name for each in collapsed for name in each})
         if layers:
             shown = [*layers[:3], *([f"{len(layers) - 3} more"] if len(layers) > 3 else [])]
-            yield f"{method.label} has collapsed to one weight in {text.listed(shown)}"
+            yield f"{method.label} has a single weight left in {text.listed(shown)}"

@@ -78,7 +78,7 @@ def test_a_second_surface_turns_with_the_first_and_is_restored(surface, report):
     surface.run("""const beside = document.querySelector('#surface-beside'); beside.value = '2';
       beside.dispatchEvent(new Event('change'))""")
     assert not surface.run(f"{OTHER}.hidden")
-    assert "beside it" in surface.run(READ)
+    assert "compared with" in surface.run(READ)
     before = surface.run(f"{OTHER}.toDataURL()")
     surface.run("document.querySelector('canvas').focus()")
     surface.press("ArrowLeft")

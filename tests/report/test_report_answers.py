@@ -33,24 +33,24 @@ def told(results, verdict, *, equivalent=False, flatness=None):
         (
             "tie",
             False,
-            "Nobody: ZO-SAM and SGD are tied",
+            "Neither: ZO-SAM and SGD are tied",
             "No, inconclusive: chance may explain it",
         ),
-        ("tie", True, "Nobody: ZO-SAM and SGD are equal", "Yes: equal to within 1 point"),
+        ("tie", True, "Neither: ZO-SAM and SGD are equal", "Yes: equal to within 1 point"),
     ],
 )
 def test_who_won_and_how_certainly(results, verdict, equivalent, winner, certain):
     found = told(results, verdict, equivalent=equivalent)
     assert found["Who won?"] == winner
     assert found["Is it certain?"].startswith(certain)
-    assert found["By how much?"].endswith(" points")
+    assert found["By how much?"].endswith(" percentage points")
     assert "speed" in found["At what cost?"]
 
 
 @pytest.mark.parametrize(
     ("verdict", "difference", "p", "reason"),
     [
-        ("better", -5.0, 0.001, "Its minimum is flatter, which fits"),
+        ("better", -5.0, 0.001, "Its minimum is flatter, which fits the gain"),
         ("tie", -5.0, 0.001, "Flatter, yet not more accurate"),
         ("better", 5.0, 0.001, "Its minimum is sharper, so not flatness"),
         ("worse", 5.0, 0.001, "Its minimum is sharper"),
@@ -82,7 +82,7 @@ def test_cost_says_how_far_timings_spread(results):
             cost["images_per_second"] = next(speeds[optimizers[cell["method"]]])
     found = {answer.question: answer for answer in answers(Run(changed, None))}["At what cost?"]
     assert found.short.startswith("63 %")  # the geometric mean of 80 and 50
-    assert "at 50 to 80 % from seed to seed" in found.detail
+    assert "at 50 to 80 % across seeds" in found.detail
 
 
 def test_words_of_the_page_are_those_it_uses(results):

@@ -257,7 +257,7 @@ def test_failures_are_listed(make, build):
     words = " ".join(build(results).text)
     assert "out of memory" in words
     assert "the training diverged" in words
-    assert "2 runs diverged" in words
+    assert "2 training runs diverged" in words
 
 
 @pytest.mark.parametrize(

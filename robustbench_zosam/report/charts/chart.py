@@ -128,7 +128,7 @@ class Chart:
             size: relative to that of the legend.
             kind: class of another look: "open", "faint" or "framed".
         """
-        place = f"translate({short(self.x(x))} {short(self.y(y))})"
+        place = f"translate({self._h(x)} {self._v(y)})"
         scale = "" if size == 1 else f" scale({size:g})"
         look = Markup(' class="{}"').format(kind) if kind else Markup("")
         return Markup('<use href="#{}" transform="{}{}"{}/>').format(
@@ -137,16 +137,11 @@ class Chart:
 
     def segment(self, x1: float, x2: float, y: float) -> Markup:
         """Returns a horizontal line between two values."""
-        h = short(self.y(y))
-        return Markup('<path class="s" d="M{} {}H{}"/>').format(
-            short(self.x(x1)), h, short(self.x(x2))
-        )
+        return _path("s", f"M{self._h(x1)} {self._v(y)}H{self._h(x2)}")
 
     def stem(self, x: float, y1: float, y2: float) -> Markup:
         """Returns an upright line between two values, such as an error bar."""
-        return Markup('<path class="s" d="M{} {}V{}"/>').format(
-            short(self.x(x)), short(self.y(y1)), short(self.y(y2))
-        )
+        return _path("s", f"M{self._h(x)} {self._v(y1)}V{self._v(y2)}")
 
     def tick(self, x: float, y: float, *, firm: bool = False) -> Markup:
         """Returns a small upright stroke.
@@ -155,44 +150,35 @@ class Chart:
             firm: taller than markers, in the colour of text, such as that of a prediction.
         """
         kind, height = ("k firm", 18) if firm else ("k", 6)
-        return Markup('<path class="{}" d="M{} {}v{}"/>').format(
-            kind, short(self.x(x)), short(self.y(y) - height / 2), height
-        )
+        return _path(kind, f"M{self._h(x)} {short(self.y(y) - height / 2)}v{height}")
 
     def arrow(self, y: float, *, right: bool) -> Markup:
-        """Returns an arrowhead at the edge: what it belongs to goes on beyond.
-
-        Args:
-            right: at the right edge, else at the left one.
-        """
+        """Returns an arrowhead at the right or left edge: what it belongs to goes on beyond."""
         edge, way = (self._right, -5) if right else (self._left, 5)
-        return Markup('<path class="p" d="M{} {}l{} -3v6z"/>').format(
-            short(edge), short(self.y(y)), way
-        )
+        return _path("p", f"M{short(edge)} {self._v(y)}l{way} -3v6z")
 
     def upright(self, x: float) -> None:
         """Adds an upright line across the plot, such as that of no difference."""
-        self._parts.append(
-            Markup('<path class="z" d="M{} {}V{}"/>').format(
-                short(self.x(x)), short(self._top), short(self._bottom)
-            )
-        )
+        self._parts.append(_path("z", f"M{self._h(x)} {short(self._top)}V{short(self._bottom)}"))
 
     def level(self, y: float) -> None:
         """Adds a dashed horizontal line across the plot, such as that of a value to reach."""
         self._parts.append(
-            Markup('<path class="z" stroke-dasharray="5 3" d="M{} {}H{}"/>').format(
-                short(self._left), short(self.y(y)), short(self._right)
-            )
+            Markup('<path class="z" stroke-dasharray="5 3" d="{}"/>').format(self._whole_width(y))
         )
 
     def across(self, y: float) -> None:
         """Adds a horizontal line that parts rows."""
-        self._parts.append(
-            Markup('<path class="r" d="M{} {}H{}"/>').format(
-                short(self._left), short(self.y(y)), short(self._right)
-            )
-        )
+        self._parts.append(_path("r", self._whole_width(y)))
+
+    def _whole_width(self, y: float) -> str:
+        return f"M{short(self._left)} {self._v(y)}H{short(self._right)}"
+
+    def _h(self, value: float) -> str:
+        return short(self.x(value))
+
+    def _v(self, value: float) -> str:
+        return short(self.y(value))
 
     def svg(self, alt: str) -> Markup:
         """Returns the element.
@@ -218,7 +204,7 @@ class Chart:
 
     def _points(self, xs: Iterable[float], ys: Iterable[float]) -> str:
         pairs = zip(xs, ys, strict=True)
-        return " ".join(f"{short(self.x(x))},{short(self.y(y))}" for x, y in pairs)
+        return " ".join(f"{self._h(x)},{self._v(y)}" for x, y in pairs)
 
     def _frame(self) -> Markup:
         grid, names = [], []
@@ -242,6 +228,8 @@ class Chart:
                 ).format(short(centre), text.visible(self._y.label))
             )
         axis = f"M{left} {bottom}H{right}" + (f"M{left} {top}V{bottom}" if self._y.lines else "")
-        return Markup('<path class="g" d="{}"/><path class="x" d="{}"/>').format(
-            "".join(grid), axis
-        ) + Markup("").join(names)
+        return _path("g", "".join(grid)) + _path("x", axis) + Markup("").join(names)
+
+
+def _path(kind: str, drawn: str) -> Markup:
+    return Markup('<path class="{}" d="{}"/>').format(kind, drawn)

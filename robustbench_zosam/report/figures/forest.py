@@ -35,11 +35,11 @@ def forest(run: Run) -> Block | None:
         "Differences from the baseline",
         "Right of the line: more accurate than the baseline on the same images. Filled markers "
         "differ by more than chance; open markers are ties.",
-        f"Points are paired differences of accuracy (method − baseline) with "
-        f"{100 * first['level']:g} % intervals {_sample(first)}, each severity weighing the same. "
-        "Small ticks: single seeds; arrowheads: the interval goes on. Verdicts on single "
-        "corruptions hold after Holm’s correction over the corruptions; the intervals themselves "
-        "are uncorrected.",
+        f"Markers are paired differences of accuracy (method − baseline) with "
+        f"{100 * first['level']:g} % intervals {_sample(first)}, all severities weighted equally. "
+        "Small ticks: individual seeds; arrowheads: the interval extends further. Verdicts on "
+        "individual corruptions hold after Holm’s correction over the corruptions; the intervals "
+        "themselves are uncorrected.",
         panels,
         tuple(methods),
         tuple(_table(run, c) for c in chosen),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from robustbench_zosam.report import text
+from robustbench_zosam.report.charts.png import data_url, png
 from robustbench_zosam.report.panel import Block, Panel
 from robustbench_zosam.report.run import Run
 from robustbench_zosam.report.stored_images import Gallery
@@ -19,11 +17,7 @@ _CHOICES = ((2, 96), (1, 96), (1, 64), (1, 48))  # samples and largest side, the
 
 
 def sample_gallery(run: Run) -> Block | None:
-    """Shows the same images under every corruption and severity.
-
-    Returns:
-        The figure; None where no samples were stored.
-    """
+    """Shows the same images under every corruption and severity; None where none were stored."""
     gallery = run.gallery
     if gallery is None or gallery.images.size == 0:
         return None
@@ -32,29 +26,25 @@ def sample_gallery(run: Run) -> Block | None:
     panels = tuple(
         Panel(
             text.plain(name),
-            image="data:image/png;base64," + base64.b64encode(png).decode("ascii"),
+            image=data_url(strip),
             alt=f"Sample image clean, then under {text.plain(name)} at severity "
             f"{text.listed([str(s) for s in severities])}.",
             corruption=run.corruption_index.get(name),
         )
-        for name, png in strips.items()
+        for name, strip in strips.items()
     )
     return Block(
         "samples",
         "What the models were shown",
-        "From left to right: the clean image, then rising severity. What a person can no longer "
-        "read should not be asked of a network.",
+        "From left to right: the clean image, then increasing severity. A network cannot be "
+        "expected to recognise what a person no longer can.",
         f"Test images of {run.results['data']['title']} under {run.results['suite']['name']}.",
         panels,
     )
 
 
 def worst_failures(run: Run) -> Block | None:
-    """Shows the images that misled the most models.
-
-    Returns:
-        The figure; None where no model was wrong, or no images were stored.
-    """
+    """Shows the images that misled the most models; None where there are none."""
     if run.gallery is None or not run.gallery.worst:
         return None
     classes = run.results["data"]["classes"]
@@ -63,22 +53,23 @@ def worst_failures(run: Run) -> Block | None:
         name = classes[found.label] if found.label < len(classes) else str(found.label)
         title = f"{text.plain(found.corruption)}, severity {found.severity}"
         said = (
-            f"True class {name}; {found.wrong} of {text.count(found.models, 'run')} wrong, "
-            f"on average {text.percent(found.confidence, 0)} % sure of another class"
+            f"True class {name}; {found.wrong} of {text.count(found.models, 'training run')} "
+            f"wrong, on average {text.percent(found.confidence, 0)} % confident in another class"
         )
         image = _shrink(found.image[None, None, None], 96)[0, 0, 0]
-        address = "data:image/png;base64," + base64.b64encode(_encoded(image)).decode("ascii")
         number = run.corruption_index.get(found.corruption)
-        alt = f"{name} under {title}, which {found.wrong} of {found.models} runs got wrong."
-        panels.append(Panel(title, image=address, alt=alt, corruption=number, note=said))
+        alt = (
+            f"{name} under {title}, which {found.wrong} of {found.models} training runs got wrong."
+        )
+        url = data_url(png(image))
+        panels.append(Panel(title, image=url, alt=alt, corruption=number, note=said))
     return Block(
         "worst",
         "Worst failures",
         "The test images on which the models were most confidently wrong, at most one for each "
-        "corruption. "
-        "Where a person sees the class at once, the failure is the network’s.",
-        "Chosen by the number of wrong runs times their mean confidence, over all methods and "
-        "seeds; below each image its true class.",
+        "corruption. If a person recognises the class at once, the network is at fault.",
+        "Ranked by how many training runs are wrong times their mean confidence, over all methods "
+        "and seeds.",
         tuple(panels),
     )
 
@@ -88,7 +79,7 @@ def _strips(gallery: Gallery) -> dict[str, bytes]:
     for samples, largest in _CHOICES:
         images = _shrink(gallery.images[:samples], largest)
         strips = {
-            name: _png(images, row)
+            name: png(_strip(images, row))
             for row, name in enumerate(gallery.rows)
             if name != "clean" or len(gallery.rows) == 1
         }
@@ -108,7 +99,7 @@ def _shrink(images: NDArray[np.uint8], largest: int) -> NDArray[np.uint8]:
     return small.reshape(*images.shape[:3], size[1], size[0], 3)
 
 
-def _png(images: NDArray[np.uint8], row: int) -> bytes:
+def _strip(images: NDArray[np.uint8], row: int) -> NDArray[np.uint8]:
     clean = images[:, :1, :1] if row else images[:, :1, :0]
     columns = np.concatenate([clean, images[:, row : row + 1]], axis=2)[:, 0]
     samples, count, height, width, _ = columns.shape
@@ -120,10 +111,4 @@ def _png(images: NDArray[np.uint8], row: int) -> bytes:
             top, left = sample * tall, place * wide
             grid[top : top + height, left : left + width, :3] = columns[sample, place]
             grid[top : top + height, left : left + width, 3] = 255
-    return _encoded(grid)
-
-
-def _encoded(image: NDArray[np.uint8]) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
+    return grid

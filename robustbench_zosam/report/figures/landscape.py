@@ -29,7 +29,7 @@ def slices(run: Run) -> Block | None:
     return Block(
         "slices",
         "Loss along random directions",
-        "A wide valley keeps its loss low and its accuracy high far from the trained weights, "
+        "In a wide valley the loss stays low and the accuracy high far from the trained weights, "
         "which lie at 0.",
         f"{how_measured(run, methods)} Lines are means over directions and seeds, shaded from the "
         f"lowest to the highest slice. Losses above {CLIP:g} are drawn at {CLIP:g}.",
@@ -51,9 +51,10 @@ def how_measured(run: Run, methods: list[MethodView]) -> str:
     """Returns on which directions and images the landscape of the first method was measured."""
     landscape = next(iter(run.landscape(methods[0]).values()))
     images = text.count(landscape.get("images", 0), "training image")
+    norm = landscape.get("norm", "filter")
     return (
-        f"Directions are Gaussian, normalised by {landscape.get('norm', 'filter')}, and zero where "
-        f"weights are pruned; one unit moves each by its own norm. Loss over {images}."
+        f"Directions are Gaussian, normalised per {norm}, and zero at pruned weights: one unit "
+        f"moves each {norm} by its own norm. Loss on {images}."
     )
 
 

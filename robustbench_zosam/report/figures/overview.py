@@ -23,7 +23,10 @@ def overview(run: Run) -> Panel | None:
         if c["baseline"] == main["baseline"] and (row := main_row(c)) is not None
     ][:_MOST]
     ends = [100 * limit for _, row in found for limit in limits(row)]
-    x = linear("points of accuracy", [0.0, *ends, *(100 * row["difference"] for _, row in found)])
+    x = linear(
+        "difference in accuracy (points)",
+        [0.0, *ends, *(100 * row["difference"] for _, row in found)],
+    )
     chart = Chart(340, 52 + _ROW * len(found), x, named([method.name for method, _ in found]))
     chart.upright(0)
     for height, (method, row) in enumerate(found):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between
 from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.charts.colours import colour, ink
 from robustbench_zosam.report.charts.contour import contour
+from robustbench_zosam.report.charts.png import data_url, png
 from robustbench_zosam.report.figures.landscape import CLIP, how_measured
 from robustbench_zosam.report.panel import Block, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
@@ -50,8 +48,8 @@ def planes(run: Run) -> Block | None:
     return Block(
         "planes",
         "Loss on a plane through the trained weights",
-        "The trained weights lie at the cross, in the surface at the dot. The larger the dark "
-        "basin, the flatter the minimum on this plane; a plane shows two directions of very many.",
+        "The trained weights lie at the cross, on the surface at the dot. The larger the dark "
+        "basin, the flatter the minimum in this plane; a plane shows two directions of very many.",
         f"{how_measured(run, [p.method for p in found])} One plane per method, of its first seed, "
         f"all on the same logarithmic colour scale from {text.number(limits[0])} (dark) to "
         f"{text.number(limits[1])} nats (light); contours at {_listed_levels()} nats. Blank: not "
@@ -133,17 +131,13 @@ def _axis(label: str, positions: Floats) -> Axis:
 
 def _image(chart: Chart, plane: MeasuredPlane, limits: tuple[float, float]) -> Markup:
     rows = [[_pixel(v, limits) for v in row] for row in plane.losses[::-1].tolist()]
-    stream = io.BytesIO()
-    Image.fromarray(np.array(rows, np.uint8)).save(stream, "PNG", optimize=True)
     half = float(plane.positions[1] - plane.positions[0]) / 2
     left, right = chart.x(plane.positions[0] - half), chart.x(plane.positions[-1] + half)
     top, bottom = chart.y(plane.positions[-1] + half), chart.y(plane.positions[0] - half)
     return Markup(
-        '<image href="data:image/png;base64,{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" '
+        '<image href="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" '
         'height="{:.2f}" preserveAspectRatio="none"/>'
-    ).format(
-        base64.b64encode(stream.getvalue()).decode("ascii"), left, top, right - left, bottom - top
-    )
+    ).format(data_url(png(np.array(rows, np.uint8))), left, top, right - left, bottom - top)
 
 
 def _pixel(loss: float, limits: tuple[float, float]) -> tuple[int, int, int, int]:

@@ -33,11 +33,12 @@ def flatness_against_robustness(run: Run) -> Block | None:
     return Block(
         "flatness",
         "Flatness and robustness",
-        "If flatter minima were more robust, the markers would fall from the upper left to the "
-        "lower right. A dense model counts the curvature of more weights: compare at one sparsity.",
-        f"Small markers are single seeds, large ones the means of the methods. {_how(run)} The "
-        "adaptive trace weighs each direction by the squared weight, which rescaling the weights "
-        "cannot change.",
+        "If flatter minima were more robust, the markers would run from the upper left to the "
+        "lower right. The trace of a dense model sums over more weights: compare methods at the "
+        "same sparsity.",
+        f"Small markers are individual seeds, large ones the means of the methods. {_how(run)} The "
+        "adaptive trace weights each direction by the squared weight, which makes it invariant to "
+        "rescaling the weights.",
         tuple(panels),
         tuple(shown),
         sharpness_tables(run),

@@ -22,12 +22,12 @@ def severity_curves(run: Run) -> Block | None:
     values = [c.values for curves in found.values() for c in curves]
     y = linear("accuracy (%)", np.concatenate([v.ravel() for v in values]).tolist(), least=1)
     bands = all(banded(curves) for curves in found.values())
-    how = "shaded from the lowest to the highest seed" if bands else "single seeds not shown"
+    how = "shaded from the lowest to the highest seed" if bands else "individual seeds not shown"
     return Block(
         "severity",
         "Accuracy against severity",
-        "A robust method declines late and little. Where the lines lie on each other, the choice "
-        "of the method does not matter.",
+        "The accuracy of a robust method falls late and little. Where the lines coincide, the "
+        "choice of method makes no difference.",
         f"Severity 0 is the clean test set ({text.count(run.images, 'image')}). Lines are means "
         f"over {text.count(run.seeds, 'seed')}, {how if run.seeds > 1 else 'one seed each'}. All "
         "panels share one scale.",

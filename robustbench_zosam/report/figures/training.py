@@ -59,11 +59,11 @@ def training_curves(run: Run) -> Block | None:
     return Block(
         "training",
         "Training",
-        "By steps, all methods have seen the same images. By time, a method that needs more passes "
-        "per step falls behind.",
+        "At equal steps, all methods have seen the same images. At equal time, a method that needs "
+        "more passes per step falls behind.",
         f"Means over {text.count(run.seeds, 'seed')}"
         + (", shaded from the lowest to the highest" if run.seeds > 1 else "")
-        + ". Validation images are set apart from the training data. Time is that of training "
+        + ". Validation images are held out from the training data. Time is that of training "
         "alone, on the machine described below.",
         tuple(panels),
         tuple(trained),

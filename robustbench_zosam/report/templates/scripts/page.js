@@ -28,7 +28,7 @@ export function download(name, type, text) {
 /** Puts text on the clipboard and says so on the button. */
 export async function copy(text, from) {
   const label = from.textContent;
-  from.textContent = (await written(text)) ? "Copied" : "Not allowed here";
+  from.textContent = (await written(text)) ? "Copied" : "Not permitted";
   setTimeout(() => (from.textContent = label), 1500);
 }
 

@@ -102,7 +102,7 @@ function tell(scene) {
   const { positions, losses } = scene.plane;
   const beside = scene.second?.losses[row]?.[column];
   scene.readout.textContent = `At (${shown(positions[column])}, ${shown(positions[row])}): ` +
-    `${nats(losses[row][column])}${beside === undefined ? "" : `, beside it ${nats(beside)}`}. `;
+    `${nats(losses[row][column])}${beside === undefined ? "" : `, compared with ${nats(beside)}`}. `;
   const chart = scene.twin.querySelector("svg");
   const [left, right, bottom, top] = plotBox(chart);
   const n = positions.length;

@@ -8,7 +8,7 @@ import { get, onRestore, set } from "./view.js";
 
 const HOME = { yaw: 0.65, pitch: 0.9, zoom: 1, log: true };
 const ZOOM = [0.5, 4];
-const HELP = "Drag or use the arrow keys to turn, + and − to zoom, L for the scale, Home to go back; " +
+const HELP = "Drag or use the arrow keys to rotate, + and − to zoom, L to switch the scale, Home to reset; " +
   "Shift and arrow keys move the point that is read out.";
 
 /** Builds the surface where the page has planes; returns what draws it again. */
@@ -50,7 +50,7 @@ function build(figure, found) {
   });
   figure.querySelector(".panels").before(make("div", { className: "surface" },
     make("div", { className: "tools" },
-      make("label", {}, "Model ", select), make("label", {}, "Beside it ", beside), make("label", {}, log, " logarithmic"), home),
+      make("label", {}, "Model ", select), make("label", {}, "Compared with ", beside), make("label", {}, log, " logarithmic"), home),
     make("div", { className: "views" }, canvas, other, twin),
     make("p", { className: "note" }, readout, make("span", { id: "surface-help" }, HELP))));
   for (const [key, chosen] of [["plane", select], ["beside", beside]]) {
