@@ -57,7 +57,7 @@ def make(data: Dataset, name: str, options: dict[str, object], args: argparse.Na
         seed=seed,
         device=device,
         augment=True,
-        flip=data.flip,
+        flip=data.horizontal_flip,
     )
     model = build_model(ModelConfig(), len(data.classes), *data.channel_statistics(), seed=seed)
     total = config.epochs * batches.steps_per_epoch

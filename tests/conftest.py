@@ -45,7 +45,13 @@ def stripes() -> Dataset:
         return Split(images, labels)
 
     return Dataset(
-        "stripes", "Stripes", ("red", "green", "blue"), split(96), split(30), split(60), flip=True
+        "stripes",
+        "Stripes",
+        ("red", "green", "blue"),
+        split(96),
+        split(30),
+        split(60),
+        horizontal_flip=True,
     )
 
 

@@ -6,7 +6,6 @@ import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +14,9 @@ from robustbench_zosam.data.dataset import (
     Dataset,
     Labels,
     Split,
-    limit_classwise,
-    split_classwise,
+    balanced_subset,
+    limit_note,
+    stratified_split,
 )
 from robustbench_zosam.data.source import locate
 from robustbench_zosam.errors import InputError
@@ -66,33 +66,19 @@ _ALLOWED = {  # all that the published files need; a pickle that names anything 
 
 
 class _ArraysOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def load_cifar10(config: DataConfig) -> Dataset:
-    """Loads CIFAR-10 from `root/cifar-10-batches-py`.
-
-    Args:
-        config: `root` (`data` if None), `limit`, `validation_fraction` and `split_seed` are used.
-
-    Returns:
-        The 10 classes with a validation split taken from the training images.
-    """
+    """Loads CIFAR-10 from `root/cifar-10-batches-py`; training images give the validation split."""
     return _load(_CIFAR10, config)
 
 
 def load_cifar100(config: DataConfig) -> Dataset:
-    """Loads CIFAR-100 from `root/cifar-100-python`.
-
-    Args:
-        config: `root` (`data` if None), `limit`, `validation_fraction` and `split_seed` are used.
-
-    Returns:
-        The 100 fine classes with a validation split taken from the training images.
-    """
+    """Loads CIFAR-100 with its fine labels from `root/cifar-100-python`, otherwise alike."""
     return _load(_CIFAR100, config)
 
 
@@ -103,16 +89,17 @@ def _load(layout: _Layout, config: DataConfig) -> Dataset:
             f"{folder / layout.folder} does not exist: --data-root must name the folder that holds "
             f"{layout.folder} (`zosam-robust fetch {layout.name}` downloads it)"
         )
-    classes = tuple(map(_text, _read(folder / layout.meta).get(layout.class_names, ())))
+    listed = _read(folder / layout.meta).get(layout.class_names)
+    classes = tuple(map(_text, listed)) if isinstance(listed, list) else ()
     if not classes:
         raise InputError(f"{folder / layout.meta} names no classes: restore the original file")
     whole = _join([_batch(folder / name, layout, len(classes)) for name in layout.train])
     test = _batch(folder / layout.test, layout, len(classes))
-    validation, train = split_classwise(
+    validation, train = stratified_split(
         whole.labels, config.validation_fraction, config.split_seed, classes
     )
     parts = [whole.take(train), whole.take(validation), test]
-    limited = [p.take(limit_classwise(p.labels, config.limit, config.split_seed)) for p in parts]
+    limited = [p.take(balanced_subset(p.labels, config.limit, config.split_seed)) for p in parts]
     return Dataset(
         name=layout.name,
         title=layout.title,
@@ -120,8 +107,8 @@ def _load(layout: _Layout, config: DataConfig) -> Dataset:
         train=limited[0],
         validation=limited[1],
         test=limited[2],
-        flip=True,
-        partial=f"at most {config.limit} images per split" if config.limit else None,
+        horizontal_flip=True,
+        partial=limit_note(config.limit),
     )
 
 
@@ -129,7 +116,7 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, object]:
     try:
         content = _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="bytes").load()
     except OSError as error:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_zosam.data.pixels import Images, Pixels, chunks
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.schema import DataFacts
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 Labels = NDArray[np.int64]
@@ -53,7 +53,7 @@ class Dataset:
         train: images to learn from.
         validation: set apart from the training images; the only ones used for choices.
         test: images for the results.
-        flip: whether a mirrored image keeps its class (augmentation).
+        horizontal_flip: whether a mirrored image keeps its class (augmentation).
         partial: how the data was cut down, if it was.
         statistics: mean and standard deviation of each channel, where they are known already.
     """
@@ -64,7 +64,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    flip: bool
+    horizontal_flip: bool
     partial: str | None = None
     statistics: Statistics | None = None
 
@@ -81,19 +81,14 @@ class Dataset:
     def channel_statistics(self) -> Statistics:
         """Returns mean and standard deviation of each channel over all training pixels, in [0, 1].
 
-        Returns:
-            Two triples; the deviations are those of pixels, not of image means.
+        The deviations are those of pixels, not of image means.
         """
         return self.statistics or _statistics(
             np.sum([*map(_levels, chunks(self.train.images))], axis=0)
         )
 
-    def survey(self) -> tuple[str, Statistics]:
-        """Goes through all images once, which finds those that cannot be read.
-
-        Returns:
-            A sha256 of all pixels, labels and class names, and the statistics of the channels.
-        """
+    def facts(self) -> DataFacts:
+        """Returns what results say of the data; reads every image, which finds unreadable ones."""
         digest = hashlib.sha256("\0".join(self.classes).encode())
         counts = np.zeros((3, 256), dtype=np.int64)
         for name, split in self.splits.items():
@@ -102,23 +97,24 @@ class Dataset:
                 digest.update(images.data)
                 counts += _levels(images) if name == "train" else 0
             digest.update(np.ascontiguousarray(split.labels).data)
-        return digest.hexdigest(), _statistics(counts)
-
-    def fingerprint(self) -> str:
-        """Returns a sha256 of all pixels, labels and class names."""
-        return self.survey()[0]
-
-    def facts(self) -> dict[str, Any]:
-        """Returns what a report says of the data, as JSON values."""
+        mean, std = _statistics(counts)
         return {
             "name": self.name,
             "title": self.title,
             "classes": list(self.classes),
             "image_size": self.image_size,
             "counts": {name: len(split) for name, split in self.splits.items()},
-            "flip": self.flip,
+            "flip": self.horizontal_flip,
             "partial": self.partial,
+            "fingerprint": digest.hexdigest(),
+            "mean": list(mean),
+            "std": list(std),
         }
+
+
+def limit_note(limit: int | None) -> str | None:
+    """Returns how a limit cuts the data down, for `Dataset.partial`."""
+    return f"at most {limit} images per split" if limit else None
 
 
 def _levels(images: Images) -> NDArray[np.int64]:
@@ -135,18 +131,14 @@ def _statistics(counts: NDArray[np.int64]) -> Statistics:
     return tuple(map(float, mean)), tuple(map(float, deviation))
 
 
-def split_classwise(
+def stratified_split(
     labels: Labels, fraction: float, seed: int, classes: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Splits indices in two, class by class, with a fixed seed.
+    """Returns the sorted indices of both parts of a stratified random split.
 
     Args:
-        labels: class of each image, shape (n,).
         fraction: share of the first part; each class gives at least one image to both.
         classes: their names, for the message.
-
-    Returns:
-        Indices of the first and of the second part, sorted.
 
     Raises:
         InputError: a class has fewer than two images.
@@ -167,16 +159,8 @@ def split_classwise(
     return chosen, rest
 
 
-def limit_classwise(labels: Labels, limit: int | None, seed: int) -> NDArray[np.int64]:
-    """Chooses at most `limit` indices, the classes as even as they come.
-
-    Args:
-        labels: class of each image, shape (n,).
-        limit: how many to keep at most; None keeps all.
-
-    Returns:
-        Sorted indices.
-    """
+def balanced_subset(labels: Labels, limit: int | None, seed: int) -> NDArray[np.int64]:
+    """Returns at most `limit` random indices, sorted, with class counts as equal as possible."""
     if limit is None or limit >= len(labels):
         return np.arange(len(labels))
     rng = np.random.default_rng(seed)

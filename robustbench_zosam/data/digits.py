@@ -6,32 +6,31 @@ import numpy as np
 from PIL import Image
 
 from robustbench_zosam.config import DataConfig
-from robustbench_zosam.data.dataset import Dataset, Split, limit_classwise, split_classwise
+from robustbench_zosam.data.dataset import (
+    Dataset,
+    Split,
+    balanced_subset,
+    limit_note,
+    stratified_split,
+)
 from robustbench_zosam.data.pixels import Images
 
-_TEST_FRACTION, _VALIDATION_FRACTION, _SEED = 0.3, 0.1, 0  # fixed: one split for everybody
+_TEST_FRACTION, _VALIDATION_FRACTION, _SEED = 0.3, 0.1, 0  # fixed: the same split for everybody
 
 
 def load(config: DataConfig) -> Dataset:
-    """Loads the digits, enlarged bilinearly to RGB, in a fixed stratified split.
-
-    Args:
-        config: `image_size` (32) and `limit` are used.
-
-    Returns:
-        1,079 training, 179 validation and 539 test images of 10 classes.
-    """
+    """Loads 1,797 digits, enlarged bilinearly to RGB (32 pixels), in a fixed stratified split."""
     from sklearn.datasets import load_digits  # takes a second: only where it is needed
 
     bunch = load_digits()
     labels = bunch.target.astype(np.int64)
     images = _enlarge(bunch.images, config.image_size or 32)
     classes = tuple(map(str, range(10)))
-    test, rest = split_classwise(labels, _TEST_FRACTION, _SEED, classes)
+    test, rest = stratified_split(labels, _TEST_FRACTION, _SEED, classes)
     share = _VALIDATION_FRACTION / (1 - _TEST_FRACTION)
-    inner_validation, inner_train = split_classwise(labels[rest], share, _SEED, classes)
+    inner_validation, inner_train = stratified_split(labels[rest], share, _SEED, classes)
     parts = [rest[inner_train], rest[inner_validation], test]
-    kept = [part[limit_classwise(labels[part], config.limit, _SEED)] for part in parts]
+    kept = [part[balanced_subset(labels[part], config.limit, _SEED)] for part in parts]
     train, validation, test_split = (Split(images[part], labels[part]) for part in kept)
     return Dataset(
         name="digits",
@@ -40,8 +39,8 @@ def load(config: DataConfig) -> Dataset:
         train=train,
         validation=validation,
         test=test_split,
-        flip=False,
-        partial=f"at most {config.limit} images per split" if config.limit else None,
+        horizontal_flip=False,
+        partial=limit_note(config.limit),
     )
 
 

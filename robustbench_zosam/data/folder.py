@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from robustbench_zosam.config import DataConfig
-from robustbench_zosam.data.dataset import Dataset, split_classwise
-from robustbench_zosam.data.source import Listing, Source, images, open_source, read_splits
+from robustbench_zosam.data.dataset import Dataset, limit_note, stratified_split
+from robustbench_zosam.data.source import FileSource, Listing, images, open_source, read_splits
 from robustbench_zosam.errors import InputError
 
 _SPLITS = {
@@ -28,11 +28,10 @@ def load(config: DataConfig) -> Dataset:
 
     The layouts `root/<class>/…`, `root/{train,test}/<class>/…` and
     `root/{train,val,test}/<class>/…` are understood, each also inside a zip and below one
-    enclosing folder. What is missing is split off class by class with `split_seed`.
+    enclosing folder. Splits that are missing are split off the training images, stratified.
 
     Args:
-        config: `root` is required; `image_size` is 32 unless given; images are streamed if
-            `stream` says so, or by their size.
+        config: `root` is required; `image_size` is 32 unless given.
 
     Returns:
         The data with classes in alphabetical order.
@@ -54,12 +53,12 @@ def load(config: DataConfig) -> Dataset:
         train=train,
         validation=validation,
         test=test,
-        flip=True,
-        partial=f"at most {config.limit} images per split" if config.limit else None,
+        horizontal_flip=True,
+        partial=limit_note(config.limit),
     )
 
 
-def _arrange(source: Source) -> tuple[dict[str, Listing], tuple[str, ...]]:
+def _arrange(source: FileSource) -> tuple[dict[str, Listing], tuple[str, ...]]:
     """Finds the split and the class of each file."""
     files = images(source.files)
     depth = _enclosing_depth(files)
@@ -110,14 +109,13 @@ def _complete(
     test, validation = listings.get("test"), listings.get("validation")
     if test is None and validation is not None and "all" not in listings:
         test, validation = validation, None  # train/ and val/ alone: val is what results are for
+
+    def split_off(fraction: float) -> tuple[Listing, Listing]:
+        chosen, rest = stratified_split(train.labels, fraction, config.split_seed, classes)
+        return train.take(chosen), train.take(rest)
+
     if test is None:
-        chosen, rest = split_classwise(
-            train.labels, config.test_fraction, config.split_seed, classes
-        )
-        train, test = train.take(rest), train.take(chosen)
+        test, train = split_off(config.test_fraction)
     if validation is None:
-        chosen, rest = split_classwise(
-            train.labels, config.validation_fraction, config.split_seed, classes
-        )
-        train, validation = train.take(rest), train.take(chosen)
+        validation, train = split_off(config.validation_fraction)
     yield from (train, validation, test)

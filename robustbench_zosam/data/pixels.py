@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +23,7 @@ _BLOCK = 1000  # images decoded at a time when all are gone through
 
 
 def reader(root: Path) -> Read:
-    """Opens a folder or zip.
-
-    Returns:
-        A function from a path relative to the root to the content of the file.
-
-    Raises:
-        InputError: it is neither.
-    """
+    """Returns a function from a path below a folder, or in a zip, to the content of the file."""
     if root.is_dir():
         return lambda file: (root / file).read_bytes()
     try:
@@ -52,8 +44,7 @@ def decode(
 
     Args:
         root: where the files are, for messages.
-        read: returns the content of one of them.
-        size: side length; other sizes are cut to a square in the middle and resized bicubically.
+        size: side length; other sizes are cropped to the central square and resized bicubically.
         threads: how many at a time; None takes all cores.
 
     Returns:
@@ -71,7 +62,7 @@ def decode(
                 square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
         except (UnidentifiedImageError, OSError, KeyError, zipfile.BadZipFile, ValueError) as error:
             raise InputError(
-                f"{root / file} is not a readable image ({error}): mend or remove it"
+                f"{root / file} is not a readable image ({error}): replace or remove it"
             ) from error
         pixels[index] = np.moveaxis(np.asarray(square), 2, 0)
 
@@ -92,7 +83,6 @@ class StreamedImages:
 
     Args:
         root: a folder or zip.
-        size: side length of the images.
     """
 
     dtype = np.dtype(np.uint8)
@@ -107,22 +97,14 @@ class StreamedImages:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Shape of the array that it stands for."""
+        """Shape of the array that this stands for."""
         return len(self.files), 3, self.size, self.size
 
     def __getitem__(self, chosen: slice | NDArray[np.int64]) -> Images:
         return self.read(chosen)
 
     def read(self, chosen: slice | NDArray[np.int64], threads: int | None = None) -> Images:
-        """Decodes some of the images.
-
-        Args:
-            chosen: a slice, or indices, shape (k,).
-            threads: how many images at a time; None takes all cores.
-
-        Returns:
-            uint8, shape (k, 3, size, size).
-        """
+        """Decodes some of the images, several at a time; no number of threads takes all cores."""
         indices = range(len(self))[chosen] if isinstance(chosen, slice) else chosen.tolist()
         files = [PurePosixPath(self.files[index]) for index in indices]
         return decode(self.root, self._reader(), files, self.size, threads)
@@ -132,7 +114,7 @@ class StreamedImages:
             self._opened = os.getpid(), reader(self.root)
         return self._opened[1]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return vars(self) | {"_opened": None}
 
 
@@ -140,28 +122,14 @@ Pixels = Images | StreamedImages
 
 
 def chunks(images: Pixels) -> Iterator[Images]:
-    """Goes through images piece by piece.
-
-    Args:
-        images: in memory or streamed.
-
-    Yields:
-        Contiguous arrays, in order.
-    """
+    """Yields images piece by piece, as contiguous arrays."""
     for start in range(0, len(images), _BLOCK):
         yield np.ascontiguousarray(images[start : start + _BLOCK])
 
 
 @contextmanager
 def channels_last(images: Pixels, folder: Path) -> Iterator[Images]:
-    """Gives images with the channels last; streamed ones as a memory map of a temporary file.
-
-    Args:
-        images: (n, 3, h, w).
-
-    Yields:
-        uint8, shape (n, h, w, 3).
-    """
+    """Yields images as (n, h, w, 3); streamed ones as a memory map of a temporary file."""
     if not isinstance(images, StreamedImages):
         yield np.ascontiguousarray(np.moveaxis(images, 1, 3))
         return

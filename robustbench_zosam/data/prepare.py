@@ -1,16 +1,16 @@
-"""Data kept beside the results: each image is decoded once for all cells, or found readable."""
+"""Data kept beside the results: each image is decoded once for all runs, or found readable."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
 
 from robustbench_zosam.config import DataConfig, canonical_json
 from robustbench_zosam.data.dataset import Dataset, Labels, Split
@@ -19,20 +19,15 @@ from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.data.source import listing_key, locate
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path
+from robustbench_zosam.schema import DataFacts
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Decoded data on disk, or a list of the files that are decoded whenever they are needed.
-
-    Attributes:
-        file: what `load_prepared` reads.
-        facts: name, title, classes, image_size, counts, flip, partial, fingerprint (sha256), and
-            mean and std of the channels.
-    """
+    """Decoded data on disk, or a list of the files that are decoded whenever they are needed."""
 
     file: Path
-    facts: dict[str, Any]
+    facts: DataFacts
 
     def test_labels(self) -> Labels:
         """Returns the labels of the test images, without reading an image."""
@@ -46,7 +41,7 @@ def prepare(config: DataConfig, cache: Path) -> Prepared:
 
     Args:
         config: which data.
-        cache: folder of prepared files; a file from the same sources is used again.
+        cache: folder of prepared files; a file from the same sources is reused.
 
     Returns:
         The prepared file with the facts of the data in it.
@@ -57,8 +52,8 @@ def prepare(config: DataConfig, cache: Path) -> Prepared:
     entry = DATASETS[config.name]
     if config.stream and not entry.streams:
         raise InputError(
-            f"data.stream=true: {config.name} is no set of image files, and stays in memory: "
-            "leave it out"
+            f"data.stream=true: {config.name} is not stored as image files, and stays in "
+            "memory: leave it out"
         )
     place = Path(config.root) if config.root else None
     if entry.folder is not None:  # published data: what else lies in the root is not read
@@ -76,7 +71,7 @@ def load_prepared(file: Path) -> Dataset:
     """Loads what `prepare` stored.
 
     Args:
-        file: the prepared file.
+        file: `Prepared.file`.
 
     Returns:
         The data set, equal to the one that was stored.
@@ -92,23 +87,21 @@ def load_prepared(file: Path) -> Dataset:
             name: Split(_pixels(arrays, name, facts), arrays[f"{name}_labels"])
             for name in ("train", "validation", "test")
         }
-    known = "mean" in facts  # not in files of version 0.1.0
+    mean, std = facts.get("mean"), facts.get("std")  # not in files of version 0.1.0
     return Dataset(
         name=facts["name"],
         title=facts["title"],
         classes=tuple(facts["classes"]),
-        flip=facts["flip"],
+        horizontal_flip=facts["flip"],
         partial=facts["partial"],
-        statistics=(tuple(facts["mean"]), tuple(facts["std"])) if known else None,
+        statistics=(tuple(mean), tuple(std)) if mean and std else None,
         **splits,
     )
 
 
-def _store(dataset: Dataset, file: Path) -> dict[str, Any]:
-    fingerprint, (mean, std) = dataset.survey()
-    facts = dataset.facts() | {"fingerprint": fingerprint}
-    facts |= {"mean": list(mean), "std": list(std)}
-    arrays: dict[str, Any] = {}
+def _store(dataset: Dataset, file: Path) -> DataFacts:
+    facts = dataset.facts()
+    arrays: dict[str, NDArray[np.generic]] = {}
     for name, split in dataset.splits.items():
         arrays[f"{name}_labels"] = split.labels
         if isinstance(split.images, StreamedImages):
@@ -118,11 +111,11 @@ def _store(dataset: Dataset, file: Path) -> dict[str, Any]:
             arrays[f"{name}_images"] = split.images
     arrays["facts"] = np.array(json.dumps(facts))
     with atomic_path(file) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **arrays)
+        np.savez(stream, **arrays)  # type: ignore[arg-type] # none is named `allow_pickle`
     return facts
 
 
-def _pixels(arrays: Mapping[str, Any], name: str, facts: dict[str, Any]) -> Pixels:
+def _pixels(arrays: NpzFile, name: str, facts: DataFacts) -> Pixels:
     root = facts.get("streamed")
     if root is None:
         images: Images = arrays[f"{name}_images"]
@@ -130,11 +123,11 @@ def _pixels(arrays: Mapping[str, Any], name: str, facts: dict[str, Any]) -> Pixe
     return StreamedImages(Path(root), arrays[f"{name}_files"].tolist(), facts["image_size"])
 
 
-def _facts(file: Path) -> dict[str, Any] | None:
-    """Returns the facts in a prepared file, or None where it is damaged (it can be made again)."""
+def _facts(file: Path) -> DataFacts | None:
+    """Returns the facts in a prepared file, unless it is damaged."""
     try:
         with np.load(file) as arrays:
-            facts: dict[str, Any] = json.loads(str(arrays["facts"]))
+            facts: DataFacts = json.loads(str(arrays["facts"]))
     except (zipfile.BadZipFile, OSError, KeyError, ValueError):
         return None
     return facts

@@ -13,25 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_zosam.config import DataConfig
-from robustbench_zosam.data.dataset import Labels, Split, limit_classwise
+from robustbench_zosam.data.dataset import Labels, Split, balanced_subset
 from robustbench_zosam.data.pixels import Read, StreamedImages, decode, reader
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.machine import memory_bytes
 
-_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 DATA_ROOT = "data"
-_SHARE = 0.25  # of the memory that decoded images may take; every cell has its own copy
+_SHARE = 0.25  # of the memory that decoded images may take; every process has its own copy
 _NOT_DATA = (".", "__MACOSX")  # what systems and archivers leave behind
 
 
 @dataclass(frozen=True)
-class Source:
-    """The files below a root, and how to read one.
+class FileSource:
+    """The files in a folder or zip, and how to read one.
 
     Attributes:
-        root: a folder or a zip.
         files: paths relative to the root, sorted; hidden ones are left out.
-        read: returns the content of one of them.
     """
 
     root: Path
@@ -41,12 +39,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Listing:
-    """Image files of one split with their labels, not yet read.
-
-    Attributes:
-        files: paths within the source.
-        labels: class of each, shape (n,).
-    """
+    """Image files of one split with their labels, not yet read."""
 
     files: tuple[PurePosixPath, ...]
     labels: Labels
@@ -57,18 +50,10 @@ class Listing:
 
 
 def read_splits(
-    source: Source, listings: Iterable[Listing], size: int, config: DataConfig
+    source: FileSource, listings: Iterable[Listing], size: int, config: DataConfig
 ) -> list[Split]:
-    """Reads the files that `config.limit` keeps, or leaves them where they are.
-
-    Args:
-        size: side length of the images.
-        config: `limit`, `split_seed` and `stream` are used.
-
-    Returns:
-        The splits; their images are all streamed or all in memory.
-    """
-    kept = [x.take(limit_classwise(x.labels, config.limit, config.split_seed)) for x in listings]
+    """Returns splits of the images that `config.limit` keeps, all streamed or all in memory."""
+    kept = [x.take(balanced_subset(x.labels, config.limit, config.split_seed)) for x in listings]
     stream = config.stream
     if stream is None:
         pixels = sum(len(x.files) for x in kept) * size**2
@@ -81,10 +66,10 @@ def read_splits(
 
 
 def locate(given: str | None, folder: str) -> Path:
-    """Returns where published data lies: as a folder or zip of its name in the root, or the root.
+    """Returns where published data is: a folder or zip of its name in the data directory, or that.
 
     Args:
-        given: the data root; `data`, where `fetch` puts things, if nothing.
+        given: the data directory; `data`, where `fetch` puts things, if None.
         folder: the published name of the folder.
     """
     root = Path(given or DATA_ROOT)
@@ -92,20 +77,14 @@ def locate(given: str | None, folder: str) -> Path:
     return next((path for path in inside if path.exists()), root)
 
 
-def open_source(root: Path) -> Source:
-    """Lists the files of a folder or a zip.
-
-    Args:
-        root: the folder or zip.
-
-    Returns:
-        Its files, sorted by the parts of their paths.
+def open_source(root: Path) -> FileSource:
+    """Returns the files of a folder or a zip.
 
     Raises:
         InputError: it is missing, no zip, or holds a path that leads out of it.
     """
     if root.is_dir():
-        return Source(root, _sorted(_walk(root)), reader(root))
+        return FileSource(root, _sorted(_walk(root)), reader(root))
     if not root.exists():
         raise InputError(f"the data folder {root} does not exist: give the path of a folder or zip")
     read = reader(root)
@@ -113,18 +92,14 @@ def open_source(root: Path) -> Source:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
     climbing = next(filter(climbs_out, names), None)
     if climbing is not None:
-        raise InputError(f"{root} holds the path {climbing!r}, which climbs out: repack it")
-    return Source(root, _sorted(names), read)
+        raise InputError(f"{root} holds the path {climbing!r}, which leads out of it: repack it")
+    return FileSource(root, _sorted(names), read)
 
 
 def climbs_out(name: str) -> bool:
-    """Says whether a path in an archive leads out of the folder it is unpacked to.
+    """Returns whether a path in an archive leads out of the folder it is unpacked to.
 
-    Args:
-        name: the path, with slashes either way.
-
-    Returns:
-        True for absolute paths, paths on a drive, and paths with `..`.
+    That is so for absolute paths, paths on a drive, and paths with `..`.
 
     Example:
         >>> climbs_out("a/b.png"), climbs_out("a/../../b.png"), climbs_out("C:/b.png")
@@ -135,19 +110,12 @@ def climbs_out(name: str) -> bool:
 
 
 def images(files: Iterable[PurePosixPath]) -> tuple[PurePosixPath, ...]:
-    """Returns the files that are images by their ending."""
-    return tuple(file for file in files if file.suffix.lower() in _ENDINGS)
+    """Returns the files with the suffix of an image."""
+    return tuple(file for file in files if file.suffix.lower() in _SUFFIXES)
 
 
 def listing_key(root: Path) -> list[list[object]]:
-    """Returns name, size and time of every file, to notice a change without decoding.
-
-    Args:
-        root: the folder or file.
-
-    Returns:
-        JSON values that differ when the files differ.
-    """
+    """Returns name, size and time of every file, which notices a change without decoding."""
     names = [""] if root.is_file() else sorted(_walk(root))
     stats = ((name, (root / name).stat()) for name in names)
     return [[name or root.name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]

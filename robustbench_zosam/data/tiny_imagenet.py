@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from robustbench_zosam.config import DataConfig
-from robustbench_zosam.data.dataset import Dataset, split_classwise
+from robustbench_zosam.data.dataset import Dataset, limit_note, stratified_split
 from robustbench_zosam.data.source import (
+    FileSource,
     Listing,
-    Source,
     images,
     locate,
     open_source,
@@ -32,7 +32,7 @@ _Files = dict[str, tuple[PurePosixPath, ...]]  # of each wnid
 class _Tree:
     """The published tree inside a source, which may have a folder around it."""
 
-    source: Source
+    source: FileSource
     top: PurePosixPath
 
     def lines(self, name: str) -> list[str]:
@@ -61,17 +61,13 @@ class _Tree:
 def load(config: DataConfig) -> Dataset:
     """Loads Tiny-ImageNet from its folder, from its zip, or from a folder that holds either.
 
-    The classes are the wnids, sorted, that have training images: a part of the published 200 is
-    usable, and said. The test split is the published validation split of these classes, because
-    the labels of the published test images were never released; the validation split is taken off
-    the training images.
-
-    Args:
-        config: `root` (`data` if None), `image_size` (64 if None), `limit`, `stream`,
-            `validation_fraction` and `split_seed` are used.
+    The classes are the wnids, sorted, that have training images: some of the published 200 are
+    enough, and `partial` says so. The test split is the published validation split of these
+    classes, because the labels of the published test images were never released; the validation
+    split comes from the training images. Images that `limit` leaves out are never decoded.
 
     Returns:
-        The data; images that `limit` leaves out are never decoded.
+        The data, 64 x 64 unless the configuration gives another size.
 
     Raises:
         InputError: a file is missing or damaged, or the files do not agree with each other.
@@ -89,7 +85,7 @@ def load(config: DataConfig) -> Dataset:
     _require_even(tree, "training", {name: train[name] for name in classes})
     _require_even(tree, "validation", {name: test.get(name, ()) for name in classes})
     whole = _listing(train, classes)
-    held_out, rest = split_classwise(
+    held_out, rest = stratified_split(
         whole.labels, config.validation_fraction, config.split_seed, classes
     )
     size = config.image_size or _SIZE
@@ -102,7 +98,7 @@ def load(config: DataConfig) -> Dataset:
         train=splits[0],
         validation=splits[1],
         test=splits[2],
-        flip=True,
+        horizontal_flip=True,
         partial=_partial(len(classes), len(train[classes[0]]), config.limit),
     )
 
@@ -198,6 +194,4 @@ def _partial(classes: int, images_each: int, limit: int | None) -> str | None:
         notes.append(f"{classes} of {_CLASSES} classes, those with training images")
     if images_each != _TRAIN:
         notes.append(f"{images_each} of {_TRAIN} training images of each class")
-    if limit:
-        notes.append(f"at most {limit} images per split")
-    return "; ".join(notes) or None
+    return "; ".join(filter(None, [*notes, limit_note(limit)])) or None

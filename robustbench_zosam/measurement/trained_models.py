@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.config import DataConfig, ExperimentConfig, ModelConfig
-from robustbench_zosam.data.dataset import Dataset, limit_classwise
+from robustbench_zosam.data.dataset import Dataset, balanced_subset
 from robustbench_zosam.data.prepare import load_prepared
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import DivergedError, InputError
@@ -132,7 +132,7 @@ def load_subjects(
             raise InputError(f"the model {name} was trained on {trained_on}: name it with --data")
         models[name].model.to(device)
     chosen = found.splits[split]
-    chosen = chosen.take(limit_classwise(chosen.labels, images, seed))
+    chosen = chosen.take(balanced_subset(chosen.labels, images, seed))
     pixels = to_unit(torch.from_numpy(chosen.images[:]).to(device))
     return Subjects(models, found, pixels, torch.from_numpy(chosen.labels).to(device), split)
 

@@ -1,4 +1,4 @@
-"""Checkpoints: ours in safetensors with everything needed to predict, and other people's weights.
+"""Checkpoints: ours in safetensors with all that predictions need, and third-party weights.
 
 Nothing is ever unpickled beyond plain tensors (`weights_only=True`).
 """
@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -22,7 +21,7 @@ from robustbench_zosam.files import atomic_path
 from robustbench_zosam.models.classifier import Classifier, build_model
 from robustbench_zosam.models.encoding import decode, encode
 from robustbench_zosam.models.fitting import fill_in, require_fit
-from robustbench_zosam.models.foreign import match_names, read_state_dict, take_masks
+from robustbench_zosam.models.third_party import match_names, read_state_dict, take_masks
 
 FORMAT = "zosam-checkpoint-1"
 Masks = dict[str, Tensor]
@@ -33,12 +32,11 @@ class Checkpoint:
     """A trained model with what it was trained for.
 
     Attributes:
-        model: the classifier, in evaluation mode.
-        config: its architecture.
+        model: in evaluation mode.
         masks: parameter name to bool mask; empty for a dense model.
         classes: class names in the order of the logits; empty when the file does not say.
         image_size: side length in pixels; None when the file does not say.
-        header: all that our files say beside their tensors.
+        header: all that our files say beside their tensors, as JSON values.
     """
 
     model: Classifier
@@ -46,24 +44,24 @@ class Checkpoint:
     masks: Masks
     classes: tuple[str, ...]
     image_size: int | None
-    header: dict[str, Any]
+    header: dict[str, object]
 
 
 class Architecture(BaseModel):
-    """What a file may say of the architecture: never that code may run."""
+    """The architecture in a header, which never says that code may run."""
 
     name: str
     width: float
 
 
 class SparseTensor(BaseModel):
-    """What a sparse tensor's parts do not say."""
+    """A sparse tensor in a header: what its mask and values do not say."""
 
     shape: tuple[NonNegativeInt, ...]
 
 
 class Header(BaseModel):
-    """What our checkpoints say beside their tensors."""
+    """What our checkpoints say beside their tensors, and whatever else a run adds."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
@@ -83,23 +81,23 @@ def save_checkpoint(
     masks: Mapping[str, Tensor] | None = None,
     classes: Sequence[str] = (),
     image_size: int | None = None,
-    facts: Mapping[str, Any] | None = None,
+    facts: Mapping[str, object] | None = None,
 ) -> None:
-    """Writes a checkpoint: mask and values apart for sparse tensors, dense ones as they are.
+    """Writes a checkpoint: sparse tensors as mask and values, dense ones as they are.
 
     Tensors are named as in the network without its normalisation.
 
     Args:
-        file: where; replaced atomically.
+        file: replaced atomically.
         model: the trained classifier.
-        config: the architecture.
+        config: its architecture.
         masks: parameter name to bool mask.
         classes: class names in the order of the logits.
         image_size: side length in pixels.
         facts: further JSON values for the header.
     """
     tensors: dict[str, Tensor] = {}
-    shapes: dict[str, Any] = {}
+    shapes: dict[str, dict[str, list[int]]] = {}
     for name, value in model.backbone.state_dict().items():
         mask = (masks or {}).get(f"backbone.{name}")
         if mask is None:
@@ -115,13 +113,8 @@ def save_checkpoint(
 
 def describe(
     model: Classifier, config: ModelConfig, classes: Sequence[str], image_size: int | None
-) -> dict[str, Any]:
-    """Returns the part of a header that predicting needs, as JSON values.
-
-    Args:
-        classes: class names in the order of the logits.
-        image_size: side length in pixels.
-    """
+) -> dict[str, object]:
+    """Returns the part of a header that predictions need, as JSON values."""
     return {
         "model": config.architecture(),
         "mean": model.mean.flatten().tolist(),
@@ -140,17 +133,18 @@ def load_checkpoint(
     std: Sequence[float] | None = None,
     image_size: int | None = None,
 ) -> Checkpoint:
-    """Loads a checkpoint of ours, or somebody else's state dict of a named architecture.
+    """Loads a checkpoint of ours, or a third-party state dict of a named architecture.
+
+    All but the file is for third-party state dicts, which do not say it.
 
     Args:
         file: a `.safetensors` file or a torch file holding a state dict.
-        config: the architecture; required for a plain state dict, checked against ours otherwise.
-            It also says how a plain state dict is read: `mean`, `std`, `zeros_as_mask`.
-        classes: class names, for a plain state dict; as many as its last tensor has rows where
-            none are given.
-        mean: normalisation of a plain state dict where `config` has none, per channel in [0, 1].
+        config: the architecture, with which ours must agree; its `mean`, `std` and `zeros_as_mask`
+            say how a state dict is read.
+        classes: class names; if none are given, as many as the last tensor has rows.
+        mean: of each channel in [0, 1], where `config` has none.
         std: idem.
-        image_size: side length in pixels, for a plain state dict.
+        image_size: side length in pixels.
 
     Returns:
         The model in evaluation mode, with its masks.
@@ -177,11 +171,11 @@ def load_checkpoint(
     values, masks = take_masks(file, tensors)
     count = len(classes) or _count_classes(file, values, config, image_size)
     model = build_model(config, count, mean, std, image_size=image_size)
-    masks = _load_theirs(file, model, values, masks, config)
+    masks = _load_third_party(file, model, values, masks, config)
     return Checkpoint(model.eval(), config, masks, tuple(classes), image_size, {})
 
 
-def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, object] | None]:
     try:
         with safe_open(file, framework="pt") as content:
             metadata = content.metadata() or {}
@@ -200,7 +194,7 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
 def _from_ours(
     file: Path,
     tensors: dict[str, Tensor],
-    raw: dict[str, Any],
+    raw: dict[str, object],
     config: ModelConfig | None,
     classes: tuple[str, ...],
 ) -> Checkpoint:
@@ -218,7 +212,7 @@ def _from_ours(
             f"the checkpoint {file} holds {own.name} of width {own.width:g}, not {config.name} of "
             f"width {config.width:g}: leave out --model or name the right one"
         )
-    own = config or own  # only the user's own word lets code run
+    own = config or own  # only the user may allow code to run
     classes, size = header.classes or classes, header.image_size
     count = len(classes) or _count_classes(file, tensors, own, size)
     model = build_model(own, count, header.mean, header.std, image_size=size)
@@ -252,7 +246,7 @@ def _without_backbone(name: str, expected: Mapping[str, Tensor]) -> str:
     return name if name in expected else name.removeprefix("backbone.")
 
 
-def _load_theirs(
+def _load_third_party(
     file: Path, model: Classifier, values: dict[str, Tensor], found: Masks, config: ModelConfig
 ) -> Masks:
     expected = model.backbone.state_dict()

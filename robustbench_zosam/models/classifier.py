@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +18,7 @@ class Classifier(nn.Module):
 
     Args:
         backbone: from normalised images to logits.
-        mean: of each channel, in [0, 1].
-        std: of each channel, in [0, 1].
+        mean: of each channel, in [0, 1], as is `std`.
 
     Example:
         >>> model = Classifier(nn.Flatten(), mean=(0.5,) * 3, std=(0.25,) * 3)
@@ -53,7 +51,7 @@ def build_model(
     seed: int = 0,
     image_size: int | None = None,
 ) -> Classifier:
-    """Builds a freshly initialised classifier; the global random state is left as it was.
+    """Builds a randomly initialised classifier; the global random state is left as it was.
 
     Args:
         config: which architecture.
@@ -77,7 +75,7 @@ def _build(
 ) -> nn.Module:
     if origin(config.name) != "registry":
         return external_model(config.name, classes, image_size)
-    options: dict[str, Any] = {}
+    options: dict[str, float] = {}
     if "width" in takes:
         options["width"] = config.width
     if "image_size" in takes:

@@ -15,10 +15,7 @@ _PUBLISHED_PATCH, _SMALL, _PATCHES = 16, 128, 8
 
 
 def patch_size(image_size: int) -> int:
-    """Returns the side length of a patch, in pixels.
-
-    Args:
-        image_size: side length of the images in pixels.
+    """Returns the side length of a patch for images of this size, both in pixels.
 
     Raises:
         InputError: the images cannot be cut into such patches.
@@ -48,18 +45,10 @@ def _deit(name: str, classes: int, image_size: int) -> nn.Module:
 
 
 def deit_tiny(classes: int, *, image_size: int) -> nn.Module:
-    """Returns DeiT-Tiny, randomly initialised.
-
-    Args:
-        image_size: side length of the images in pixels.
-    """
+    """Returns DeiT-Tiny, randomly initialised, for images of this size in pixels."""
     return _deit("tiny", classes, image_size)
 
 
 def deit_small(classes: int, *, image_size: int) -> nn.Module:
-    """Returns DeiT-Small, randomly initialised.
-
-    Args:
-        image_size: side length of the images in pixels.
-    """
+    """Returns DeiT-Small, randomly initialised, for images of this size in pixels."""
     return _deit("small", classes, image_size)

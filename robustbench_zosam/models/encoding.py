@@ -25,14 +25,11 @@ Bools = NDArray[np.bool_]
 
 
 def encode(name: str, value: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Splits a masked tensor into its mask and its active values.
+    """Returns `name.mask` or `name.gaps`, as bytes, and `name.values` in row-major order.
 
     Args:
         value: any shape; exactly zero off the mask.
         mask: bool, same shape.
-
-    Returns:
-        `name.mask` (bits) or `name.gaps`, as bytes, and `name.values` in row-major order.
     """
     assert mask.shape == value.shape
     assert not value[~mask].any()
@@ -44,13 +41,7 @@ def encode(name: str, value: Tensor, mask: Tensor) -> dict[str, Tensor]:
 
 
 def decode(name: str, parts: dict[str, Tensor], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Puts a masked tensor together again.
-
-    Args:
-        parts: holds what `encode` returned; it is taken out.
-
-    Returns:
-        The tensor and its bool mask.
+    """Returns a tensor and its bool mask, taking out of `parts` what `encode` returned.
 
     Raises:
         ValueError: the parts do not fit each other.

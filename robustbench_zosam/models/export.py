@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path
 from robustbench_zosam.models.checkpoints import Checkpoint, describe, save_checkpoint
-from robustbench_zosam.models.foreign import OWN_FACTS
+from robustbench_zosam.models.third_party import OWN_FACTS
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".onnx")
 OPSET = 18
@@ -22,11 +22,11 @@ _TOLERANCE = 1e-3  # of the largest logit
 
 
 def export_checkpoint(checkpoint: Checkpoint, file: Path, *, image_size: int | None = None) -> str:
-    """Writes a model in the format that the file's suffix says.
+    """Writes a model in the format of the file's suffix.
 
     Args:
         file: `.safetensors` and `.pt` or `.pth` hold dense weights by the network's own names, and
-            what predicting needs beside them; `.onnx` holds the network with its normalisation,
+            what predictions need beside them; `.onnx` holds the network with its normalisation,
             from images in [0, 1] to logits.
         image_size: side length in pixels for ONNX, where the checkpoint does not say.
 
@@ -66,7 +66,7 @@ def _to_torch(checkpoint: Checkpoint, file: Path) -> None:
         torch.save({"state_dict": state, OWN_FACTS: facts}, temporary)
 
 
-def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
+def _facts(checkpoint: Checkpoint) -> dict[str, object]:
     return describe(checkpoint.model, checkpoint.config, checkpoint.classes, checkpoint.image_size)
 
 
@@ -107,7 +107,7 @@ def _to_onnx(checkpoint: Checkpoint, file: Path, image_size: int | None) -> str:
 
 
 def _largest_difference(
-    runtime: Any, content: bytes, checkpoint: Checkpoint, images: Tensor
+    runtime: ModuleType, content: bytes, checkpoint: Checkpoint, images: Tensor
 ) -> float:
     """Returns the largest difference of logits between the exported and the original network."""
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -125,7 +125,7 @@ def _largest_difference(
     return worst
 
 
-def _require(package: str) -> Any:
+def _require(package: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Architectures of other packages: `torchvision:NAME`, `timm:NAME` and `package.module:factory`.
+"""Third-party architectures: `torchvision:NAME`, `timm:NAME` and `package.module:factory`.
 
 None of them is pretrained: weights come from training here or from a checkpoint.
 """
@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,26 +19,21 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.models.naming import origin
 
 # Where torchvision wants more than a number of classes: start of the name, then its arguments.
-_TORCHVISION_ARGUMENTS: dict[str, Callable[[int], dict[str, Any]]] = {
+_TORCHVISION_ARGUMENTS: dict[str, Callable[[int], dict[str, object]]] = {
     "vit_": lambda size: {"image_size": size},
     "maxvit": lambda size: {"input_size": (size, size)},
     "googlenet": lambda _: {"aux_logits": False, "init_weights": True},
     "inception": lambda _: {"aux_logits": False, "init_weights": True},
 }
-
-
 _CANNOT = (ValueError, RuntimeError, AssertionError, TypeError, IndexError)
 
 
 def external_model(name: str, classes: int, image_size: int | None) -> nn.Module:
-    """Returns a randomly initialised architecture of another package.
+    """Returns a randomly initialised network from normalised images to logits.
 
     Args:
         name: `torchvision:NAME`, `timm:NAME` or `package.module:factory`; the last runs their code.
         image_size: side length in pixels where known; then the model is tried on one image.
-
-    Returns:
-        A network from normalised images to logits.
 
     Raises:
         InputError: there is no such architecture, or not for these images and classes.
@@ -70,7 +64,7 @@ def external_model(name: str, classes: int, image_size: int | None) -> nn.Module
 
 
 @torch.no_grad()
-def _output_shape(model: nn.Module, image_size: int) -> Any:
+def _output_shape(model: nn.Module, image_size: int) -> tuple[int, ...] | str:
     model.eval()
     output = model(torch.zeros(1, 3, image_size, image_size))
     model.train()
@@ -81,7 +75,7 @@ def _torchvision_model(name: str, classes: int, image_size: int | None) -> nn.Mo
     from torchvision import models
 
     _require_known("torchvision", name, models.list_models(module=models))
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, object] = {}
     for start, make in _TORCHVISION_ARGUMENTS.items():
         if name.startswith(start):
             arguments = make(require_size(f"torchvision:{name}", image_size))
@@ -93,7 +87,7 @@ def _timm_model(name: str, classes: int, image_size: int | None) -> nn.Module:
     timm = require_timm()
     if not timm.is_model(name):
         _require_known("timm", name, timm.list_models())
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, object] = {}
     if timm.get_pretrained_cfg(name).fixed_input_size:
         arguments["img_size"] = require_size(f"timm:{name}", image_size)
     model: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **arguments)
@@ -119,12 +113,8 @@ def _coded_model(path: str, classes: int) -> nn.Module:
     return model
 
 
-def require_timm() -> Any:
-    """Returns the timm package.
-
-    Raises:
-        InputError: it is not installed.
-    """
+def require_timm() -> ModuleType:
+    """Returns the timm package, if it is installed."""
     try:
         return importlib.import_module("timm")
     except ImportError as error:
@@ -135,18 +125,7 @@ def require_timm() -> Any:
 
 
 def require_size(name: str, image_size: int | None) -> int:
-    """Passes an image size through.
-
-    Args:
-        name: of the model, for the message.
-        image_size: side length in pixels, where known.
-
-    Returns:
-        The size.
-
-    Raises:
-        InputError: it is not known.
-    """
+    """Passes an image size in pixels through, if it is known."""
     if image_size is None:
         raise InputError(
             f"the model {name} is built for one image size, which is not known here: "
@@ -156,7 +135,7 @@ def require_size(name: str, image_size: int | None) -> int:
 
 
 def _import(module: str) -> ModuleType:
-    """Imports a module, looking in the current folder last."""
+    """Imports a module, with the current directory last in the search path."""
     here = str(Path.cwd())
     sys.path.append(here)
     try:

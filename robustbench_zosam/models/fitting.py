@@ -15,11 +15,7 @@ _COUNTER = ".num_batches_tracked"
 
 
 def fill_in(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Adds the counters of batch norm that old files lack; they change no prediction.
-
-    Returns:
-        The state with them.
-    """
+    """Adds the batch-norm counters that old files lack; they change no prediction."""
     counters = {name: value for name, value in expected.items() if name.endswith(_COUNTER)}
     return counters | dict(state)
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are to classify given data."""
+"""Checkpoints for given data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,7 @@ from robustbench_zosam.models.checkpoints import Checkpoint, load_checkpoint
 
 
 def load_for(path: str, model: ModelConfig | None, data: Dataset) -> Checkpoint:
-    """Loads a checkpoint that is to classify this data.
-
-    Args:
-        model: the architecture, where the user named one.
-        data: what it will be evaluated on.
-
-    Returns:
-        The checkpoint on the CPU.
+    """Returns a checkpoint to evaluate on this data, on the CPU.
 
     Raises:
         InputError: it cannot be loaded, or was trained for other classes.

@@ -28,13 +28,10 @@ def origin(name: str) -> Origin:
 
 
 def check_model(config: ModelConfig) -> tuple[str, ...]:
-    """Refuses a name that means nothing, code without leave, and a width that nothing takes.
-
-    Returns:
-        What the architecture takes beside the number of classes.
+    """Returns what an architecture takes beside the number of classes.
 
     Raises:
-        InputError: it cannot be built.
+        InputError: the name is unknown, its code is not allowed to run, or it takes no width.
     """
     takes: tuple[str, ...] = ("image_size",)
     source = origin(config.name)

@@ -29,108 +29,81 @@ class ModelInfo(Entry[_Builder]):
 
 MODELS = Registry("model", ModelInfo, "zosam_robust.models")
 
+_HERE = "robustbench_zosam.models"
 _HE = "He et al. 2016, section 4.2; shortcuts as in the GraSP and MEST benchmarks"
 _HE_IMAGENET = "He et al. 2016, table 1; stem for small images"
-_HERE = "robustbench_zosam.models"
+_VGG = "Simonyan & Zisserman 2015, table 1 (E), as in the GraSP and MEST benchmarks"
+_WRN = "Zagoruyko & Komodakis 2016, table 1"
+_DEIT = "Touvron et al. 2021, table 1"
 
-MODELS.add(
-    ModelInfo(
+for _name, _summary, _target, _source in (
+    (
         "digits-resnet",
         "8-layer residual net with a strided stem, sized for digits (about 78,000 parameters)",
-        f"{_HERE}.resnet:digits_resnet",
-        takes=("width",),
+        "resnet:digits_resnet",
+        "",
     ),
-    ModelInfo(
+    (
         "resnet20",
         "CIFAR ResNet-20, widths 16-32-64, 1x1-convolution shortcuts",
-        f"{_HERE}.resnet:resnet20",
+        "resnet:resnet20",
         _HE,
-        takes=("width",),
     ),
-    ModelInfo(
+    (
         "resnet32",
         "CIFAR ResNet-32; width 2 is the network of the sparse-training benchmarks",
-        f"{_HERE}.resnet:resnet32",
+        "resnet:resnet32",
         _HE,
-        takes=("width",),
     ),
-    ModelInfo(
-        "resnet44",
-        "CIFAR ResNet-44",
-        f"{_HERE}.resnet:resnet44",
-        _HE,
-        takes=("width",),
-    ),
-    ModelInfo(
-        "resnet56",
-        "CIFAR ResNet-56",
-        f"{_HERE}.resnet:resnet56",
-        _HE,
-        takes=("width",),
-    ),
-    ModelInfo(
+    ("resnet44", "CIFAR ResNet-44", "resnet:resnet44", _HE),
+    ("resnet56", "CIFAR ResNet-56", "resnet:resnet56", _HE),
+    (
         "vgg19-bn",
         "VGG-19 with batch norm for CIFAR: 16 convolutions, one linear classifier",
-        f"{_HERE}.vgg:vgg19_bn",
-        "Simonyan & Zisserman 2015, table 1 (E), as in the GraSP and MEST benchmarks",
-        takes=("width",),
+        "vgg:vgg19_bn",
+        _VGG,
     ),
-    ModelInfo(
+    (
         "wrn-22-2",
         "wide residual net of depth 22, twice as wide; RigL's network for CIFAR-10",
-        f"{_HERE}.wide_resnet:wrn22_2",
-        "Zagoruyko & Komodakis 2016, table 1",
-        takes=("width",),
+        "wide_resnet:wrn22_2",
+        _WRN,
     ),
-    ModelInfo(
-        "wrn-28-10",
-        "wide residual net of depth 28, ten times as wide",
-        f"{_HERE}.wide_resnet:wrn28_10",
-        "Zagoruyko & Komodakis 2016, table 1",
-        takes=("width",),
-    ),
-    ModelInfo(
+    ("wrn-28-10", "wide residual net of depth 28, ten times as wide", "wide_resnet:wrn28_10", _WRN),
+    (
         "resnet18",
         "ResNet-18 with a 3x3 stem, for 32x32 images",
-        f"{_HERE}.resnet_imagenet:resnet18",
+        "resnet_imagenet:resnet18",
         _HE_IMAGENET,
-        takes=("width",),
     ),
-    ModelInfo(
+    (
         "resnet18-64",
         "ResNet-18 with a strided 3x3 stem, for 64x64 images",
-        f"{_HERE}.resnet_imagenet:resnet18_64",
+        "resnet_imagenet:resnet18_64",
         _HE_IMAGENET,
-        takes=("width",),
     ),
-    ModelInfo(
+    (
         "resnet50",
         "ResNet-50 with a 3x3 stem, for 32x32 images",
-        f"{_HERE}.resnet_imagenet:resnet50",
+        "resnet_imagenet:resnet50",
         _HE_IMAGENET,
-        takes=("width",),
     ),
-    ModelInfo(
+    (
         "resnet50-64",
         "ResNet-50 with a strided 3x3 stem, for 64x64 images",
-        f"{_HERE}.resnet_imagenet:resnet50_64",
+        "resnet_imagenet:resnet50_64",
         _HE_IMAGENET,
-        takes=("width",),
     ),
-    ModelInfo(
-        "deit-tiny",
-        "DeiT-Tiny for images of any size (needs the extra `timm`)",
-        f"{_HERE}.deit:deit_tiny",
-        "Touvron et al. 2021, table 1",
-        takes=("image_size",),
-        extra="timm",
-    ),
-    ModelInfo(
-        "deit-small",
-        "DeiT-Small for images of any size (needs the extra `timm`)",
-        f"{_HERE}.deit:deit_small",
-        "Touvron et al. 2021, table 1",
-        takes=("image_size",),
-        extra="timm",
-    ),
-)
+):
+    MODELS.add(ModelInfo(_name, _summary, f"{_HERE}.{_target}", _source, takes=("width",)))
+for _size in ("tiny", "small"):
+    MODELS.add(
+        ModelInfo(
+            f"deit-{_size}",
+            f"DeiT-{_size.title()} for images of any size (needs the extra `timm`)",
+            f"{_HERE}.deit:deit_{_size}",
+            _DEIT,
+            takes=("image_size",),
+            extra="timm",
+        )
+    )

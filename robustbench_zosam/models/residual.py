@@ -24,10 +24,7 @@ def scaled(channels: Sequence[int], width: float) -> list[int]:
 
 
 def initialise(module: nn.Module) -> None:
-    """Draws a layer's weights as the sparse-training benchmarks do.
-
-    Args:
-        module: a convolution or a linear map; anything else keeps what it has.
+    """Draws the weights of a convolution or linear map as the sparse-training benchmarks do.
 
     Source: the GraSP and MEST repositories (Kaiming, fan out; classifier N(0, 0.01)).
     """
@@ -45,11 +42,7 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm around a shortcut.
-
-    Args:
-        stride: of the first convolution and of the shortcut.
-    """
+    """Two 3x3 convolutions, the first with the stride, with batch norm around a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -66,16 +59,11 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 1x1, a 3x3 and a 1x1 convolution with batch norm around a shortcut.
-
-    Args:
-        outputs: channels that go out; a quarter of them in between.
-        stride: of the 3x3 convolution and of the shortcut.
-    """
+    """A 1x1, a 3x3 (with the stride) and a 1x1 convolution with batch norm around a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        inner = max(outputs // 4, 1)
+        inner = max(outputs // 4, 1)  # channels
         self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
@@ -97,7 +85,6 @@ class ResNet(nn.Module):
     Args:
         widths: channels of each stage; each stage after the first halves the resolution.
         stem: channels of the first convolution; those of the first stage where none is given.
-        block: what the stages are made of.
     """
 
     def __init__(

@@ -2,7 +2,8 @@
 
 The stem is one 3x3 convolution without pooling: of stride 1 for 32x32 images, and of stride 2 in
 the variants for 64x64, which then see the same resolutions. The bottleneck's stride is on its 3x3
-convolution, as in torchvision, whose ImageNet form is `torchvision:resnet18`.
+convolution, as in torchvision, whose ImageNet form is `torchvision:resnet18`. `width` multiplies
+64, 128, 256, 512; between the bottlenecks of ResNet-50 there are four times as many channels.
 
 Source: He, Zhang, Ren & Sun, "Deep Residual Learning for Image Recognition", table 1.
 """
@@ -13,23 +14,13 @@ from robustbench_zosam.models.residual import Bottleneck, ResNet, scaled
 
 
 def resnet18(classes: int, width: float = 1.0, *, stem_stride: int = 1) -> ResNet:
-    """Returns ResNet-18 for 32x32 images.
-
-    Args:
-        width: multiplier of the widths 64, 128, 256, 512.
-        stem_stride: 2 for 64x64 images.
-    """
+    """Returns ResNet-18 for 32x32 images; with a stem of stride 2, for 64x64."""
     widths = scaled((64, 128, 256, 512), width)
     return ResNet(classes, (2, 2, 2, 2), widths, stem_stride=stem_stride)
 
 
 def resnet50(classes: int, width: float = 1.0, *, stem_stride: int = 1) -> ResNet:
-    """Returns ResNet-50 for 32x32 images.
-
-    Args:
-        width: multiplier of the widths 64, 128, 256, 512 (four times that between blocks).
-        stem_stride: 2 for 64x64 images.
-    """
+    """Returns ResNet-50 for 32x32 images; with a stem of stride 2, for 64x64."""
     stem, *inner = scaled((64, 64, 128, 256, 512), width)
     return ResNet(
         classes,
@@ -42,18 +33,10 @@ def resnet50(classes: int, width: float = 1.0, *, stem_stride: int = 1) -> ResNe
 
 
 def resnet18_64(classes: int, width: float = 1.0) -> ResNet:
-    """Returns ResNet-18 for 64x64 images.
-
-    Args:
-        width: multiplier of the widths 64, 128, 256, 512.
-    """
+    """Returns ResNet-18 for 64x64 images."""
     return resnet18(classes, width, stem_stride=2)
 
 
 def resnet50_64(classes: int, width: float = 1.0) -> ResNet:
-    """Returns ResNet-50 for 64x64 images.
-
-    Args:
-        width: multiplier of the widths 64, 128, 256, 512 (four times that between blocks).
-    """
+    """Returns ResNet-50 for 64x64 images."""
     return resnet50(classes, width, stem_stride=2)

@@ -14,11 +14,7 @@ _STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # channels, convolu
 
 
 class VGG(nn.Module):
-    """Stages of 3x3 convolutions with pooling between them, then global average pooling.
-
-    Args:
-        width: multiplier of all channel counts.
-    """
+    """Stages of 3x3 convolutions with pooling between them, then global average pooling."""
 
     def __init__(self, classes: int, width: float) -> None:
         super().__init__()
@@ -46,9 +42,5 @@ class VGG(nn.Module):
 
 
 def vgg19_bn(classes: int, width: float = 1.0) -> VGG:
-    """Returns VGG-19 with batch norm.
-
-    Args:
-        width: multiplier of the widths 64, 128, 256, 512, 512.
-    """
+    """Returns VGG-19 with batch norm; `width` multiplies all channel counts."""
     return VGG(classes, width)

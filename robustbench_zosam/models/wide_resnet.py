@@ -12,11 +12,7 @@ from robustbench_zosam.models.residual import initialise, scaled
 
 
 class PreActivationBlock(nn.Module):
-    """Batch norm, ReLU and a 3x3 convolution, twice, around a shortcut.
-
-    Args:
-        stride: of the first convolution and of the shortcut.
-    """
+    """Batch norm, ReLU and a 3x3 convolution, twice, around a shortcut; the first is strided."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -74,18 +70,10 @@ class WideResNet(nn.Module):
 
 
 def wrn22_2(classes: int, width: float = 1.0) -> WideResNet:
-    """Returns WRN-22-2, the network of RigL's CIFAR-10 experiments.
-
-    Args:
-        width: multiplier of the widths 16, 32, 64, 128.
-    """
+    """Returns WRN-22-2, the network of RigL's CIFAR-10 experiments."""
     return WideResNet(classes, 22, 2, width)
 
 
 def wrn28_10(classes: int, width: float = 1.0) -> WideResNet:
-    """Returns WRN-28-10.
-
-    Args:
-        width: multiplier of the widths 16, 160, 320, 640.
-    """
+    """Returns WRN-28-10."""
     return WideResNet(classes, 28, 10, width)

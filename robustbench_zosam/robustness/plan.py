@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict
 import corruptions
 from corruptions.info import RESULTS_VERSION
 from robustbench_zosam.config import SuiteConfig
-from robustbench_zosam.data.dataset import limit_classwise
+from robustbench_zosam.data.dataset import balanced_subset
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.schema import DataFacts
 
 if TYPE_CHECKING:
     from corruptions.suites import Suite
@@ -104,7 +105,7 @@ class SuitePlan(BaseModel):
         }
 
 
-def plan_generated(config: SuiteConfig, facts: dict[str, Any], cache: Path) -> SuitePlan:
+def plan_generated(config: SuiteConfig, facts: DataFacts, cache: Path) -> SuitePlan:
     """Says which suite of a run's own test images a configuration means, without making it.
 
     Args:
@@ -217,7 +218,7 @@ def select(
     """Returns a part of a suite.
 
     Args:
-        limit: images to keep at most, the same as `limit_classwise` keeps of equal labels.
+        limit: images to keep at most, the same as `balanced_subset` keeps of equal labels.
 
     Returns:
         The part, read from disk when used.
@@ -225,7 +226,7 @@ def select(
     kept = replace(suite, corruptions=names, severities=severities)
     if limit is None or limit >= len(suite):
         return kept
-    return take(kept, limit_classwise(suite.labels, limit, seed))
+    return take(kept, balanced_subset(suite.labels, limit, seed))
 
 
 def take(suite: Suite, chosen: NDArray[np.int64]) -> Suite:

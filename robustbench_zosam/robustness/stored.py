@@ -23,6 +23,7 @@ from robustbench_zosam.robustness.plan import (
     select,
 )
 from robustbench_zosam.robustness.registry import SUITES
+from robustbench_zosam.schema import DataFacts
 
 if TYPE_CHECKING:
     from corruptions.suites import Suite
@@ -31,7 +32,7 @@ _CIFAR10_1 = "cifar10.1_v6_data.npy"
 
 
 def plan_stored(
-    config: SuiteConfig, data: DataConfig, facts: dict[str, Any], labels: NDArray[np.int64]
+    config: SuiteConfig, data: DataConfig, facts: DataFacts, labels: NDArray[np.int64]
 ) -> SuitePlan:
     """Finds a stored suite and checks it against the clean data, before anything is trained.
 
@@ -142,7 +143,7 @@ def _check(
     suite: Suite,
     layout: Layout,
     folder: Path,
-    facts: dict[str, Any],
+    facts: DataFacts,
     labels: NDArray[np.int64],
 ) -> None:
     if layout == "arrays" and not np.array_equal(suite.labels, labels):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_zosam.data import load_prepared
-from robustbench_zosam.data.dataset import limit_classwise
+from robustbench_zosam.data.dataset import balanced_subset
 from robustbench_zosam.files import atomic_path
 from robustbench_zosam.robustness.plan import take
 from robustbench_zosam.runs.cell_store import CellStore
@@ -81,7 +81,7 @@ def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
 
 
 def _sampled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    return limit_classwise(labels, _SAMPLES, seed=0)
+    return balanced_subset(labels, _SAMPLES, seed=0)
 
 
 def worst_failures(files: Sequence[Path]) -> list[Failure]:

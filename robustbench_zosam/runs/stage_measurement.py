@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustbench_zosam.data.dataset import Dataset, limit_classwise
+from robustbench_zosam.data.dataset import Dataset, balanced_subset
 from robustbench_zosam.files import write_arrays
 from robustbench_zosam.landscape import LineResult, PlaneResult, line, plane
 from robustbench_zosam.measurement.curvature import measure_curvature
@@ -119,7 +119,7 @@ def _slice_facts(result: LineResult | PlaneResult) -> dict[str, Any]:
 
 
 def _training_images(data: Dataset, count: int, seed: int, device: str) -> tuple[Tensor, Tensor]:
-    chosen = data.train.take(limit_classwise(data.train.labels, count, seed))
+    chosen = data.train.take(balanced_subset(data.train.labels, count, seed))
     images = to_unit(torch.from_numpy(chosen.images[:]).to(device))
     return images, torch.from_numpy(chosen.labels).to(device)
 

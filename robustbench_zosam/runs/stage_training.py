@@ -46,7 +46,7 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         seed=spec.seed,
         device=device,
         augment=spec.training.augment,
-        flip=data.flip,
+        flip=data.horizontal_flip,
         channels_last=spec.training.channels_last,
     )
     masker = create_masker(

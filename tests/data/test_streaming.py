@@ -33,7 +33,7 @@ def zipped(folder: Path) -> Path:
 def test_streamed_data_is_the_same_data(pack, image_folder: Path, tmp_path: Path):
     root = pack(image_folder)
     kept, streamed = load(root, limit=20), load(root, limit=20, stream=True)
-    assert streamed.survey() == kept.survey()
+    assert streamed.facts() == kept.facts()
     assert streamed.channel_statistics() == kept.channel_statistics()
     for name, split in streamed.splits.items():
         assert isinstance(split.images, StreamedImages)
@@ -54,7 +54,7 @@ def test_prepared_files_of_streamed_data_hold_no_pixels(image_folder: Path, tmp_
     data = load_prepared(first.file)
     assert data.statistics == load(image_folder).channel_statistics()
     kept = prepare(config.model_copy(update={"stream": False}), tmp_path)
-    assert first.facts["fingerprint"] == kept.facts["fingerprint"] == data.fingerprint()
+    assert first.facts["fingerprint"] == kept.facts["fingerprint"] == data.facts()["fingerprint"]
     assert first.file.stat().st_size < kept.file.stat().st_size / 3
 
 
@@ -74,7 +74,7 @@ def test_damaged_files_are_named_before_anything_is_trained(image_folder: Path, 
 
 
 def test_only_image_files_can_be_streamed(tmp_path: Path):
-    with pytest.raises(InputError, match=r"data\.stream=true: digits is no set of image files"):
+    with pytest.raises(InputError, match=r"data\.stream=true: digits is not stored as image files"):
         prepare(DataConfig(stream=True), tmp_path)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from robustbench_zosam.config import DataConfig, SuiteConfig
-from robustbench_zosam.data.dataset import Dataset, Split, limit_classwise
+from robustbench_zosam.data.dataset import Dataset, Split, balanced_subset
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.robustness import (
     SuitePlan,
@@ -82,11 +82,11 @@ def test_the_images_and_labels_are_the_stored_ones(find: Find, layout: Layout):
 
 def test_a_limit_draws_the_images_that_the_clean_data_draws(find: Find):
     folder = find.write("arrays")
-    chosen = limit_classwise(find.data.test.labels, 10, 3)
+    chosen = balanced_subset(find.data.test.labels, 10, 3)
     whole = find.data
     find.data = Dataset(
         "stripes", "Stripes", whole.classes, whole.train, whole.validation,
-        whole.test.take(chosen), flip=True,
+        whole.test.take(chosen), horizontal_flip=True,
     )  # fmt: skip
     suite = find.plan(folder, DataConfig(limit=10, split_seed=3)).open()
     clean = np.moveaxis(find.data.test.images, 1, 3)

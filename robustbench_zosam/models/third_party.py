@@ -1,4 +1,4 @@
-"""Other people's weights: their files, their wrappings and their names for our tensors."""
+"""Third-party weights: their files, their wrappers and their names for our tensors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,25 +52,14 @@ _SPELLINGS = (
 
 @dataclass(frozen=True)
 class StateDict:
-    """Weights of unknown origin.
-
-    Attributes:
-        tensors: by their names in the file.
-        header: what this package wrote beside them, if it did.
-    """
+    """Dense tensors by their names in the file, and this package's own header, if there is one."""
 
     tensors: dict[str, Tensor]
-    header: dict[str, Any] | None
+    header: dict[str, object] | None
 
 
 def read_state_dict(file: Path) -> StateDict:
-    """Reads a torch file of plain tensors, wherever in it the state dict lies.
-
-    Args:
-        file: what `torch.save` wrote; nothing is unpickled beyond plain tensors.
-
-    Returns:
-        The tensors, dense.
+    """Returns the state dict in a file of `torch.save`; only plain tensors are unpickled.
 
     Raises:
         InputError: the file is not readable, or holds no state dict.
@@ -107,21 +95,19 @@ def _dense(value: Tensor) -> Tensor:
 def take_masks(
     file: Path, tensors: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Separates masks from weights, as `torch.nn.utils.prune` and others write them.
+    """Returns the tensors with masks applied and taken out, and the masks as bool, by name.
 
     Args:
-        tensors: `NAME_orig` and `NAME_mask`, or `NAME` and `NAME_mask`, among others.
-
-    Returns:
-        The tensors with masks applied and taken out, and the masks as bool, by name.
+        tensors: `NAME_orig` and `NAME_mask`, as `torch.nn.utils.prune` writes them, or `NAME` and
+            `NAME_mask`, among others.
 
     Raises:
-        InputError: a mask is not one, or disagrees with its weights.
+        InputError: a mask is not binary, or disagrees with its weights.
     """
     rest, masks = dict(tensors), {}
     for name in [key for key in tensors if key.endswith("_mask")]:
         base = name.removesuffix("_mask")
-        hidden = f"{base}_orig" in tensors  # values under the mask live on, and mean nothing
+        hidden = f"{base}_orig" in tensors  # pruned values are still stored, and mean nothing
         if not hidden and base not in tensors:
             continue  # a buffer of the architecture that happens to be called so
         mask = rest.pop(name)
@@ -147,17 +133,10 @@ def take_masks(
 
 
 def match_names(file: Path, names: Collection[str], expected: Collection[str]) -> dict[str, str]:
-    """Finds the names that an architecture has for somebody else's tensors.
+    """Returns each third-party tensor's name in the architecture, or its own if nothing matches.
 
-    Wrappers such as `module.` are taken off, and spellings of well-known repositories tried, only
-    as far as a name is none of the architecture's.
-
-    Args:
-        names: of the tensors in the file.
-        expected: of the tensors of the architecture.
-
-    Returns:
-        A name for each of `names`; one that is not in `expected` if nothing matches.
+    Wrappers such as `module.` are removed, and spellings of well-known repositories tried, only
+    while a name is none of the `expected` ones.
 
     Raises:
         InputError: two tensors claim the same name.

@@ -14,7 +14,7 @@ from torch.nn.utils import prune
 from robustbench_zosam.config import ModelConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.models import Checkpoint, Classifier, build_model, load_checkpoint
-from robustbench_zosam.models.foreign import match_names
+from robustbench_zosam.models.third_party import match_names
 
 CONFIG = ModelConfig(name="resnet20", width=0.25)
 MEAN, STD = (0.3, 0.4, 0.5), (0.2, 0.25, 0.3)
