@@ -115,8 +115,8 @@ def eigenpairs(
 
     def enough(seen: Tridiagonal) -> bool:
         values, residuals, _ = seen.ritz()
-        if len(values) < min(k + 1, operator.size) or seen.betas[-1] == 0:
-            return False  # a space that closes has residuals 0 and may miss repeated eigenvalues
+        if len(values) < min(k + 1, operator.size) or (seen.betas == 0).any():
+            return False  # a space that closed has residuals 0 and may miss repeated eigenvalues
         errors = residuals if resolve == "vectors" else eigenvalue_errors(values, residuals)
         wanted = torch.cat([errors[:k], errors[-1:]]) if smallest else errors[:k]
         return bool((wanted <= tol * values.abs().max()).all())

@@ -1,9 +1,11 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.statistics import bootstrap_difference, joint_bootstrap, paired_difference
 from robustbench_zosam.statistics.bootstrap import SEEDS_TO_RESAMPLE
 
@@ -110,3 +112,68 @@ def test_bootstrap_is_reproducible_and_leaves_the_global_generator_alone():
     assert bootstrap_difference(a, b, seed=3) == bootstrap_difference(a, b, seed=3)
     assert joint_bootstrap(a[None], b[None]) == joint_bootstrap(a[None], b[None])
     assert (np.random.get_state()[1] == before).all()
+
+
+def test_resampled_runs_and_images_have_the_variance_of_the_pigeonhole_bootstrap():
+    """Rows and columns are drawn independently: their parts of the variance add up.
+
+    With x_ij = mean + a_i + b_j + e_ij over R runs and C images, the variance of a resampled mean
+    is sum a^2 / R^2 + sum b^2 / C^2 + sum e^2 / (R C)^2 (Owen 2007).
+    """
+    rng = np.random.default_rng(3)
+    runs, images = SEEDS_TO_RESAMPLE, 40
+    table = 0.3 * rng.normal(size=(runs, 1)) + rng.normal(size=(1, images))
+    table = table + rng.normal(size=(runs, images))
+    found = joint_bootstrap(table[:, None], np.zeros((runs, 1, images)), resamples=4000, level=0.9)
+    mean = table.mean()
+    a, b = table.mean(axis=1) - mean, table.mean(axis=0) - mean
+    e = table - mean - a[:, None] - b
+    sd = math.sqrt(
+        (a**2).sum() / runs**2 + (b**2).sum() / images**2 + (e**2).sum() / (runs * images) ** 2
+    )
+    z = stats.norm.isf(0.05)
+    # 4000 samples: a 5 % quantile has a standard deviation of 0.03 sd; the law is nearly normal
+    assert found.low[0] == pytest.approx(mean - z * sd, abs=0.12 * sd)
+    assert found.high[0] == pytest.approx(mean + z * sd, abs=0.12 * sd)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+def test_limits_are_the_quantiles_of_all_resamples(level):
+    """Three images have 27 equally likely resamples, which can all be written down."""
+    a = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    b = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    per_image = (a - b).mean(axis=0)
+    means = [np.mean(draw) for draw in itertools.product(per_image, repeat=3)]
+    limits = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    found = bootstrap_difference(a, b, seed=5, resamples=20_000, level=level)
+    assert (found.low, found.high) == pytest.approx(tuple(limits))
+    assert found.difference == pytest.approx(per_image.mean())
+    assert (found.level, found.n, found.resamples, found.seed) == (level, 3, 20_000, 5)
+
+
+def test_the_worst_family_may_change_between_resamples():
+    """All 27 resamples of three images: the least family mean of each is taken in each."""
+    a = np.array([[[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]])
+    b = np.array([[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]])
+    each = []
+    for draw in itertools.product(range(3), repeat=3):
+        one, other = (scores[0][:, draw].mean(axis=1).min() for scores in (a, b))
+        each.append(one - other)
+    found = joint_bootstrap(a, b, resamples=20_000, level=0.8)
+    limits = np.quantile(each, [0.1, 0.9], method="inverted_cdf")
+    assert (found.worst_low, found.worst_high) == pytest.approx(tuple(limits))
+
+
+@pytest.mark.parametrize("options", [{"level": 1.0}, {"level": 0.0}, {"resamples": 0}])
+def test_impossible_bootstraps_are_refused(options):
+    with pytest.raises(InputError):
+        bootstrap_difference(np.ones((1, 3)), np.ones((1, 3)), seed=0, **options)
+
+
+def test_draws_come_in_parts_and_are_as_many_as_asked_for(monkeypatch):
+    a = outcomes(np.random.default_rng(0), 1, 1, 100)
+    whole = joint_bootstrap(a, 0 * a, resamples=500)
+    monkeypatch.setattr("robustbench_zosam.statistics.bootstrap._CHUNK", 700)
+    parts = joint_bootstrap(a, 0 * a, resamples=500)
+    assert parts.low == whole.low
+    assert parts.high == whole.high
