@@ -31,11 +31,11 @@ class DataConfig(Section):
 
     name: str = "digits"
     root: str | None = None
-    """Folder, zip, or data root; not needed for embedded data."""
+    """Data directory, folder or zip; not needed for embedded data."""
     image_size: Annotated[int, Field(ge=16, le=512)] | None = None
     """Side length in pixels; the data set's own default where none is given."""
     limit: Positive | None = None
-    """At most this many images in each split, drawn class by class."""
+    """Maximum images per split, with class counts as equal as possible."""
     stream: bool | None = None
     """Decodes image files whenever they are needed instead of keeping the images in memory; where
     they would take more than a quarter of it if neither is given. The results are the same."""
@@ -47,7 +47,7 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
-    """The architecture, and how somebody else's checkpoint of it is read."""
+    """The architecture, and how a third-party checkpoint of it is read."""
 
     name: str = "digits-resnet"
     """See `zosam-robust list models`; or torchvision:NAME, timm:NAME, package.module:factory."""
@@ -56,9 +56,9 @@ class ModelConfig(Section):
     allow_code: bool = False
     """Lets package.module:factory be imported and called, which runs its code."""
     zeros_as_mask: bool = False
-    """Takes exact zeros in the weights of somebody else's checkpoint for pruned weights."""
+    """Treats exact zeros in the weights of a third-party checkpoint as pruned weights."""
     mean: tuple[Share, Share, Share] | None = None
-    """Normalisation of somebody else's checkpoint, in [0, 1]; that of the data if none is given."""
+    """Normalisation of a third-party checkpoint, in [0, 1]; that of the data if none is given."""
     std: tuple[Deviation, Deviation, Deviation] | None = None
 
     @model_validator(mode="after")
@@ -100,7 +100,7 @@ class TrainingConfig(Section):
     compile: bool = False
     """Runs the training passes through torch.compile, which needs a C++ compiler."""
     recalibrate: bool = False
-    """Takes the batch-norm statistics anew at the final weights, in one pass over the data."""
+    """Recomputes the batch-norm statistics at the final weights, in one pass over the data."""
     diagnostics: bool = False
     """Measures gradients and perturbations at about ten epochs; the training stays the same."""
 
