@@ -63,11 +63,13 @@ class GradientMoments(TypedDict):
     seconds: float
 
 
-class GradientStatistics(GradientMoments):
-    """The same at one epoch of a training."""
-
+class _AtEpoch(TypedDict):
     epoch: int
     step: int
+
+
+class GradientStatistics(_AtEpoch, GradientMoments):
+    """Gradients at one epoch, over several mini-batches at fixed weights."""
 
 
 class TimeTo(TypedDict):
