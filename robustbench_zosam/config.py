@@ -1,7 +1,7 @@
 """The experiment, as validated, frozen data.
 
 One file describes everything a run does. What can change a result goes into the identity of a cell
-(`runs/identity.py`); where and how it runs (`RunConfig`) does not.
+(one method with one seed; `runs/identity.py`); where and how it runs (`RunConfig`) does not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Severity = Annotated[int, Field(ge=1, le=5)]
-Share = Annotated[float, Field(ge=0, le=1)]
+UnitInterval = Annotated[float, Field(ge=0, le=1)]
 Deviation = Annotated[float, Field(gt=0, le=1)]
 Options = dict[str, Any]
 
@@ -27,38 +27,38 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    """What is classified."""
+    """The data set."""
 
     name: str = "digits"
     root: str | None = None
-    """Data directory, folder or zip; not needed for embedded data."""
+    """Data directory, or zip of the images; not needed for embedded data."""
     image_size: Annotated[int, Field(ge=16, le=512)] | None = None
-    """Side length in pixels; the data set's own default where none is given."""
+    """Side length in pixels; defaults to the data set's own."""
     limit: Positive | None = None
     """Maximum images per split, with class counts as equal as possible."""
     stream: bool | None = None
-    """Decodes image files whenever they are needed instead of keeping the images in memory; where
-    they would take more than a quarter of it if neither is given. The results are the same."""
+    """Decodes image files on demand instead of keeping the images in memory; by default only where
+    they would take more than a quarter of it. The results are the same."""
     validation_fraction: Fraction = 0.1
-    """Share of the training images set apart when the data has no validation split."""
+    """Fraction of the training images held out where the data has no validation split."""
     test_fraction: Fraction = 0.3
-    """Share of all images set apart when the data has no test split."""
+    """Fraction of all images held out where the data has no test split."""
     split_seed: int = 0
 
 
 class ModelConfig(Section):
-    """The architecture, and how a third-party checkpoint of it is read."""
+    """The architecture, and how third-party checkpoints of it are read."""
 
     name: str = "digits-resnet"
     """See `zosam-robust list models`; or torchvision:NAME, timm:NAME, package.module:factory."""
     width: Annotated[float, Field(gt=0, le=16)] = 1.0
     """Multiplier of all channel counts."""
     allow_code: bool = False
-    """Lets package.module:factory be imported and called, which runs its code."""
+    """Allows package.module:factory to be imported and called, which runs its code."""
     zeros_as_mask: bool = False
     """Treats exact zeros in the weights of a third-party checkpoint as pruned weights."""
-    mean: tuple[Share, Share, Share] | None = None
-    """Normalisation of a third-party checkpoint, in [0, 1]; that of the data if none is given."""
+    mean: tuple[UnitInterval, UnitInterval, UnitInterval] | None = None
+    """Normalisation of a third-party checkpoint, in [0, 1]; defaults to that of the data."""
     std: tuple[Deviation, Deviation, Deviation] | None = None
 
     @model_validator(mode="after")
@@ -67,13 +67,13 @@ class ModelConfig(Section):
             raise ValueError("give both model.mean and model.std, or neither")
         return self
 
-    def architecture(self) -> dict[str, Any]:
-        """Returns what decides the network, and nothing else, as JSON values."""
+    def architecture(self) -> dict[str, str | float]:
+        """Returns the settings that determine the network, as JSON values."""
         return {"name": self.name, "width": self.width}
 
 
 class TrainingConfig(Section):
-    """The same training for every method: nothing here depends on the optimizer."""
+    """Training settings that all methods share: nothing here depends on the optimizer."""
 
     epochs: Positive = 20
     batch_size: Positive = 64
@@ -82,19 +82,19 @@ class TrainingConfig(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
     schedule: Literal["cosine", "multistep", "one-cycle", "constant"] = "cosine"
-    """After the warm-up; one-cycle has none, but rises for a fifth of the training and falls."""
+    """After the warm-up; one-cycle has none: it rises for a fifth of the training, then falls."""
     min_lr: Annotated[float, Field(ge=0)] = 0.0
-    """Where the cosine ends."""
+    """Final learning rate of the cosine schedule."""
     milestones: tuple[Fraction, ...] = (0.5, 0.75)
-    """Of multistep: parts of the training after which the rate falls to a tenth."""
+    """Of multistep: fractions of the training after which the rate is divided by 10."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augment: bool = True
     clip_norm: Annotated[float, Field(gt=0)] | None = None
-    """Largest norm of the gradient that the base optimizer gets, over the active weights."""
+    """Maximum norm of the base optimizer's gradient, over the active weights."""
     ema_decay: Fraction | None = None
-    """Takes the moving average of the weights for the trained model, with this decay per step."""
+    """Makes the exponential moving average of the weights the trained model; decay per step."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of passes with gradients; loss probes and everything measured stay in fp32."""
+    """Of passes with gradients; loss probes and measurements stay in fp32."""
     channels_last: bool = False
     """Memory layout of weights and images: the same numbers up to rounding, often faster."""
     compile: bool = False
@@ -102,28 +102,28 @@ class TrainingConfig(Section):
     recalibrate: bool = False
     """Recomputes the batch-norm statistics at the final weights, in one pass over the data."""
     diagnostics: bool = False
-    """Measures gradients and perturbations at about ten epochs; the training stays the same."""
+    """Measures gradients and perturbations at about ten epochs, without changing the training."""
 
 
 class SuiteConfig(Section):
-    """The distribution shift."""
+    """The corrupted or shifted test images."""
 
     source: str | None = None
-    """A suite on disk: NAME (looked for in data.root), PATH or NAME:PATH; made of the test images
-    where none is given."""
+    """A suite on disk: NAME (looked up in data.root), PATH or NAME:PATH; by default the test images
+    are corrupted."""
     name: str | None = None
-    """Shown in the report; the folder's, or `<data>-c`, where none is given."""
+    """Shown in the report; defaults to the directory's, or to `<data>-c`."""
     corruptions: Annotated[tuple[str, ...], Field(min_length=1)] = ("common",)
     """Names, or the groups common (the 15 of the published means), extra (4 more) and all."""
     severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     preset: str = "auto"
-    """Whose constants: cifar, tiny-imagenet, imagenet or inception; by image size if auto."""
+    """Severity constants of cifar, tiny-imagenet, imagenet or inception; auto: by image size."""
     seed: int = 0
     reference: str = "auto"
-    """Whose errors mCE divides by: none, alexnet-imagenet-c, or a CSV file; AlexNet on ImageNet-C
-    and none elsewhere if auto."""
+    """Model whose errors normalise mCE: none, alexnet-imagenet-c, or a CSV file; auto: AlexNet on
+    ImageNet-C and none elsewhere."""
     verify: bool = True
-    """Decodes every file of a suite of JPEG files before the first training."""
+    """Decodes every file of a suite of JPEG files before the first training run."""
 
 
 class FlatnessConfig(Section):
@@ -138,13 +138,13 @@ class FlatnessConfig(Section):
     spectrum: bool = False
     """Adds the five largest eigenvalues and the smallest."""
     steps: Positive = 20
-    """Of Lanczos' iteration, at most; each takes a pass over the images."""
+    """Maximum Lanczos iterations; each takes a pass over the images."""
     density: bool = False
-    """Adds the density of the eigenvalues; 180 passes over the images."""
+    """Adds the spectral density; 180 passes over the images."""
     sharpness: bool | Literal["brief", "full"] = False
-    """Adds the family of sharpness measures: one or two of each kind, or all radii."""
+    """Adds sharpness measures: one or two of each kind (brief, or true), or all radii (full)."""
     include_pruned: bool = False
-    """Adds, labelled apart, the trace over pruned directions as well."""
+    """Adds the trace that includes pruned directions, reported separately."""
 
 
 class LandscapeConfig(Section):
@@ -170,7 +170,7 @@ class StatisticsConfig(Section):
     """How methods are compared."""
 
     margin: Fraction = 0.01
-    """Differences of accuracy below it count as none when equivalence is tested."""
+    """Equivalence margin: differences in accuracy below it count as none."""
 
 
 class RunConfig(Section):
@@ -179,31 +179,31 @@ class RunConfig(Section):
     out: str = "zosam-robust"
     device: str = "auto"
     workers: Annotated[int, Field(ge=0)] | None = None
-    """Cells at a time, each in a process of its own; 0 runs them in this process."""
+    """Number of cells run in parallel, each in its own process; 0 runs them in this process."""
     threads: Positive | None = None
-    """CPU threads of a cell; the cores shared by the workers where none is given."""
+    """CPU threads per cell; by default the workers share the cores."""
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 30.0
-    """How much training an interruption may cost at most."""
+    """Maximum training time that an interruption may cost."""
 
 
 class ExperimentConfig(Section):
-    """A whole experiment: methods × sparsities × seeds on one data set, and how they are judged."""
+    """A whole experiment: methods × sparsities × seeds on one data set, and their evaluation."""
 
     title: str | None = None
     recipe: str | None = None
-    """Named settings that all others go on top of; see `zosam-robust list recipes`."""
+    """Named settings used as defaults; see `zosam-robust list recipes`."""
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     optimizers: tuple[str, ...] = ("sgd", "random-perturbation", "sam", "zo-sam")
     sparsifiers: tuple[str, ...] = ("rigl",)
     sparsities: tuple[Sparsity, ...] = (0.9,)
     dense_reference: bool = True
-    """Adds dense SGD, the reference for what sparsity itself costs."""
+    """Adds dense SGD, the reference for the cost of sparsity itself."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
     checkpoints: tuple[str, ...] = ()
     """Trained models to evaluate instead of training."""
     optimizer: Options = Field(default_factory=dict)
-    """Options of every optimizer that takes them, or of one: `{"rho": 0.1, "zo-sam": {...}}`."""
+    """Options of every optimizer that has them, or of one: `{"rho": 0.1, "zo-sam": {...}}`."""
     sparsifier: Options = Field(default_factory=dict)
     training: TrainingConfig = TrainingConfig()
     suite: SuiteConfig = SuiteConfig()
@@ -216,21 +216,15 @@ class ExperimentConfig(Section):
         "seeds", "optimizers", "sparsifiers", "sparsities", "checkpoints", mode="after"
     )
     @classmethod
-    def _no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _no_repeats(cls, value: tuple[object, ...]) -> tuple[object, ...]:
         repeats = {item for item in value if value.count(item) > 1}
         if repeats:
             raise ValueError(f"{', '.join(map(str, repeats))} given more than once")
         return value
 
 
-def canonical_json(value: Any) -> str:
-    """Returns the one JSON text of a value: sorted keys, no spaces, no NaN.
-
-    Args:
-        value: anything JSON can hold, or a configuration section.
-
-    Returns:
-        A text that is equal for equal values.
+def canonical_json(value: object) -> str:
+    """Returns the one JSON text of JSON values or a section: sorted keys, no spaces, no NaN.
 
     Example:
         >>> canonical_json({"b": 1, "a": (1.0, None)})

@@ -20,14 +20,7 @@ from robustbench_zosam.errors import InputError
 
 @contextmanager
 def atomic_path(file: Path) -> Iterator[Path]:
-    """Yields a temporary path in the folder of `file`, and renames it to `file` on success.
-
-    Args:
-        file: where the content shall appear; its folder is made.
-
-    Yields:
-        The path to write to.
-    """
+    """Yields a temporary path beside `file`, in a folder that exists, and renames it on success."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
@@ -53,24 +46,13 @@ def write_arrays(file: Path, **arrays: Any) -> None:
         np.savez_compressed(stream, **arrays)
 
 
-def write_json(file: Path, value: Any) -> None:
-    """Writes strict JSON atomically.
-
-    Args:
-        value: JSON values; NaN and infinities are refused, since no other reader takes them.
-    """
+def write_json(file: Path, value: object) -> None:
+    """Writes strict JSON atomically: NaN and infinities, which JSON lacks, are refused."""
     write_text(file, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def strict(value: Any) -> Any:
-    """Replaces non-finite floats by None.
-
-    Args:
-        value: nested dicts, lists and tuples of JSON values.
-
-    Returns:
-        The same structure with None where a float was NaN or infinite.
-    """
+    """Returns nested JSON values with None where a float was NaN or infinite."""
     if isinstance(value, dict):
         return {key: strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -79,14 +61,7 @@ def strict(value: Any) -> Any:
 
 
 def read_json(file: Path) -> Any:
-    """Reads a JSON file.
-
-    Returns:
-        Its value.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
+    """Returns the value in a JSON file; a missing or damaged file is an `InputError`."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -96,11 +71,7 @@ def read_json(file: Path) -> Any:
 
 
 def require_writable(folder: Path) -> None:
-    """Makes a folder, and makes sure that files can be written there before anything is computed.
-
-    Raises:
-        InputError: it cannot be made or written to.
-    """
+    """Makes a folder and tests that it can be written to, before anything is computed."""
     probe = folder / f".write-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

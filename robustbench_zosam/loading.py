@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,25 +12,24 @@ from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.recipes import recipe_settings
 
+Tree = dict[str, object]
+
 
 def load_config(
     file: Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     assignments: Iterable[str] = (),
 ) -> ExperimentConfig:
-    """Reads a configuration: defaults, then recipe, file, options and assignments.
+    """Returns a validated configuration: defaults, then recipe, file, options and assignments.
 
     Args:
         overrides: dotted keys to values, from command-line options.
         assignments: `key=value` texts, the value in TOML notation or a bare word.
 
-    Returns:
-        The validated configuration.
-
     Raises:
         InputError: the file cannot be read, a name is unknown, or a value is out of range.
     """
-    tree: dict[str, Any] = _read_toml(file) if file else {}
+    tree = _read_toml(file) if file else {}
     for key, value in (overrides or {}).items():
         _assign(tree, key, value)
     for text in assignments:
@@ -49,7 +47,7 @@ def load_config(
         raise InputError(_one_sentence(error)) from error
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def _read_toml(file: Path) -> Tree:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -59,7 +57,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise InputError(f"the configuration {file} is not valid TOML: {error}") from error
 
 
-def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
+def _assign(tree: Tree, key: str, value: object) -> None:
     *path, last = key.split(".")
     for part in path:
         branch = tree.setdefault(part, {})
@@ -69,16 +67,17 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
     tree[last] = value
 
 
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def _merged(below: Tree, above: Tree) -> Tree:
     """Lays one tree over another; sections are merged, values replaced."""
     found = below | above
     for key in below.keys() & above.keys():
-        if isinstance(below[key], dict) and isinstance(above[key], dict):
-            found[key] = _merged(below[key], above[key])
+        lower, upper = below[key], above[key]
+        if isinstance(lower, dict) and isinstance(upper, dict):
+            found[key] = _merged(lower, upper)
     return found
 
 
-def _parse_value(raw: str) -> Any:
+def _parse_value(raw: str) -> object:
     try:
         return tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
@@ -91,5 +90,5 @@ def _one_sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{key} is not a known setting; `zosam-robust evaluate --dry-run` prints all of them"
     message = first["msg"].removeprefix("Value error, ")
-    more = f" ({error.error_count() - 1} more to mend)" if error.error_count() > 1 else ""
+    more = f" ({error.error_count() - 1} more to fix)" if error.error_count() > 1 else ""
     return f"{key} = {first['input']!r}: {message[:1].lower()}{message[1:]}{more}"

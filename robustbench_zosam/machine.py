@@ -1,4 +1,4 @@
-"""What this machine has."""
+"""What this machine provides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 
 
 def memory_bytes() -> int | None:
-    """Returns the size of the memory; None where the system does not tell."""
+    """Returns the size of the memory; None where the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -34,14 +34,7 @@ def keep_freed_memory() -> None:
 
 
 def choose_device(wanted: str) -> str:
-    """Returns the device of all cells.
-
-    Args:
-        wanted: "auto", "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        InputError: there is no such device here.
-    """
+    """Returns "cpu" or "cuda:N" for "auto", "cpu", "cuda" or "cuda:N", if it is available."""
     if wanted == "cpu":
         return wanted
     if wanted != "auto" and not wanted.startswith("cuda"):
@@ -55,5 +48,7 @@ def choose_device(wanted: str) -> str:
         return "cuda:0" if count else "cpu"
     index = wanted.partition(":")[2] or "0"
     if not index.isdigit() or int(index) >= count:
-        raise InputError(f"device {wanted!r} is not here ({count} GPUs found): use --device cpu")
+        raise InputError(
+            f"device {wanted!r} is not available ({count} GPUs found): use --device cpu"
+        )
     return f"cuda:{index}"

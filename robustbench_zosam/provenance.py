@@ -10,9 +10,9 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam.machine import memory_bytes
+from robustbench_zosam.schema import Hardware
 
 _PACKAGES = ("zosam-robust", "torch", "torchvision", "numpy", "scipy", "pillow")
 
@@ -33,29 +33,31 @@ def versions() -> dict[str, str]:
     return found
 
 
-def commit() -> dict[str, Any]:
-    """Returns the commit of this package's source tree and whether it was changed since."""
+def commit() -> tuple[str | None, bool | None]:
+    """Returns the commit of this package's source tree, and whether it was changed since.
+
+    Both are None for an installed package.
+    """
     folder = Path(__file__).resolve().parent
     head = _git(folder, "rev-parse", "HEAD")
     if head is None or _git(folder, "ls-files", "--error-unmatch", __file__) is None:
-        return {"commit": None, "dirty": None}  # an installed package
+        return None, None
     status = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": head, "dirty": bool(status)}
+    return head, bool(status)
 
 
-def hardware(device: str) -> dict[str, Any]:
+def hardware(device: str) -> Hardware:
     """Returns what the run computes on."""
-    found: dict[str, Any] = {
+    if device.startswith("cuda"):
+        import torch  # loaded already by whoever chose this device
+
+        device = torch.cuda.get_device_name(device)
+    return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "memory_bytes": memory_bytes(),
         "devices": [device],
     }
-    if device.startswith("cuda"):
-        import torch  # loaded already by whoever chose this device
-
-        found["devices"] = [torch.cuda.get_device_name(device)]
-    return found
 
 
 def command() -> str:

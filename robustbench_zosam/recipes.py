@@ -8,6 +8,7 @@ from typing import Any
 
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.registry import Entry, Registry
+from robustbench_zosam.schema import RecipeFacts
 
 Settings = dict[str, Any]
 """Dotted keys to values of the configuration."""
@@ -161,13 +162,8 @@ def recipe_settings(name: str) -> dict[str, Any]:
     return tree
 
 
-def recipe_facts(config: ExperimentConfig) -> dict[str, Any] | None:
-    """Returns what a configuration takes from its recipe and what it changes, as JSON values.
-
-    Returns:
-        Name, source, notes, and for each changed setting the recipe's value and the one used;
-        None without a recipe.
-    """
+def recipe_facts(config: ExperimentConfig) -> RecipeFacts | None:
+    """Returns the recipe of a configuration, and what it changes; None without a recipe."""
     if config.recipe is None:
         return None
     entry = RECIPES[config.recipe]

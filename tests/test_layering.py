@@ -16,6 +16,7 @@ PACKAGE = "robustbench_zosam"
 # From the lowest layer to the highest; whoever adds a package says here where it belongs. Members
 # of one layer may import each other, but not in a circle.
 LAYERS = (
+    ("schema",),
     (
         "errors",
         "checks",
@@ -29,7 +30,7 @@ LAYERS = (
     ),
     ("corruptions",),
     ("config", "recipes", "loading"),
-    ("schema", "metrics"),
+    ("metrics",),
     ("data",),
     ("fetching",),
     ("models",),

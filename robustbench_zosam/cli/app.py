@@ -29,8 +29,9 @@ app = typer.Typer(
     help=(
         "Does training a sparse network with this optimizer make it more robust under "
         "distribution shift, is it because its minimum is flatter, and what did it cost?\n\n"
-        "`zosam-robust evaluate` with no arguments answers for scikit-learn's digits in a few "
-        "minutes. Exit codes: 0 done, 1 some cells failed, 2 wrong input, 130 interrupted."
+        "`zosam-robust evaluate` with no arguments answers this for scikit-learn's digits in a few "
+        "minutes. Exit codes: 0 done, 1 some cells (one method with one seed each) failed, 2 "
+        "invalid input, 130 interrupted."
     ),
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -63,11 +64,11 @@ def _root(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Holds the options that belong to no verb."""
+    """Takes the options that belong to no command."""
 
 
 def main() -> None:
-    """Runs the command line; a mistake of the user ends in one sentence and exit code 2."""
+    """Runs the command line; an input error ends in one sentence and exit code 2."""
     try:
         app()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""`zosam-robust corrupt`: a corrupted suite from clean data."""
+"""`zosam-robust corrupt`: a corrupted test suite from clean data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LayoutName(StrEnum):
 
 
 def corrupt(
-    out: Annotated[Path, typer.Option(help="Folder to write; an unfinished suite is finished.")],
+    out: Annotated[Path, typer.Option(metavar="DIRECTORY", help="Output directory.")],
     data: o.Data = None,
     data_root: o.DataRoot = None,
     limit: o.Limit = None,
@@ -28,21 +28,26 @@ def corrupt(
     preset: Annotated[
         str,
         typer.Option(
-            help="Whose constants: cifar, tiny-imagenet, imagenet, inception; by image size if "
-            "auto."
+            metavar="NAME",
+            help="Severity constants of cifar, tiny-imagenet, imagenet or inception; auto: by "
+            "image size.",
         ),
     ] = "auto",
     layout: Annotated[
         LayoutName,
-        typer.Option(help="Arrays as CIFAR-10-C, or class folders of JPEG files as ImageNet-C."),
+        typer.Option(
+            help="Arrays like CIFAR-10-C or class directories of JPEG files like ImageNet-C; auto: "
+            "by image size."
+        ),
     ] = LayoutName.AUTO,
-    seed: Annotated[int, typer.Option(help="Of the random draws.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random draws.")] = 0,
     assign: o.Assign = None,
 ) -> None:
-    """Write the corrupted copy of a data set's test images, all severities, in a published layout.
+    """Corrupt a data set's test images at all severities, and write them in a published layout.
 
-    `evaluate --suite OUT` reads it, as do other tools that read CIFAR-10-C or ImageNet-C. All 19
-    corruptions unless some are named. The same command again finishes an interrupted suite.
+    `evaluate --suite OUT` reads the suite, as do other tools that read CIFAR-10-C or ImageNet-C.
+    All 19 corruptions are applied unless some are named. The same command resumes an interrupted
+    suite.
     """
     settings = o.build_config(
         None, assign, data__name=data, data__root=data_root, data__limit=limit

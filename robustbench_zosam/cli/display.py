@@ -1,4 +1,4 @@
-"""Progress: bars on a terminal, a plain line now and then elsewhere."""
+"""Progress: bars on a terminal, elsewhere a plain line every few seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
-from robustbench_zosam.runs.engines import Event
+from robustbench_zosam.runs.engines import RunEvent
 
 _QUIET_SECONDS = 15.0
 
@@ -43,12 +43,7 @@ class Bar:
         self._progress.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Shows how far the job is.
-
-        Args:
-            done: units that are done.
-            total: units in all.
-        """
+        """Shows that `done` of `total` units of the job are done."""
         self._progress.update(self._bar, completed=done, total=total)
         now = time.monotonic()
         if not self._console.is_terminal and now - self._spoken > _QUIET_SECONDS:
@@ -75,7 +70,7 @@ class Display:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._progress.stop()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: RunEvent) -> None:
         """Shows an event."""
         if event.stage == "finished":
             self._finish(event)
@@ -84,7 +79,7 @@ class Display:
         else:
             self._advance(event)
 
-    def _advance(self, event: Event) -> None:
+    def _advance(self, event: RunEvent) -> None:
         text = f"{event.cell or 'suite'} · {event.stage}" if event.cell else "corrupting"
         bar = self._bars.get(event.cell)
         if bar is None:
@@ -95,7 +90,7 @@ class Display:
         if not event.cell and event.done == event.total:
             self._remove("")
 
-    def _finish(self, event: Event) -> None:
+    def _finish(self, event: RunEvent) -> None:
         self._remove(event.cell)
         self._done += 1
         self._progress.update(self._all, completed=self._done)

@@ -1,4 +1,4 @@
-"""`zosam-robust doctor`: what this machine has."""
+"""`zosam-robust doctor`: what this machine provides."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ from rich.table import Table
 
 
 def doctor(
-    out: Annotated[Path, typer.Option(help="Folder whose disk is looked at.")] = Path(),
-    data_root: Annotated[Path, typer.Option(help="Data directory.")] = Path("data"),
+    out: Annotated[
+        Path, typer.Option(metavar="DIRECTORY", help="Directory whose free disk space is shown.")
+    ] = Path(),
+    data_root: Annotated[Path, typer.Option(metavar="DIRECTORY", help="Data directory.")] = Path(
+        "data"
+    ),
 ) -> None:
-    """Show versions, devices, memory, free disk space, and which data sets and suites are here.
+    """Show versions, devices, memory, free disk space, and which data sets and suites are present.
 
-    Of the data, names and sizes are looked at, not the content.
+    Data files are checked by name and size, not by content.
     """
     from robustbench_zosam.machine import choose_device
     from robustbench_zosam.provenance import commit, hardware, versions
 
     device = choose_device("auto")
     machine = hardware(device)
-    source = commit()
+    source, changed = commit()
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
     table.add_column()
     for name, found in versions().items():
         table.add_row(name, found)
-    if source["commit"]:
-        table.add_row("commit", source["commit"] + (" (changed)" if source["dirty"] else ""))
+    if source:
+        table.add_row("commit", source + (" (changed)" if changed else ""))
     table.add_row("processor", f"{machine['cpu']}, {machine['cores']} cores")
     if machine["memory_bytes"]:
         table.add_row("memory", f"{machine['memory_bytes'] / 2**30:.1f} GiB")
@@ -44,7 +48,7 @@ def doctor(
 
 
 def _data(root: Path) -> Iterator[tuple[str, str]]:
-    """Yields a row for each data set or suite that is there, wholly or not."""
+    """Yields a row for each data set or suite that is present, complete or not."""
     from robustbench_zosam.fetching import DOWNLOADS, presence
 
     absent = []

@@ -1,14 +1,14 @@
-"""`zosam-robust evaluate`: the main job."""
+"""`zosam-robust evaluate`: the main command."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.files import read_json
 
 
 def evaluate(
@@ -37,10 +37,10 @@ def evaluate(
         bool, typer.Option("--json", help="Print summary and comparisons as JSON.")
     ] = False,
 ) -> None:
-    """Train or load models, then robustness, flatness, landscape, statistics and report.
+    """Train or load models, measure robustness, flatness and loss landscape, and write a report.
 
     Without arguments: dense SGD, and at 90 % sparsity SGD, a random perturbation, SAM and ZO-SAM,
-    three seeds each, on scikit-learn's digits. The same command again goes on where it stopped.
+    three seeds each, on scikit-learn's digits. The same command resumes an interrupted run.
     """
     settings = o.build_config(
         config,
@@ -67,5 +67,5 @@ def evaluate(
 
     folder = execute(settings, dry_run=dry_run, rerun=rerun)
     if as_json and folder is not None:
-        results = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
+        results = read_json(folder / "results.json")
         typer.echo(json.dumps({key: results[key] for key in ("summary", "comparisons")}, indent=1))

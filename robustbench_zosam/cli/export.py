@@ -11,15 +11,19 @@ from robustbench_zosam.cli import options as o
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Ours, or a state dict with --model.")],
-    to: Annotated[Path, typer.Option(help="File to write: .safetensors, .pt, .pth or .onnx.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint of a run, or a state dict with --model.")
+    ],
+    to: Annotated[
+        Path, typer.Option(metavar="FILE", help="Output file: .safetensors, .pt, .pth or .onnx.")
+    ],
     model: o.Model = None,
     assign: o.Assign = None,
 ) -> None:
     """Write a model as dense weights (safetensors, torch) or as an ONNX network.
 
-    Weights have the names of the network, zeros where it is sparse; ONNX includes the
-    normalisation and is compared with the original before it is written.
+    Weights keep their names in the network and are zero where pruned; ONNX includes the input
+    normalisation and is checked against the original before it is written.
     """
     settings = o.build_config(None, assign, model__name=model)
     from robustbench_zosam.models.checkpoints import load_checkpoint

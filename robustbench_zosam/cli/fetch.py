@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 from rich.console import Console
@@ -20,16 +20,33 @@ _INTERRUPTED = 130
 _QUIET_SECONDS = 15.0
 
 
+class _Download(TypedDict):
+    name: str
+    kind: str
+    summary: str
+    source: str
+    licence: str
+    download_bytes: int
+    all_sizes_known: bool
+    disk_bytes: int
+    folders: list[str]
+    here: bool
+
+
 def fetch(
     name: Annotated[str | None, typer.Argument(help="See `fetch --list`.")] = None,
-    data_root: Annotated[Path, typer.Option(help="Data directory.")] = Path("data"),
+    data_root: Annotated[Path, typer.Option(metavar="DIRECTORY", help="Data directory.")] = Path(
+        "data"
+    ),
     allow_unverified: Annotated[
         bool, typer.Option("--allow-unverified", help="Accept files without a known checksum.")
     ] = False,
-    show: Annotated[bool, typer.Option("--list", help="Show what can be downloaded.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --list: all facts.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="List what can be downloaded.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --list: print all properties as JSON.")
+    ] = False,
 ) -> None:
-    """Download a data set or published suite: checksums, mirrors, resume, disk check.
+    """Download a data set or published suite, with checksums, mirrors and a disk space check.
 
     It appears in the data directory under its published name once it is complete. The same command
     resumes an interrupted download.
@@ -54,7 +71,7 @@ def _fetch(name: str | None, root: Path, allow_unverified: bool) -> None:
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command resumes the download", err=True)
         raise typer.Exit(_INTERRUPTED) from None
-    verb = "is here now" if found.new else "was here already"
+    verb = "is downloaded" if found.new else "was downloaded before"
     typer.echo(f"{name} {verb} (licence: {source.licence})", err=True)
     typer.echo(f"next: {source.use.format(root=root, folder=found.folders[0])}", err=True)
     for folder in found.folders:
@@ -64,7 +81,7 @@ def _fetch(name: str | None, root: Path, allow_unverified: bool) -> None:
 def _show(root: Path, as_json: bool) -> None:
     from robustbench_zosam.fetching import DOWNLOADS, presence
 
-    rows: list[dict[str, Any]] = []
+    rows: list[_Download] = []
     for entry in DOWNLOADS:
         source = entry.load()
         found = presence(source, root)
@@ -84,7 +101,7 @@ def _show(root: Path, as_json: bool) -> None:
         typer.echo(json.dumps(rows, indent=1))
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "download", "on disk", "here", ""):
+    for title in ("name", "download", "on disk", "present", ""):
         right = title in {"download", "on disk"}
         table.add_column(title, justify="right" if right else "left", no_wrap=bool(title))
     for row in rows:

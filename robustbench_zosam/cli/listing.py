@@ -1,4 +1,4 @@
-"""`zosam-robust list`: what there is to choose from."""
+"""`zosam-robust list`: the names that options accept."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _REGISTRIES = {
 
 def list_entries(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
-    as_json: Annotated[bool, typer.Option("--json", help="With all facts, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all properties as JSON.")] = False,
 ) -> None:
-    """List what can be named in options, with one-line descriptions; does not import torch."""
+    """List the names that options accept, with one-line descriptions; does not import torch."""
     entries = _corruptions() if kind is Kind.CORRUPTIONS else _registered(_REGISTRIES[kind])
     if as_json:
         typer.echo(json.dumps(entries, indent=1))

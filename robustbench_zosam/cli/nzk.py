@@ -1,4 +1,4 @@
-"""`zosam-robust nzk`: zero-order descent against its kernel theory."""
+"""`zosam-robust nzk`: zeroth-order descent compared with its kernel theory."""
 
 from __future__ import annotations
 
@@ -12,17 +12,28 @@ from robustbench_zosam.errors import InputError
 
 
 def nzk(
-    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("zosam-nzk"),
-    data: Annotated[str, typer.Option(help="`digits`, `synthetic` or `both`.")] = "both",
-    classes: Annotated[str, typer.Option(help="The two digits.")] = "3,5",
-    seeds: Annotated[str, typer.Option(help="How many (`5`) or which (`0,7,42`).")] = "10",
-    steps: Annotated[int, typer.Option(help="Of a tuning run.")] = 1000,
-    draws: Annotated[int, typer.Option(help="Directions for each measured kernel.")] = 4096,
+    out: Annotated[Path, typer.Option(metavar="DIRECTORY", help="Output directory.")] = Path(
+        "zosam-nzk"
+    ),
+    data: Annotated[
+        str, typer.Option(metavar="NAME", help="`digits`, `synthetic` or `both`.")
+    ] = "both",
+    classes: Annotated[
+        str, typer.Option(metavar="DIGIT,DIGIT", help="The two digits to tell apart.")
+    ] = "3,5",
+    seeds: Annotated[
+        str,
+        typer.Option(metavar="N|LIST", help="Number of seeds (`5`) or list of seeds (`0,7,42`)."),
+    ] = "10",
+    steps: Annotated[int, typer.Option(metavar="N", help="Steps of each tuning run.")] = 1000,
+    draws: Annotated[
+        int, typer.Option(metavar="N", help="Random directions per measured kernel.")
+    ] = 4096,
     page: Annotated[
         bool, typer.Option("--page", help="Only rebuild the page from OUT/nzk.json.")
     ] = False,
 ) -> None:
-    """Measure the neural zeroth-order kernel, and what a single shared vector is worth.
+    """Measure the neural zeroth-order kernel, and the speed-up by a single shared random vector.
 
     Trains on two classes of digits and on synthetic data; writes OUT/nzk.json and OUT/nzk.html.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,112 +12,148 @@ from robustbench_zosam.errors import InputError
 if TYPE_CHECKING:
     from robustbench_zosam.config import ExperimentConfig
 
-_WHAT, _HOW, _RUN = "What is compared", "How it is judged", "How it runs"
+_WHAT, _HOW, _RUN = "Experiment", "Evaluation", "Execution"
 
 Config = Annotated[
-    Path | None, typer.Option(help="TOML file; options override it.", rich_help_panel=_WHAT)
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="TOML file of settings; options override it.", rich_help_panel=_WHAT
+    ),
 ]
 Assign = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any setting, as in `training.lr=0.05` or `optimizer.rho=0.1`; repeatable.",
+        help="Any setting, such as `training.lr=0.05` or `optimizer.rho=0.1`; repeatable.",
         rich_help_panel=_WHAT,
     ),
 ]
 Recipe = Annotated[
     str | None,
     typer.Option(
-        help="Named settings under all others; see `list recipes`.", rich_help_panel=_WHAT
+        metavar="NAME",
+        help="Named settings used as defaults; see `list recipes`.",
+        rich_help_panel=_WHAT,
     ),
 ]
 Data = Annotated[
     str | None,
-    typer.Option(help="See `list data`; `folder:PATH` for your own.", rich_help_panel=_WHAT),
+    typer.Option(
+        metavar="NAME",
+        help="Data set; see `list data`, or `folder:PATH` for your own images.",
+        rich_help_panel=_WHAT,
+    ),
 ]
-DataRoot = Annotated[Path | None, typer.Option(help="Where the data lies.", rich_help_panel=_WHAT)]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(metavar="DIRECTORY", help="Data directory.", rich_help_panel=_WHAT),
+]
 Model = Annotated[
     str | None,
     typer.Option(
-        help="See `list models`; or torchvision:NAME, timm:NAME, package.module:factory.",
+        metavar="NAME",
+        help="Architecture; see `list models`, or torchvision:NAME, timm:NAME, "
+        "package.module:factory.",
         rich_help_panel=_WHAT,
     ),
 ]
 Optimizer = Annotated[
     list[str] | None,
-    typer.Option(help="See `list optimizers`; repeatable.", rich_help_panel=_WHAT),
+    typer.Option(metavar="NAME", help="See `list optimizers`; repeatable.", rich_help_panel=_WHAT),
 ]
 Sparsifier = Annotated[
     list[str] | None,
-    typer.Option(help="See `list sparsifiers`; repeatable.", rich_help_panel=_WHAT),
+    typer.Option(metavar="NAME", help="See `list sparsifiers`; repeatable.", rich_help_panel=_WHAT),
 ]
 Sparsity = Annotated[
     list[float] | None,
-    typer.Option(help="Share of zero weights, in [0, 1); repeatable.", rich_help_panel=_WHAT),
+    typer.Option(
+        metavar="FRACTION",
+        help="Fraction of pruned weights, in [0, 1); repeatable.",
+        rich_help_panel=_WHAT,
+    ),
 ]
 Seeds = Annotated[
     str | None,
-    typer.Option(help="How many (`5`) or which (`0,7,42`).", rich_help_panel=_WHAT),
+    typer.Option(
+        metavar="N|LIST",
+        help="Number of seeds (`5`) or list of seeds (`0,7,42`).",
+        rich_help_panel=_WHAT,
+    ),
 ]
-Epochs = Annotated[int | None, typer.Option(help="Of training.", rich_help_panel=_WHAT)]
+Epochs = Annotated[
+    int | None, typer.Option(metavar="N", help="Training epochs.", rich_help_panel=_WHAT)
+]
 Limit = Annotated[
-    int | None,
-    typer.Option(help="At most this many images per split.", rich_help_panel=_WHAT),
+    int | None, typer.Option(metavar="N", help="Maximum images per split.", rich_help_panel=_WHAT)
 ]
 Checkpoint = Annotated[
     list[str] | None,
     typer.Option(
-        help="Evaluate this model instead of training; repeatable.", rich_help_panel=_WHAT
+        metavar="FILE",
+        help="Trained model to evaluate instead of training; repeatable.",
+        rich_help_panel=_WHAT,
     ),
 ]
 Suite = Annotated[
     str | None,
     typer.Option(
-        help="A stored suite: a folder, `NAME` (see `list suites`) or `NAME:PATH`; made of the "
-        "test images otherwise.",
+        metavar="SUITE",
+        help="Stored test suite: a directory, `NAME` (see `list suites`) or `NAME:PATH`; by "
+        "default the test images are corrupted.",
         rich_help_panel=_HOW,
     ),
 ]
 Corruption = Annotated[
     list[str] | None,
-    typer.Option(help="A name or `common`, `extra`, `all`; repeatable.", rich_help_panel=_HOW),
+    typer.Option(
+        metavar="NAME",
+        help="Corruption, or a group: `common`, `extra`, `all`; repeatable.",
+        rich_help_panel=_HOW,
+    ),
 ]
 Severity = Annotated[
-    list[int] | None, typer.Option(help="1 to 5; repeatable.", rich_help_panel=_HOW)
+    list[int] | None,
+    typer.Option(metavar="N", help="Severity from 1 to 5; repeatable.", rich_help_panel=_HOW),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Output folder [default: zosam-robust].", rich_help_panel=_RUN),
+    typer.Option(
+        metavar="DIRECTORY", help="Output directory [default: zosam-robust].", rich_help_panel=_RUN
+    ),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_RUN)
+    str | None,
+    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", rich_help_panel=_RUN),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(help="Cells at a time; 0 runs them in this process.", rich_help_panel=_RUN),
+    typer.Option(
+        metavar="N",
+        help="Number of cells run in parallel, a cell being one method with one seed; 0 runs them "
+        "in this process.",
+        rich_help_panel=_RUN,
+    ),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="Show settings, cells and estimated time.", rich_help_panel=_RUN
+        "--dry-run", help="Print settings, cells and estimated time only.", rich_help_panel=_RUN
     ),
 ]
 Rerun = Annotated[
     str | None,
-    typer.Option(help="Forget cells first: `all`, `failed` or a pattern.", rich_help_panel=_RUN),
+    typer.Option(
+        metavar="PATTERN",
+        help="Discard stored results of cells first: `all`, `failed`, or a pattern (`zo-sam-*`).",
+        rich_help_panel=_RUN,
+    ),
 ]
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Returns the seeds that a text means.
-
-    Args:
-        text: a count such as `3`, or a list such as `0,7,42`.
-
-    Raises:
-        InputError: it is neither.
-    """
+    """Returns the seeds of a count such as `3`, or of a list such as `0,7,42`."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts or not all(part.isdigit() for part in parts):
         raise InputError(f"--seeds {text!r} must be a count (3) or a list (0,7,42)")
@@ -130,8 +166,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 def subject_options(
     data: str | None, data_root: Path | None, model: str | None, device: str | None
-) -> dict[str, Any]:
-    """Returns the options of verbs that measure trained models, for `build_config`.
+) -> dict[str, object]:
+    """Returns the options of commands that measure trained models, for `build_config`.
 
     Args:
         model: the architecture of plain state dicts.
@@ -145,7 +181,7 @@ def subject_options(
 
 
 def build_config(
-    file: Path | None, assignments: list[str] | None, **given: Any
+    file: Path | None, assignments: list[str] | None, **given: object
 ) -> ExperimentConfig:
     """Returns the configuration that file, options and assignments make together.
 
@@ -159,9 +195,9 @@ def build_config(
         for key, value in given.items()
         if value not in (None, [], ())
     }
-    if "seeds" in overrides:
-        overrides["seeds"] = parse_seeds(overrides["seeds"])
-    data = overrides.get("data.name", "")
-    if data.startswith("folder:"):
+    if isinstance(seeds := overrides.get("seeds"), str):
+        overrides["seeds"] = parse_seeds(seeds)
+    data = overrides.get("data.name")
+    if isinstance(data, str) and data.startswith("folder:"):
         overrides["data.name"], overrides["data.root"] = data.split(":", 1)
     return load_config(file, overrides, assignments or ())

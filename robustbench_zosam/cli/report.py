@@ -1,4 +1,4 @@
-"""`zosam-robust report`: the page again, and the results for other programs."""
+"""`zosam-robust report`: rebuilds the page, and exports the results for other programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Output folder of `evaluate`.")] = Path(
+    run: Annotated[Path, typer.Argument(help="Output directory of `evaluate`.")] = Path(
         "zosam-robust"
     ),
     kinds: Annotated[
@@ -17,14 +17,14 @@ def report(
         typer.Option(
             "--export",
             metavar="KIND",
-            help="Also write RUN/exports for other programs: see `list exports`; repeatable.",
+            help="Also export the results to RUN/exports; see `list exports`; repeatable.",
         ),
     ] = None,
     figures: Annotated[
         bool, typer.Option("--figures", help="Short for `--export figures`: SVG and PDF.")
     ] = False,
 ) -> None:
-    """Rebuild report.html from results.json, without computing or importing torch."""
+    """Rebuild report.html from results.json, without measuring anything or importing torch."""
     from robustbench_zosam.results.exports import EXPORTS, export
 
     wanted = dict.fromkeys([*(kinds or ()), *(["figures"] if figures else ())])

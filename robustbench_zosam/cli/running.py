@@ -1,4 +1,4 @@
-"""What `evaluate` and `train` have in common: plan, run, say what came of it."""
+"""What `evaluate` and `train` have in common: plan, run, and report the outcome."""
 
 from __future__ import annotations
 
@@ -20,15 +20,12 @@ SOME_FAILED, INTERRUPTED = 1, 130
 def execute(
     config: ExperimentConfig, *, dry_run: bool, rerun: str | None, measure: bool = True
 ) -> Path | None:
-    """Runs an experiment and exits with the documented codes when not all went well.
+    """Returns the output directory of an experiment; None where nothing was measured.
 
     Args:
-        dry_run: only say what would be done.
-        rerun: which cells to forget first.
+        dry_run: only print what would be run.
+        rerun: which cells' stored results to discard first.
         measure: whether to evaluate after training.
-
-    Returns:
-        The output folder, or None after a dry run.
 
     Raises:
         typer.Exit: with code 1 when cells failed, 130 when interrupted.
@@ -41,14 +38,15 @@ def execute(
         typer.echo(describe(plan))
         return None
     if rerun:
-        typer.echo(f"forgot {experiment.forget(plan, rerun)} cells", err=True)
+        discarded = experiment.discard_stored(plan, rerun)
+        typer.echo(f"discarded the stored results of {discarded} cells", err=True)
     waiting = len(plan.unfinished())
     _announce(plan, waiting)
     try:
         with Display(waiting) as display:
             outcome = experiment.run(plan, display, report=measure)
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; to go on: {command()}", err=True)
+        typer.echo(f"interrupted; to resume: {command()}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     for cell, error in outcome.failed.items():
         typer.echo(f"failed: {cell}: {error}", err=True)
@@ -65,7 +63,8 @@ def _announce(plan: Plan, waiting: int) -> None:
     cell = plan.cells[0]
     where = f"{plan.workers} at a time" if plan.workers else "in this process"
     typer.echo(
-        f"{len(plan.methods)} methods, {len(plan.cells)} cells: {done} done, {waiting} to run "
+        f"{len(plan.methods)} methods, {len(plan.cells)} cells (one method with one seed each): "
+        f"{done} done, {waiting} to run "
         f"({where}, {cell.threads} thread(s) each, on {cell.device})",
         err=True,
     )

@@ -1,4 +1,4 @@
-"""`zosam-robust train`: training alone."""
+"""`zosam-robust train`: training only."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def train(
     dry_run: o.DryRun = False,
     rerun: o.Rerun = None,
 ) -> None:
-    """Train cells without measuring them; `evaluate` with the same options goes on from there.
+    """Train models only; `evaluate` with the same options then measures them.
 
-    Each model is in OUT/cells/ID/model.safetensors.
+    Each model is saved as OUT/cells/ID/model.safetensors, a cell being one method with one seed.
+    The same command resumes an interrupted run.
     """
     settings = o.build_config(
         config,

@@ -75,7 +75,7 @@ def run_study(
     with _one_thread():
         rows = by_distribution(synthetic_linear(), 4 * config.draws)
         found = [_study(problem, config, say) for problem in problems]
-    source = commit()
+    source, dirty = commit()
     results: StudyResults = {
         "schema": VERSION,
         "kind": "nzk",
@@ -94,8 +94,8 @@ def run_study(
             "command": command(),
             "finished": now(),
             "seconds": round(time.monotonic() - started, 1),
-            "commit": source["commit"],
-            "dirty": source["dirty"],
+            "commit": source,
+            "dirty": dirty,
             "versions": versions(),
             "hardware": hardware("cpu"),
         },

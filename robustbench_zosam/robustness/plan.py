@@ -17,7 +17,7 @@ from corruptions.info import RESULTS_VERSION
 from robustbench_zosam.config import SuiteConfig
 from robustbench_zosam.data.dataset import balanced_subset
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.schema import DataFacts
+from robustbench_zosam.schema import DataFacts, SuiteFacts
 
 if TYPE_CHECKING:
     from corruptions.suites import Suite
@@ -89,8 +89,8 @@ class SuitePlan(BaseModel):
         """Returns all that can change a measurement on this suite, as JSON values."""
         return self.model_dump(mode="json", exclude={"folders", "name", "left_out", "notes"})
 
-    def facts(self) -> dict[str, Any]:
-        """Returns what a report says of the suite, as JSON values."""
+    def facts(self) -> SuiteFacts:
+        """Returns what a report says of the suite."""
         return {
             "name": self.name,
             "source": self.source,
@@ -110,7 +110,7 @@ def plan_generated(config: SuiteConfig, facts: DataFacts, cache: Path) -> SuiteP
 
     Args:
         config: corruptions, severities, preset and seed.
-        facts: of the clean data: name, classes, image_size and fingerprint.
+        facts: of the clean data.
         cache: folder in which suites are kept.
 
     Returns:

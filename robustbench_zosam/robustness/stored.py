@@ -39,7 +39,7 @@ def plan_stored(
     Args:
         config: `source` is NAME, PATH or NAME:PATH; corruptions and severities select.
         data: whose `limit` applies to the suite too, and whose `root` is searched for NAME.
-        facts: of the clean data: name, classes and image_size.
+        facts: of the clean data.
         labels: of the clean test images.
 
     Returns:

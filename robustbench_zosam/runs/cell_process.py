@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,22 +24,23 @@ from robustbench_zosam.files import write_json
 from robustbench_zosam.machine import keep_freed_memory
 from robustbench_zosam.models.checkpoints import load_checkpoint
 from robustbench_zosam.provenance import versions
-from robustbench_zosam.runs import stage_measurement as measures
-from robustbench_zosam.runs import stage_training as obtain
-from robustbench_zosam.runs.cell_store import CellSpec, CellStore
+from robustbench_zosam.runs import stage_measurement, stage_training
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Finished, Stage, StageValue
 from robustbench_zosam.runs.codes import DONE, FAILED, INTERRUPTED
+from robustbench_zosam.runs.stage_training import OnProgress
 from robustbench_zosam.training import InterruptedTrainingError
 
-OnProgress = Callable[[str, int, int], None]
-_MEASURES = {
-    "robustness": measures.measure_robustness,
-    "flatness": measures.measure_flatness,
-    "landscape": measures.measure_landscape,
+_MEASUREMENTS: dict[Stage, stage_measurement.Measurement] = {
+    "robustness": stage_measurement.measure_robustness,
+    "flatness": stage_measurement.measure_flatness,
+    "landscape": stage_measurement.measure_landscape,
 }
 
 
 def run_cell(
-    store: CellStore, on_progress: OnProgress, should_stop: Callable[[], bool] = lambda: False
+    store: CellStore,
+    on_progress: OnProgress,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Runs what is missing of a cell; whatever goes wrong is stored in the cell's folder.
 
@@ -67,7 +67,10 @@ def run_cell(
 
 
 def _run(
-    store: CellStore, spec: CellSpec, on_progress: OnProgress, should_stop: Callable[[], bool]
+    store: CellStore,
+    spec: CellSpec,
+    on_progress: OnProgress,
+    should_stop: Callable[[], bool],
 ) -> None:
     torch.set_num_threads(spec.threads)
     keep_freed_memory()
@@ -77,22 +80,29 @@ def _run(
     data = load_prepared(Path(spec.data_file))
     for stage in store.missing(spec):
         started = time.perf_counter()
+        value: StageValue
         if stage == "training":
-            value = obtain.train_cell(spec, store, data, on_progress, should_stop)
+            value = stage_training.train_cell(spec, store, data, on_progress, should_stop)
         else:
             value = _measure(stage, spec, store, data, on_progress)
-        value |= {"stage_seconds": round(time.perf_counter() - started, 3), "versions": versions()}
-        store.save(stage, spec.identities[stage], value)
+        found = Finished(value, time.perf_counter() - started, versions())
+        store.save(stage, spec.identities[stage], found)
         if value.get("status") == "diverged":
             return
 
 
 def _measure(
-    stage: str, spec: CellSpec, store: CellStore, data: Dataset, on_progress: OnProgress
-) -> dict[str, Any]:
+    stage: Stage,
+    spec: CellSpec,
+    store: CellStore,
+    data: Dataset,
+    on_progress: OnProgress,
+) -> StageValue:
     model = load_checkpoint(store.model_file, config=spec.model)
     model.model.to(spec.device)
-    return _MEASURES[stage](spec, store, data, model, on_progress)
+    return _MEASUREMENTS[stage](
+        spec, store, data, model, lambda done, total: on_progress(stage, done, total)
+    )
 
 
 def _end_with_parent() -> None:
@@ -103,14 +113,7 @@ def _end_with_parent() -> None:
 
 
 def main(folder: str) -> int:
-    """Runs a cell in this process, as a child of a run.
-
-    Args:
-        folder: of the cell.
-
-    Returns:
-        The exit code.
-    """
+    """Runs the cell of a folder in this process, as a child of a run; returns the exit code."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides

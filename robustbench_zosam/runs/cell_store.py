@@ -1,31 +1,26 @@
-"""The unit of work: one method with one seed, from training to the last measurement.
+"""The unit of work: a cell is one method with one seed, from training to the last measurement.
 
 A cell has stages. Each is stored the moment it is finished, under the identity of all that can
-change it, so that a longer corruption list measures again but never trains again.
+change it, so that a longer list of corruptions measures again but never trains again.
 """
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
 
-from robustbench_zosam.config import (
-    ExperimentConfig,
-    FlatnessConfig,
-    LandscapeConfig,
-    ModelConfig,
-    TrainingConfig,
-    canonical_json,
-)
+from robustbench_zosam.config import FlatnessConfig, LandscapeConfig, ModelConfig, TrainingConfig
 from robustbench_zosam.files import read_json, write_json
 from robustbench_zosam.robustness.plan import SuitePlan
 from robustbench_zosam.runs.methods import Method
+from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, StoredTraining
 
-IDENTITY_VERSION = 1  # to be raised whenever the same configuration would give other numbers
-STAGES = ("training", "robustness", "flatness", "landscape")
+Stage = Literal["training", "robustness", "flatness", "landscape"]
+StageValue = StoredTraining | RobustnessScores | Flatness | Landscape
+V_co = TypeVar("V_co", bound=StageValue, covariant=True)
 
 
 class CellSpec(BaseModel):
@@ -33,17 +28,13 @@ class CellSpec(BaseModel):
 
     Attributes:
         id: folder name: method, seed and the start of the training identity.
-        method: how the model is obtained.
         seed: of initialisation, masks, data order and augmentation.
         data_file: prepared data.
         classes: number of classes.
         model: the architecture; None where a checkpoint says it.
-        training: the recipe.
         suite: the corrupted test images; None measures no robustness.
-        flatness: settings of the curvature measurement.
-        landscape: settings of the slices.
-        identities: stage to identity, for the stages that are wanted.
-        device: "cpu" or "cuda:0".
+        identities: of the stages that are wanted, in order.
+        device: "cpu" or "cuda:N".
         threads: CPU threads.
         checkpoint_seconds: how much training an interruption may cost.
     """
@@ -60,57 +51,19 @@ class CellSpec(BaseModel):
     suite: SuitePlan | None
     flatness: FlatnessConfig
     landscape: LandscapeConfig
-    identities: dict[str, str]
+    identities: dict[Stage, str]
     device: str
     threads: int
     checkpoint_seconds: float
 
 
-def identity(**parts: Any) -> str:
-    """Returns the sha256 of everything that can change a result.
+@dataclass(frozen=True)
+class Finished(Generic[V_co]):
+    """A stored stage: what it found, how long it took, and which versions ran it."""
 
-    Args:
-        **parts: JSON values or configuration sections.
-    """
-    plain = {
-        key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-        for key, value in parts.items()
-    }
-    text = canonical_json({"version": IDENTITY_VERSION, **plain})
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def named_model(config: ExperimentConfig) -> ModelConfig | None:
-    """Returns the architecture, or None where the user leaves it to the checkpoints to say."""
-    named = "model" in config.model_fields_set
-    return config.model if named or not config.checkpoints else None
-
-
-def training_identity(config: ExperimentConfig, method: Method, seed: int, fingerprint: str) -> str:
-    """Returns the identity of a trained model.
-
-    Args:
-        method: how the model is obtained.
-        fingerprint: sha256 of the data.
-    """
-    if method.kind == "checkpoint":
-        named = named_model(config)
-        return identity(
-            checkpoint=method.content,
-            model=named and named.model_dump(exclude={"allow_code"}),
-            fingerprint=fingerprint,
-        )
-    return identity(
-        fingerprint=fingerprint,
-        model=config.model.architecture(),
-        optimizer=method.optimizer,
-        options=method.options,
-        sparsifier=method.sparsifier,
-        sparsifier_options=method.sparsifier_options,
-        sparsity=method.sparsity,
-        seed=seed,
-        training=config.training,
-    )
+    value: V_co
+    seconds: float
+    versions: dict[str, str]
 
 
 class CellStore:
@@ -135,30 +88,50 @@ class CellStore:
         """Returns what `write_spec` stored."""
         return CellSpec.model_validate(read_json(self.spec_file))
 
-    def load(self, stage: str, wanted: str) -> Any | None:
-        """Returns a stage's value if it was stored under this identity.
+    @overload
+    def load(
+        self, stage: Literal["training"], identity: str | None
+    ) -> Finished[StoredTraining] | None: ...
 
-        Args:
-            stage: one of `STAGES`.
-            wanted: the identity.
-        """
+    @overload
+    def load(
+        self, stage: Literal["robustness"], identity: str | None
+    ) -> Finished[RobustnessScores] | None: ...
+
+    @overload
+    def load(
+        self, stage: Literal["flatness"], identity: str | None
+    ) -> Finished[Flatness] | None: ...
+
+    @overload
+    def load(
+        self, stage: Literal["landscape"], identity: str | None
+    ) -> Finished[Landscape] | None: ...
+
+    def load(self, stage: Stage, identity: str | None) -> Finished[StageValue] | None:
+        """Returns a stage if it was stored under this identity."""
         file = self.folder / f"{stage}.json"
         if not file.exists():
             return None
         stored = read_json(file)
-        return stored["value"] if stored["identity"] == wanted else None
+        if stored["identity"] != identity:
+            return None
+        value = stored["value"]
+        return Finished(value, value.pop("stage_seconds"), value.pop("versions"))
 
-    def save(self, stage: str, wanted: str, value: Any) -> None:
-        """Stores a stage's value."""
-        write_json(self.folder / f"{stage}.json", {"identity": wanted, "value": value})
+    def save(self, stage: Stage, identity: str, found: Finished[StageValue]) -> None:
+        """Stores a stage under its identity."""
+        facts = {"stage_seconds": round(found.seconds, 3), "versions": found.versions}
+        stored = {"identity": identity, "value": {**found.value, **facts}}
+        write_json(self.folder / f"{stage}.json", stored)
 
     def is_finished(self, spec: CellSpec) -> bool:
         """Returns whether all wanted stages are stored; a diverged training has no others."""
         return self.missing(spec) == []
 
-    def missing(self, spec: CellSpec) -> list[str]:
+    def missing(self, spec: CellSpec) -> list[Stage]:
         """Returns the wanted stages that are not stored, in order."""
         training = self.load("training", spec.identities["training"])
-        if training is not None and training["status"] == "diverged":
+        if training is not None and training.value["status"] == "diverged":
             return []
-        return [name for name, wanted in spec.identities.items() if self.load(name, wanted) is None]
+        return [stage for stage, wanted in spec.identities.items() if not self.load(stage, wanted)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robustbench_zosam import provenance
 from robustbench_zosam.analysis import CellScores, compare_planned, rankings, summarise
@@ -17,33 +17,34 @@ from robustbench_zosam.files import write_json, write_text
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results import VERSION, tidy
 from robustbench_zosam.results.limits import with_limits
-from robustbench_zosam.runs.cell_store import CellSpec, CellStore
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Finished, V_co
 from robustbench_zosam.runs.gallery import write_gallery
 from robustbench_zosam.runs.plan import Plan
+from robustbench_zosam.schema import (
+    Cell,
+    Provenance,
+    Results,
+    StoredTrained,
+    Training,
+)
 
-_TRAINING = ("epochs", "steps", "batch_size", "history", "cost", "diagnostics")
-_OPTIONAL = ("recalibrated", "averaged")  # where the recipe asks for it
 
-
-def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, Any]:
-    """Writes results, comparisons and gallery of all finished cells.
+def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
+    """Returns the results of all finished cells, and writes them, their table and the gallery.
 
     Args:
-        failed: cell id to one sentence.
+        failed: cell id to error message.
         seconds: wall-clock time of this run.
-
-    Returns:
-        What was written to `results.json`.
     """
     finished = [cell for cell in plan.cells if cell.id not in failed]
-    cells: list[Any] = [_assemble(plan.store(cell), cell) for cell in finished]
+    cells = [_assemble(plan.store(cell), cell) for cell in finished]
     methods = [
         method.facts([cell.seed for cell in plan.cells if cell.method.id == method.id])
         for method in plan.methods
     ]
     scores = _scores(plan, cells)
     assert plan.suite is not None
-    results: dict[str, Any] = {
+    results: Results = {
         "schema": VERSION,
         "title": plan.config.title or _title(plan),
         "config": plan.config.model_dump(mode="json"),
@@ -61,11 +62,11 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> dict[str, 
         "summary": summarise(methods, cells),
         "comparisons": compare_planned(methods, scores, margin=plan.config.statistics.margin),
         "ranking": rankings(methods, scores),
+        "claims": [],
     }
-    complete: Any = results
-    results["claims"] = evaluate_claims(complete)
+    results["claims"] = evaluate_claims(results)
     write_gallery(plan, [cell["id"] for cell in cells])
-    write_text(plan.out / "results.csv", tidy(complete).to_csv(index=False, lineterminator="\n"))
+    write_text(plan.out / "results.csv", tidy(results).to_csv(index=False, lineterminator="\n"))
     write_json(plan.out / "results.json", results)
     plan.mark_collected()
     return results
@@ -77,14 +78,16 @@ def _title(plan: Plan) -> str:
     return f"{plan.data.facts['name']}: {len(plan.methods)} methods × {seeds} {noun}"
 
 
-def _provenance(plan: Plan, seconds: float) -> dict[str, Any]:
+def _provenance(plan: Plan, seconds: float) -> Provenance:
     command = provenance.command()
+    commit, dirty = provenance.commit()
     return {
         "finished": provenance.now(),
         "command": command,
         "resume": command,
         "versions": provenance.versions(),
-        **provenance.commit(),
+        "commit": commit,
+        "dirty": dirty,
         "hardware": provenance.hardware(plan.cells[0].device),
         "workers": plan.workers,
         "threads": plan.cells[0].threads,
@@ -92,46 +95,67 @@ def _provenance(plan: Plan, seconds: float) -> dict[str, Any]:
     }
 
 
-def _assemble(store: CellStore, spec: CellSpec) -> dict[str, Any]:
+def _assemble(store: CellStore, spec: CellSpec) -> Cell:
     """Merges the stages of a cell into its result, and stores it beside them."""
-    stages = {name: store.load(name, wanted) for name, wanted in spec.identities.items()}
-    training = stages["training"]
+    training = store.load("training", spec.identities["training"])
+    robustness = store.load("robustness", spec.identities.get("robustness"))
+    flatness = store.load("flatness", spec.identities.get("flatness"))
+    landscape = store.load("landscape", spec.identities.get("landscape"))
     assert training is not None
-    loaded = training.get("loaded")
-    measured: dict[str, Any] = {
-        name: {k: v for k, v in value.items() if k not in {"stage_seconds", "versions"}}
-        for name, value in stages.items()
-        if value is not None and name != "training"
+    stages = {
+        "training": training,
+        "robustness": robustness,
+        "flatness": flatness,
+        "landscape": landscape,
     }
-    result = {
+    trained = None if "loaded" in training.value else training.value
+    result: Cell = {
         "schema": VERSION,
         "id": spec.id,
         "method": spec.method.id,
         "seed": spec.seed,
-        "status": training["status"],
-        "training": None if loaded else _told(training),
-        "sparsity": training["sparsity"] | {"exploration": training.get("exploration")},
-        "robustness": with_limits(measured.get("robustness")),
-        "flatness": measured.get("flatness"),
-        "landscape": measured.get("landscape"),
+        "status": training.value["status"],
+        "training": trained and _training(trained),
+        "sparsity": {
+            **training.value["sparsity"],
+            "exploration": trained and trained.get("exploration"),
+        },
+        "robustness": with_limits(_value(robustness)),
+        "flatness": _value(flatness),
+        "landscape": _value(landscape),
         "provenance": {
-            "versions": training["versions"],
+            "versions": training.versions,
             "device": spec.device,
             "threads": spec.threads,
-            "identities": spec.identities,
-            "seconds": {name: v["stage_seconds"] for name, v in stages.items() if v is not None},
+            "identities": dict(spec.identities.items()),
+            "seconds": {name: stage.seconds for name, stage in stages.items() if stage},
         },
     }
     write_json(store.result_file, result)
     return result
 
 
-def _told(training: dict[str, Any]) -> dict[str, Any]:
-    told = {key: training[key] for key in _TRAINING}
-    return told | {key: training[key] for key in _OPTIONAL if key in training}
+def _value(found: Finished[V_co] | None) -> V_co | None:
+    return None if found is None else found.value
 
 
-def _scores(plan: Plan, cells: list[dict[str, Any]]) -> dict[str, list[CellScores]]:
+def _training(stored: StoredTrained) -> Training:
+    training: Training = {
+        "epochs": stored["epochs"],
+        "steps": stored["steps"],
+        "batch_size": stored["batch_size"],
+        "history": stored["history"],
+        "cost": stored["cost"],
+        "diagnostics": stored["diagnostics"],
+    }
+    if "recalibrated" in stored:  # where the recipe asks for it
+        training["recalibrated"] = stored["recalibrated"]
+    if "averaged" in stored:
+        training["averaged"] = stored["averaged"]
+    return training
+
+
+def _scores(plan: Plan, cells: Sequence[Cell]) -> dict[str, list[CellScores]]:
     scores: dict[str, list[CellScores]] = defaultdict(list)
     for cell in cells:
         if cell["robustness"] is not None:
@@ -140,11 +164,8 @@ def _scores(plan: Plan, cells: list[dict[str, Any]]) -> dict[str, list[CellScore
     return scores
 
 
-def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
-    """Returns what a finished cell did on each image.
-
-    Returns:
-        Its outcomes, and traces where they were measured.
+def read_scores(store: CellStore, cell: Cell) -> CellScores:
+    """Returns what a finished cell scored on each image, and traces where they were measured.
 
     Raises:
         InputError: the files beside the results are missing, damaged or of an early release.
@@ -153,14 +174,14 @@ def read_scores(store: CellStore, cell: dict[str, Any]) -> CellScores:
         with np.load(store.predictions_file) as arrays:
             conditions = tuple(map(str, arrays["conditions"]))
             correct = (arrays["clean_correct"], *arrays["correct"])
-        traces: dict[str, Any] = {}
+        traces: dict[str, NDArray[np.float64]] = {}
         if cell["flatness"] is not None:
             with np.load(store.flatness_file) as arrays:
                 traces = {name: arrays[name] for name in arrays.files}
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise InputError(
-            f"{store.folder} lacks the outcomes of single images, which a comparison needs "
-            f"({error}): run `zosam-robust evaluate` there again"
+            f"{store.folder} lacks the per-image outcomes that a comparison needs ({error}): run "
+            "`zosam-robust evaluate` there again"
         ) from error
     return CellScores(
         cell["seed"],

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam.analysis import CellScores, compare
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.results import read_results
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.collect import read_scores
-from robustbench_zosam.schema import Comparison
+from robustbench_zosam.schema import Cell, Comparison, MethodFacts, Results
 from robustbench_zosam.statistics import MARGIN
-
-Results = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One method of one run.
-
-    Attributes:
-        text: as the user named it.
-        run: the output folder.
-        method: its id there.
-        results: of the run.
-    """
+    """One method of one run, whose output folder is `run`; `text` is how the user named it."""
 
     text: str
     run: Path
@@ -35,7 +24,7 @@ class Side:
     results: Results
 
     @property
-    def cells(self) -> list[dict[str, Any]]:
+    def cells(self) -> list[Cell]:
         """Returns the cells whose robustness was measured."""
         return [
             cell
@@ -49,19 +38,16 @@ class Side:
         return {cell["seed"] for cell in self.cells}
 
     def scores(self) -> list[CellScores]:
-        """Returns what each of these cells did on each image."""
+        """Returns what each of these cells scored on each image."""
         return [read_scores(CellStore(self.run / "cells" / c["id"]), c) for c in self.cells]
 
 
 def find_side(text: str, out: Path) -> Side:
-    """Returns the method that a text names.
+    """Returns the method named by a text.
 
     Args:
         text: `METHOD`, or `RUN:METHOD`.
         out: the run of a plain `METHOD`.
-
-    Returns:
-        Where it is.
 
     Raises:
         InputError: the run or the method is missing.
@@ -76,28 +62,12 @@ def find_side(text: str, out: Path) -> Side:
 
 
 def compare_stored(first: str, second: str, out: Path) -> Comparison:
-    """Compares two methods on their stored predictions.
-
-    Args:
-        first: `METHOD`, or `RUN:METHOD`.
-        second: what it is compared with, likewise.
-        out: the run of plain method names.
-
-    Returns:
-        The comparison, as JSON values.
-    """
+    """Compares a method with a second one, both named as in `find_side`."""
     return compare_sides(find_side(first, out), find_side(second, out))
 
 
 def compare_sides(mine: Side, theirs: Side) -> Comparison:
-    """Compares two methods image by image.
-
-    Args:
-        theirs: what it is compared with.
-
-    Returns:
-        The comparison, as JSON values, with the texts as names.
-    """
+    """Compares a method with another one image by image, under the names the user gave them."""
     _require_same_images(mine.results, theirs.results, (mine.run, theirs.run))
     margin = mine.results["config"].get("statistics", {}).get("margin", MARGIN)
     return compare(
@@ -106,13 +76,9 @@ def compare_sides(mine: Side, theirs: Side) -> Comparison:
 
 
 def compare_runs(first: Path, second: Path) -> list[Comparison]:
-    """Compares the methods that two runs have in common, each with itself in the other run.
+    """Returns a comparison of each method with itself in a second run.
 
-    Args:
-        second: output folder of what it is compared with.
-
-    Returns:
-        One comparison for each method that has finished in both with a common seed.
+    Methods without a common finished seed are left out.
 
     Raises:
         InputError: the test images differ, or no method is common to both.
@@ -120,7 +86,7 @@ def compare_runs(first: Path, second: Path) -> list[Comparison]:
     mine, theirs = read_results(first), read_results(second)
     _require_same_images(mine, theirs, (first, second))
     common = [m["id"] for m in mine["methods"] if m["id"] in {o["id"] for o in theirs["methods"]}]
-    found = []
+    found: list[Comparison] = []
     for name in common:
         sides = (
             Side(f"{first}:{name}", first, name, mine),
@@ -136,12 +102,8 @@ def compare_runs(first: Path, second: Path) -> list[Comparison]:
     return found
 
 
-def as_run(mine: Side, theirs: Side, comparison: Comparison) -> dict[str, Any]:
-    """Returns two methods as the results of one run, for a page about them alone.
-
-    Args:
-        theirs: what it is compared with.
-    """
+def as_run(mine: Side, theirs: Side, comparison: Comparison) -> Results:
+    """Returns two methods and their comparison as the results of one run, for a page."""
     sides = (mine, theirs)
     across = mine.run.resolve() != theirs.run.resolve()
     methods = [_renamed(side, across=across) for side in sides]
@@ -150,13 +112,13 @@ def as_run(mine: Side, theirs: Side, comparison: Comparison) -> dict[str, Any]:
         "title": f"{methods[0]['label']} against {methods[1]['label']}",
         "methods": methods,
         "cells": [
-            cell | {"method": side.text}
+            {**cell, "method": side.text}
             for side in sides
             for cell in side.results["cells"]
             if cell["method"] == side.method
         ],
         "failures": [
-            failure | {"method": side.text}
+            {**failure, "method": side.text}
             for side in sides
             for failure in side.results["failures"]
             if failure["method"] == side.method
@@ -168,7 +130,7 @@ def as_run(mine: Side, theirs: Side, comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _renamed(side: Side, *, across: bool) -> dict[str, Any]:
+def _renamed(side: Side, *, across: bool) -> MethodFacts:
     found = next(m for m in side.results["methods"] if m["id"] == side.method)
     label = f"{found['label']} ({side.run})" if across else found["label"]
     return {**found, "id": side.text, "label": label}
@@ -177,5 +139,6 @@ def _renamed(side: Side, *, across: bool) -> dict[str, Any]:
 def _require_same_images(mine: Results, theirs: Results, runs: tuple[Path, Path]) -> None:
     if mine["data"]["fingerprint"] != theirs["data"]["fingerprint"]:
         raise InputError(
-            f"{runs[0]} and {runs[1]} were measured on different images: compare equals"
+            f"{runs[0]} and {runs[1]} were measured on different images: compare runs of "
+            "the same data"
         )

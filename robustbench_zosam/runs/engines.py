@@ -17,12 +17,12 @@ _GRACE_SECONDS = 60  # to finish a step and write the training state
 
 
 @dataclass(frozen=True)
-class Event:
-    """News of a cell.
+class RunEvent:
+    """Progress of a cell, or of the run as a whole.
 
     Attributes:
-        cell: its id.
-        stage: what it is doing, or "started" or "finished".
+        cell: its id; empty for the run.
+        stage: of the cell, or "started" or "finished"; of the run, "suite" or "report".
         done: units of the stage that are done; the exit code when finished.
         total: units of the stage.
     """
@@ -40,7 +40,7 @@ class Engine(Protocol):
 
     def __exit__(self, kind: object, error: object, trace: object) -> None: ...
 
-    def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
+    def run(self, stores: Sequence[CellStore], on_event: Callable[[RunEvent], None]) -> None:
         """Runs all cells; failures are stored in the folders and do not end the others."""
 
 
@@ -53,26 +53,26 @@ class InlineEngine:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         pass
 
-    def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
+    def run(self, stores: Sequence[CellStore], on_event: Callable[[RunEvent], None]) -> None:
         """Runs all cells."""
         from robustbench_zosam.runs.cell_process import run_cell  # imports torch
 
         for store in stores:
             name = store.folder.name
-            on_event(Event(name, "started"))
-            code = run_cell(store, lambda *news, name=name: on_event(Event(name, *news)))
-            on_event(Event(name, "finished", code))
+            on_event(RunEvent(name, "started"))
+            code = run_cell(store, lambda *progress, name=name: on_event(RunEvent(name, *progress)))
+            on_event(RunEvent(name, "finished", code))
 
 
 class ProcessEngine:
-    """Runs each cell in a process of its own, some at a time.
+    """Runs each cell in a process of its own, `workers` at a time.
 
     A crash or a lack of memory costs one cell only. An interruption asks the running cells to
     write their state; a second one ends them. Used as a context, which starts the server that
     starts the cells (see `robustbench_zosam.runs.server`).
 
     Args:
-        threads: CPU threads of each.
+        threads: CPU threads of each cell.
     """
 
     def __init__(self, workers: int, threads: int) -> None:
@@ -100,7 +100,7 @@ class ProcessEngine:
             self._server.kill()
             self._server.communicate()
 
-    def run(self, stores: Sequence[CellStore], on_event: Callable[[Event], None]) -> None:
+    def run(self, stores: Sequence[CellStore], on_event: Callable[[RunEvent], None]) -> None:
         """Runs all cells."""
         waiting, left = iter(stores), len(stores)
         for store in islice(waiting, self._workers):
@@ -111,16 +111,16 @@ class ProcessEngine:
             if not line:
                 return  # the server has died and its cells with it, without results
             if not line.startswith("["):
-                continue  # something a library prints
-            event = Event(*json.loads(line))
+                continue  # printed by a library
+            event = RunEvent(*json.loads(line))
             on_event(event)
             if event.stage == "finished":
                 left -= 1
                 for store in islice(waiting, 1):
                     self._start(store, on_event)
 
-    def _start(self, store: CellStore, on_event: Callable[[Event], None]) -> None:
+    def _start(self, store: CellStore, on_event: Callable[[RunEvent], None]) -> None:
         assert self._server.stdin is not None
-        on_event(Event(store.folder.name, "started"))
+        on_event(RunEvent(store.folder.name, "started"))
         self._server.stdin.write(json.dumps(str(store.folder)) + "\n")
         self._server.stdin.flush()

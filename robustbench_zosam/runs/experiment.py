@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -17,23 +16,20 @@ from robustbench_zosam.data import load_prepared
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore
-from robustbench_zosam.runs.engines import Engine, Event, InlineEngine, ProcessEngine
+from robustbench_zosam.runs.engines import Engine, InlineEngine, ProcessEngine, RunEvent
 from robustbench_zosam.runs.plan import Plan
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-OnEvent = Callable[[Event], None]
+OnEvent = Callable[[RunEvent], None]
 
 
 @dataclass
 class Outcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Attributes:
-        report: the page, None when nothing was measured.
-        failed: cell id to one sentence.
-        ran: cells that had something to do.
+        report: the HTML page; None when nothing was measured.
+        failed: cell id to error message, one sentence.
+        ran: cells that had unfinished stages.
         reused: cells that were finished before.
     """
 
@@ -44,28 +40,25 @@ class Outcome:
 
 
 def run(plan: Plan, on_event: OnEvent, *, report: bool = True) -> Outcome:
-    """Runs what is unfinished of a plan, then collects and reports everything there is.
+    """Returns the outcome of running the unfinished cells and collecting all finished ones.
 
     Args:
         report: whether to write results and the page; training alone has none.
-
-    Returns:
-        Where the report is, and which cells failed.
     """
     with _only_run_in(plan.out):
         unfinished = plan.unfinished()
         started = time.perf_counter()
         if unfinished:
-            with _engine(plan, unfinished) as engine:  # gets ready during the next two lines
+            with _engine(plan, unfinished) as engine:  # starts up during the next two lines
                 _check(plan, unfinished)
-                _ready_suite(plan, on_event)
+                _provide_suite(plan, on_event)
                 engine.run([_stored(plan, cell) for cell in unfinished], on_event)
         failed = {cell.id: _error(plan.store(cell)) for cell in plan.unfinished()}
         outcome = Outcome(None, failed, len(unfinished), len(plan.cells) - len(unfinished))
         if report and len(failed) < len(plan.cells):
             outcome.report = plan.out / "report.html"
             if unfinished or not plan.is_collected():
-                on_event(Event("", "report"))
+                on_event(RunEvent("", "report"))
                 from robustbench_zosam.report import build_report
                 from robustbench_zosam.runs.collect import collect  # scipy: seconds
 
@@ -74,26 +67,22 @@ def run(plan: Plan, on_event: OnEvent, *, report: bool = True) -> Outcome:
         return outcome
 
 
-def forget(plan: Plan, what: str) -> int:
-    """Deletes cells, so that they run again.
+def discard_stored(plan: Plan, pattern: str) -> int:
+    """Returns how many cells had their stored results discarded, so that they run again.
 
     Args:
-        what: "all", "failed", or a pattern of cell ids such as `zo-sam-*`.
-
-    Returns:
-        How many were deleted.
+        pattern: "all", "failed", or a pattern of cell ids such as `zo-sam-*`.
 
     Raises:
         InputError: no cell of the plan matches.
     """
-    if what == "failed":
+    if pattern == "failed":
         chosen = [cell for cell in plan.cells if plan.store(cell).error_file.exists()]
     else:
-        pattern = "*" if what == "all" else what
-        chosen = [cell for cell in plan.cells if fnmatch(cell.id, pattern)]
+        chosen = [c for c in plan.cells if pattern == "all" or fnmatch(c.id, pattern)]
         if not chosen:
             raise InputError(
-                f"--rerun {what!r} matches no cell of this run: the first is {plan.cells[0].id}"
+                f"--rerun {pattern!r} matches no cell of this run: the first is {plan.cells[0].id}"
             )
     for cell in chosen:
         shutil.rmtree(plan.store(cell).folder, ignore_errors=True)
@@ -128,13 +117,13 @@ def _check(plan: Plan, cells: Sequence[CellSpec]) -> None:
             make_trainee(cell.model_copy(update={"device": "cpu"}), data)
 
 
-def _ready_suite(plan: Plan, on_event: OnEvent) -> None:
+def _provide_suite(plan: Plan, on_event: OnEvent) -> None:
     if plan.suite is None:
         return
     from robustbench_zosam.robustness.suites import generate_suite, verify_suite  # imports torch
 
     def tell(done: int, total: int) -> None:
-        on_event(Event("", "suite", done, total))
+        on_event(RunEvent("", "suite", done, total))
 
     if plan.suite.source == "generated":
         generate_suite(plan.suite, load_prepared(plan.data.file).test, tell)
@@ -154,6 +143,5 @@ def _stored(plan: Plan, cell: CellSpec) -> CellStore:
 
 def _error(store: CellStore) -> str:
     if store.error_file.exists():
-        stored: dict[str, Any] = read_json(store.error_file)
-        return str(stored["error"])
+        return str(read_json(store.error_file)["error"])
     return f"its process ended without a result (out of memory?); see {store.log_file}"

@@ -1,18 +1,17 @@
-"""Test images for the page: a few under every corruption, and those that misled the most models."""
+"""Test images for the page: samples of every corruption, and the most common misclassifications."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.data.dataset import balanced_subset
-from robustbench_zosam.files import atomic_path
+from robustbench_zosam.files import write_arrays
 from robustbench_zosam.robustness.plan import take
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.plan import Plan
@@ -22,16 +21,15 @@ _WORST = 24
 
 
 @dataclass(frozen=True)
-class Failure:
-    """One corrupted image and what the models made of it.
+class Misclassified:
+    """One corrupted image that models misclassified.
 
     Attributes:
-        corruption: its name.
         severity: from 1 to 5.
         image: index in the suite.
-        wrong: models that were wrong.
-        models: models that were asked.
-        confidence: mean probability which the wrong ones gave to their answer.
+        wrong: how many models misclassified it.
+        models: how many classified it.
+        confidence: mean probability that the former gave to their prediction.
     """
 
     corruption: str
@@ -43,10 +41,10 @@ class Failure:
 
 
 def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
-    """Stores images under every corruption and severity, and the worst failures.
+    """Stores images under every corruption and severity, and the worst misclassifications.
 
     Args:
-        cells: ids of the cells whose predictions are stored.
+        cells: ids of the finished cells.
     """
     assert plan.suite is not None
     whole = plan.suite.open()
@@ -60,8 +58,8 @@ def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
         clean = np.moveaxis(test.images[_sampled(test.labels)], 1, 3)
         rows = {"clean": np.stack([clean] * len(suite.severities), axis=1), **rows}
     stores = [CellStore(plan.out / "cells" / name).predictions_file for name in cells]
-    worst = worst_failures([file for file in stores if file.is_file()])
-    arrays: dict[str, Any] = {}
+    worst = worst_misclassified([file for file in stores if file.is_file()])
+    arrays: dict[str, NDArray[np.generic]] = {}
     if worst:
         places = [(f.corruption, f.severity, f.image, f.image + 1) for f in worst]
         arrays = {
@@ -71,27 +69,25 @@ def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
             "worst_counts": np.array([(f.severity, f.wrong, f.models) for f in worst]),
             "worst_confidence": np.array([f.confidence for f in worst]),
         }
-    with atomic_path(plan.out / "gallery.npz") as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(
-            stream,
-            images=np.stack(list(rows.values()), axis=1),
-            rows=np.array(list(rows)),
-            **arrays,
-        )
+    write_arrays(
+        plan.out / "gallery.npz",
+        images=np.stack(list(rows.values()), axis=1),
+        rows=np.array(list(rows)),
+        **arrays,
+    )
 
 
 def _sampled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return balanced_subset(labels, _SAMPLES, seed=0)
 
 
-def worst_failures(files: Sequence[Path]) -> list[Failure]:
-    """Finds the images that the most models got wrong with the most confidence.
+def worst_misclassified(files: Sequence[Path]) -> list[Misclassified]:
+    """Returns the images that the most models misclassified with the most confidence.
+
+    At most one for each corruption, at its mildest severity among equals, the worst first.
 
     Args:
         files: predictions of each model, under the same conditions.
-
-    Returns:
-        At most one for each corruption, at its mildest severity among equals, the worst first.
     """
     wrong: dict[str, NDArray[np.int64]] = {}
     confidence: dict[str, NDArray[np.float64]] = {}
@@ -104,27 +100,27 @@ def worst_failures(files: Sequence[Path]) -> list[Failure]:
                 missed = correct == 0
                 wrong[name] = wrong.get(name, 0) + missed
                 confidence[name] = confidence.get(name, 0.0) + missed * sure.astype(np.float64)
-    found: dict[str, Failure] = {}
-    for failure in _worst_of_each(wrong, confidence, len(files)):
-        best = found.get(failure.corruption)
-        if best is None or _badness(failure) > _badness(best):
-            found[failure.corruption] = failure
+    found: dict[str, Misclassified] = {}
+    for image in _worst_of_each(wrong, confidence, len(files)):
+        best = found.get(image.corruption)
+        if best is None or _badness(image) > _badness(best):
+            found[image.corruption] = image
     return sorted(found.values(), key=_badness, reverse=True)[:_WORST]
 
 
 def _worst_of_each(
     wrong: dict[str, NDArray[np.int64]], confidence: dict[str, NDArray[np.float64]], models: int
-) -> Iterator[Failure]:
-    """Yields the worst image of each condition in which any model was wrong."""
+) -> Iterator[Misclassified]:
+    """Yields the worst image of each condition under which any model erred."""
     for name, counts in wrong.items():
         image = int(np.argmax(confidence[name]))
         count = int(counts[image])
         if count:
             corruption, _, severity = name.rpartition("/")
             sure = float(confidence[name][image]) / count
-            yield Failure(corruption, int(severity), image, count, models, sure)
+            yield Misclassified(corruption, int(severity), image, count, models, sure)
 
 
-def _badness(failure: Failure) -> tuple[float, int]:
-    """Orders by the summed confidence to a tenth of a model, then by the mildness."""
-    return round(failure.wrong * failure.confidence, 1), -failure.severity
+def _badness(image: Misclassified) -> tuple[float, int]:
+    """Orders by the summed confidence, rounded to tenths, then by mildness."""
+    return round(image.wrong * image.confidence, 1), -image.severity

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from robustbench_zosam import __version__
 from robustbench_zosam.config import ExperimentConfig
@@ -19,13 +18,8 @@ from robustbench_zosam.results.versions import VERSION
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
 from robustbench_zosam.robustness.references import find_reference
 from robustbench_zosam.robustness.stored import plan_stored
-from robustbench_zosam.runs.cell_store import (
-    CellSpec,
-    CellStore,
-    identity,
-    named_model,
-    training_identity,
-)
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Stage
+from robustbench_zosam.runs.identity import identity, named_model, training_identity
 from robustbench_zosam.runs.methods import Method, expand
 
 
@@ -34,11 +28,8 @@ class Plan:
     """An experiment ready to run.
 
     Attributes:
-        config: as validated.
         out: the output folder.
-        data: decoded images on disk, and their facts.
-        suite: the corrupted test images, or None.
-        methods: what is compared.
+        suite: the corrupted test images; None when nothing is measured.
         cells: methods × seeds.
         workers: cells at a time; 0 runs them in this process.
     """
@@ -52,11 +43,7 @@ class Plan:
     workers: int
 
     def store(self, cell: CellSpec) -> CellStore:
-        """Returns the folder of a cell.
-
-        Args:
-            cell: one of the plan's cells.
-        """
+        """Returns the folder of a cell."""
         return CellStore(self.out / "cells" / cell.id)
 
     def unfinished(self) -> list[CellSpec]:
@@ -64,7 +51,7 @@ class Plan:
         return [cell for cell in self.cells if not self.store(cell).is_finished(cell)]
 
     def mark_collected(self) -> None:
-        """Remembers that results and report on disk are those of this plan."""
+        """Stores that results and report on disk are those of this plan."""
         write_json(self._marker, self._collection)
 
     def is_collected(self) -> bool:
@@ -91,13 +78,10 @@ class Plan:
 
 
 def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
-    """Expands a configuration and prepares its data.
+    """Returns the methods and cells of a configuration; prepares the data, trains nothing.
 
     Args:
         measure: whether the cells are evaluated after training.
-
-    Returns:
-        The plan; nothing is trained yet.
     """
     methods = expand(config)
     DATASETS[config.data.name]  # a misspelt name must not cost the time of reading the data
@@ -111,7 +95,7 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
     count = len(methods) * len(seeds)
     workers, threads = share_cores(config, device, count)
     cells = tuple(
-        _cell(config, method, seed, data, suite, device=device, threads=threads, measure=measure)
+        _cell(config, method, seed, data, suite, device, threads)
         for seed in seeds  # seed by seed, so that the first results compare all methods
         for method in methods
     )
@@ -126,11 +110,9 @@ def _plan_suite(config: ExperimentConfig, data: Prepared, cache: Path) -> SuiteP
 
 
 def share_cores(config: ExperimentConfig, device: str, cells: int) -> tuple[int, int]:
-    """Returns workers and threads per cell, so that they use the cores without fighting over them.
+    """Returns workers and threads per cell that use the cores without oversubscription.
 
-    Args:
-        config: `run.workers` and `run.threads` where given.
-        device: of the cells; one cell at a time on a GPU unless told otherwise.
+    One cell at a time runs on a GPU, unless `run.workers` says otherwise.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1
@@ -147,11 +129,12 @@ def _cell(
     seed: int,
     data: Prepared,
     suite: SuitePlan | None,
-    **where: Any,
+    device: str,
+    threads: int,
 ) -> CellSpec:
     trained = training_identity(config, method, seed, data.facts["fingerprint"])
-    identities = {"training": trained}
-    if where["measure"] and suite is not None:
+    identities: dict[Stage, str] = {"training": trained}
+    if suite is not None:
         identities["robustness"] = identity(
             trained=trained, suite=suite.identity_parts(), metrics=tuple(condition_metrics())
         )
@@ -171,7 +154,7 @@ def _cell(
         flatness=config.flatness,
         landscape=config.landscape,
         identities=identities,
-        device=where["device"],
-        threads=where["threads"],
+        device=device,
+        threads=threads,
         checkpoint_seconds=config.run.checkpoint_seconds,
     )

@@ -16,30 +16,20 @@ from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.predict import to_unit
 from robustbench_zosam.robustness.evaluation import evaluate
-from robustbench_zosam.runs.cell_store import CellSpec, CellStore
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore, StageValue
+from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores
 
-OnProgress = Callable[[str, int, int], None]
+Progress = Callable[[int, int], None]
+Measurement = Callable[[CellSpec, CellStore, Dataset, Checkpoint, Progress], StageValue]
 
 
 def measure_robustness(
-    spec: CellSpec, store: CellStore, data: Dataset, model: Checkpoint, on_progress: OnProgress
-) -> dict[str, Any]:
-    """Evaluates a cell's model on the suite; predictions are kept for paired comparisons.
-
-    Args:
-        on_progress: called with (stage, done, total).
-
-    Returns:
-        Rows per condition, and means.
-    """
+    spec: CellSpec, store: CellStore, data: Dataset, model: Checkpoint, on_progress: Progress
+) -> RobustnessScores:
+    """Evaluates a cell's model on the suite; predictions are kept for paired comparisons."""
     assert spec.suite is not None
-    found = evaluate(
-        model.model,
-        data.test,
-        spec.suite,
-        torch.device(spec.device),
-        lambda done, total: on_progress("robustness", done, total),
-    )
+    device = torch.device(spec.device)
+    found = evaluate(model.model, data.test, spec.suite, device, on_progress)
     write_arrays(
         store.predictions_file,
         conditions=np.array(found.conditions),
@@ -52,57 +42,43 @@ def measure_robustness(
 
 
 def measure_flatness(
-    spec: CellSpec, store: CellStore, data: Dataset, model: Checkpoint, on_progress: OnProgress
-) -> dict[str, Any]:
-    """Measures the curvature of a cell's loss in the active subspace of its model.
-
-    Args:
-        data: its data; training images without augmentation are used.
-        on_progress: called with (stage, done, total).
-
-    Returns:
-        What is not per image; that goes to `flatness.npz`.
-    """
+    spec: CellSpec, store: CellStore, data: Dataset, model: Checkpoint, on_progress: Progress
+) -> Flatness:
+    """Measures the curvature in the active subspace; numbers per image go to `flatness.npz`."""
     settings = spec.flatness
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
-    facts, arrays = measure_curvature(
-        model.model,
-        images,
-        labels,
-        _to(model.masks, spec.device),
-        settings,
-        lambda done, total: on_progress("flatness", done, total),
-    )
+    masks = _to(model.masks, spec.device)
+    facts, arrays = measure_curvature(model.model, images, labels, masks, settings, on_progress)
     write_arrays(store.flatness_file, **arrays)
     return facts
 
 
 def measure_landscape(
-    spec: CellSpec, store: CellStore, data: Dataset, model: Checkpoint, on_progress: OnProgress
-) -> dict[str, Any]:
-    """Evaluates the loss along random filter-normalised directions and on a plane.
-
-    Args:
-        data: its data; training images without augmentation are used.
-        on_progress: called with (stage, done, total).
-
-    Returns:
-        The line and plane results.
-    """
+    spec: CellSpec, store: CellStore, data: Dataset, model: Checkpoint, on_progress: Progress
+) -> Landscape:
+    """Evaluates the loss along random filter-normalised directions and on a plane."""
     settings = spec.landscape
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
     masks = _to(model.masks, spec.device)
-    common: dict[str, Any] = {"masks": masks, "span": settings.span, "seed": settings.seed}
     lines = line(
-        model.model, images, labels, points=settings.points, seeds=settings.directions, **common
+        model.model,
+        images,
+        labels,
+        masks=masks,
+        span=settings.span,
+        seed=settings.seed,
+        points=settings.points,
+        seeds=settings.directions,
     )
     surface = plane(
         model.model,
         images,
         labels,
+        masks=masks,
+        span=settings.span,
+        seed=settings.seed,
         points=settings.grid,
-        progress=lambda done, total: on_progress("landscape", done, total),
-        **common,
+        progress=on_progress,
     )
     return {
         "line": _slice_facts(lines),
@@ -112,13 +88,14 @@ def measure_landscape(
     }
 
 
-def _slice_facts(result: LineResult | PlaneResult) -> dict[str, Any]:
+def _slice_facts(result: LineResult | PlaneResult) -> Any:
     """Returns a slice under the names of the result schema."""
     names = {"steps": "positions", "loss": "losses", "error": "errors"}
     return {names.get(key, key): value for key, value in result.to_dict().items()}
 
 
 def _training_images(data: Dataset, count: int, seed: int, device: str) -> tuple[Tensor, Tensor]:
+    """Returns training images without augmentation, drawn class by class, and their labels."""
     chosen = data.train.take(balanced_subset(data.train.labels, count, seed))
     images = to_unit(torch.from_numpy(chosen.images[:]).to(device))
     return images, torch.from_numpy(chosen.labels).to(device)

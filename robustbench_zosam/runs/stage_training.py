@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from robustbench_zosam.checks import constructor_options
-from robustbench_zosam.config import TrainingConfig
+from robustbench_zosam.config import ModelConfig, Options, TrainingConfig
 from robustbench_zosam.data.dataset import Dataset
+from robustbench_zosam.measurement.sparsity import sparsity_facts
 from robustbench_zosam.models.checkpoints import save_checkpoint
-from robustbench_zosam.models.classifier import build_model
+from robustbench_zosam.models.classifier import Classifier, build_model
 from robustbench_zosam.models.for_data import load_for
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.optim.factory import base_class
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore
+from robustbench_zosam.schema import StoredLoaded, StoredTraining
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import create_masker
-from robustbench_zosam.sparsity.layers import maskable_layers
 from robustbench_zosam.training import Batches, Trainee, train
 
 OnProgress = Callable[[str, int, int], None]
 
 
 def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
-    """Builds model, masks, optimizer and batches of a cell.
-
-    Returns:
-        All of it at step 0, on the cell's device.
-    """
+    """Builds model, masks, optimizer and batches of a cell, at step 0, on the cell's device."""
     assert spec.model is not None
     method, device = spec.method, torch.device(spec.device)
     mean, std = data.channel_statistics()
@@ -58,9 +54,9 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         examples=batches.draw,
         **method.sparsifier_options,
     )
-    base: dict[str, Any] = {"weight_decay": spec.training.weight_decay}
+    options: Options = {"lr": spec.training.lr, "weight_decay": spec.training.weight_decay}
     if "momentum" in constructor_options(base_class(method.optimizer, method.options.get("base"))):
-        base["momentum"] = spec.training.momentum
+        options["momentum"] = spec.training.momentum
     optimizer = create_optimizer(
         method.optimizer,
         model,
@@ -69,7 +65,7 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         steps_per_epoch=batches.steps_per_epoch,
         epochs=spec.training.epochs,
         clip_norm=spec.training.clip_norm,
-        **({"lr": spec.training.lr} | base | method.options),
+        **(options | method.options),
     )
     return Trainee(model, masker, optimizer, batches, data.validation)
 
@@ -86,79 +82,64 @@ def train_cell(
     data: Dataset,
     on_progress: OnProgress,
     should_stop: Callable[[], bool],
-) -> dict[str, Any]:
-    """Trains a cell, or loads its checkpoint, and stores the model.
+) -> StoredTraining:
+    """Returns the record of a cell that is trained, or whose checkpoint is loaded, and stored.
 
     Args:
-        on_progress: called with (stage, done, total).
-
-    Returns:
-        The training record and the sparsity reached.
+        on_progress: called with ("training", epochs done, epochs in all).
+        should_stop: asked after each step.
     """
     if spec.method.kind == "checkpoint":
-        checkpoint = load_for(spec.method.checkpoint or "", spec.model, data)
-        model, masks, config = checkpoint.model, checkpoint.masks, checkpoint.config
-        record: dict[str, Any] = {
-            "status": "done",
-            "loaded": spec.method.checkpoint,
-            "normalisation": {
-                "mean": model.mean.flatten().tolist(),
-                "std": model.std.flatten().tolist(),
-            },
-        }
-    else:
-        assert spec.model is not None
-        trainee = make_trainee(spec, data)
-        record = train(
-            trainee,
-            recipe(spec),
-            resume_file=store.resume_file,
-            checkpoint_seconds=spec.checkpoint_seconds,
-            on_epoch=lambda done, total: on_progress("training", done, total),
-            should_stop=should_stop,
-        )
-        model, masks, config = trainee.model, trainee.masker.masks, spec.model
-        record["exploration"] = trainee.masker.report().exploration
-        if record["status"] == "done":  # NaN times a mask is not zero
-            trainee.masker.check(trainee.optimizer)
+        return _load(spec, store, data)
+    assert spec.model is not None
+    trainee = make_trainee(spec, data)
+    record = train(
+        trainee,
+        recipe(spec),
+        resume_file=store.resume_file,
+        checkpoint_seconds=spec.checkpoint_seconds,
+        on_epoch=lambda done, total: on_progress("training", done, total),
+        should_stop=should_stop,
+    )
+    masks = trainee.masker.masks
+    exploration = trainee.masker.report().exploration
     if record["status"] == "done":
-        save_checkpoint(
-            store.model_file,
-            model.cpu(),
-            config,
-            masks={name: mask.cpu() for name, mask in masks.items()},
-            classes=data.classes,
-            image_size=data.image_size,
-            facts={"data": data.name, "method": spec.method.id, "seed": spec.seed},
-        )
-    return record | {"sparsity": sparsity_facts(model, masks)}
+        trainee.masker.check(trainee.optimizer)  # not after a divergence: NaN times a mask is NaN
+        _save(spec, store, data, trainee.model, spec.model, masks)
+    facts = sparsity_facts(trainee.model, masks)
+    return {**record, "exploration": exploration, "sparsity": facts}
 
 
-def sparsity_facts(model: torch.nn.Module, masks: dict[str, Tensor]) -> dict[str, Any]:
-    """Returns both sparsities, of the maskable weights and of all parameters, and each layer's.
-
-    A layer is called collapsed when it is down to the one weight that every sparsifier leaves it.
-
-    Args:
-        masks: parameter name to bool mask.
-    """
-    found = maskable_layers(model, ())
-    active = [int(masks[x.name].sum()) if x.name in masks else x.size for x in found]
-    layers = [
-        {"name": x.name, "size": x.size, "active": count, "density": count / x.size}
-        for x, count in zip(found, active, strict=True)
-    ]
-    maskable = sum(x.size for x in found)
-    zero = maskable - sum(active)
-    total = sum(parameter.numel() for parameter in model.parameters())
+def _load(spec: CellSpec, store: CellStore, data: Dataset) -> StoredLoaded:
+    path = spec.method.checkpoint or ""
+    checkpoint = load_for(path, spec.model, data)
+    model, masks = checkpoint.model, checkpoint.masks
+    _save(spec, store, data, model, checkpoint.config, masks)
     return {
-        "maskable": zero / max(maskable, 1),
-        "total": zero / total,
-        "active": maskable - zero,
-        "maskable_parameters": maskable,
-        "parameters": total,
-        "collapsed": [
-            x.name for x, count in zip(found, active, strict=True) if count == 1 < x.size
-        ],
-        "layers": layers,
+        "status": "done",
+        "loaded": path,
+        "normalisation": {
+            "mean": model.mean.flatten().tolist(),
+            "std": model.std.flatten().tolist(),
+        },
+        "sparsity": sparsity_facts(model, masks),
     }
+
+
+def _save(
+    spec: CellSpec,
+    store: CellStore,
+    data: Dataset,
+    model: Classifier,
+    config: ModelConfig,
+    masks: Mapping[str, Tensor],
+) -> None:
+    save_checkpoint(
+        store.model_file,
+        model.cpu(),
+        config,
+        masks={name: mask.cpu() for name, mask in masks.items()},
+        classes=data.classes,
+        image_size=data.image_size,
+        facts={"data": data.name, "method": spec.method.id, "seed": spec.seed},
+    )

@@ -72,14 +72,22 @@ from robustbench_zosam.schema.runs import (
     Role,
     SuiteFacts,
 )
+from robustbench_zosam.schema.stages import (
+    Normalisation,
+    StoredLoaded,
+    StoredTrained,
+    StoredTraining,
+)
 from robustbench_zosam.schema.training import (
     AveragedWeights,
     Cost,
     Diagnostics,
+    GradientMoments,
     GradientStatistics,
     HistoryRow,
     TimeTo,
     Training,
+    TrainingRecord,
     Validation,
 )
 
@@ -104,6 +112,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "Cost",
     "Diagnostics",
     "GradientStatistics",
+    "GradientMoments",
     "TimeTo",
     "Sparsity",
     "SparseLayer",
@@ -129,6 +138,12 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "Plane",
     "Band",
     "SliceSummary",
+    # the first stage of a cell, as it is stored
+    "StoredTraining",
+    "StoredTrained",
+    "StoredLoaded",
+    "Normalisation",
+    "TrainingRecord",
     # over seeds, and between methods
     "Summary",
     "MetricSummary",

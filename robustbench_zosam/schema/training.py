@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NotRequired
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -46,11 +46,9 @@ class Cost(TypedDict):
     peak_memory_bytes: int | None
 
 
-class GradientStatistics(TypedDict):
-    """Gradients at one epoch, over several mini-batches at fixed weights."""
+class GradientMoments(TypedDict):
+    """Gradients over several mini-batches at fixed weights."""
 
-    epoch: int
-    step: int
     variance: float | None
     """Total variance of the gradient that the optimizer uses."""
     clean_variance: float | None
@@ -63,6 +61,15 @@ class GradientStatistics(TypedDict):
     forwards: float
     backwards: float
     seconds: float
+
+
+class _AtEpoch(TypedDict):
+    epoch: int
+    step: int
+
+
+class GradientStatistics(_AtEpoch, GradientMoments):
+    """Gradients at one epoch, over several mini-batches at fixed weights."""
 
 
 class TimeTo(TypedDict):
@@ -99,3 +106,10 @@ class Training(TypedDict):
     recalibrated: NotRequired[int]
     """Batch-norm layers whose statistics were recomputed at the final weights."""
     averaged: NotRequired[AveragedWeights]
+
+
+class TrainingRecord(Training):
+    """A training run, and how it ended."""
+
+    status: Literal["done", "diverged"]
+    """Diverged: the loss left the finite numbers."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay
 from robustbench_zosam.optim.passes import Closure
+from robustbench_zosam.schema import GradientMoments, HistoryRow, TimeTo
 
 BATCHES = 8
 TARGETS = (0.5, 0.8, 0.9, 0.95, 0.98)
@@ -120,7 +121,7 @@ def untouched(optimizer: WrappedOptimizer, model: nn.Module) -> Iterator[None]:
 
 def measure(
     optimizer: WrappedOptimizer, model: nn.Module, closures: Sequence[Closure]
-) -> dict[str, Any]:
+) -> GradientMoments:
     """Measures gradients over mini-batches at fixed weights; nothing else changes.
 
     The variance of gradients g_1, ..., g_B is sum_b |g_b - mean|^2 / (B - 1), the trace of their
@@ -218,7 +219,7 @@ def is_due(epoch: int, epochs: int) -> bool:
     return epoch == epochs or epoch % math.ceil(epochs / 10) == 0
 
 
-def time_to(history: Sequence[dict[str, Any]], target: float) -> dict[str, Any]:
+def time_to(history: Sequence[HistoryRow], target: float) -> TimeTo:
     """Finds when the validation accuracy first reached a target.
 
     Args:
@@ -228,4 +229,11 @@ def time_to(history: Sequence[dict[str, Any]], target: float) -> dict[str, Any]:
         The target, and `epoch`, `step` and `seconds` of training, None where it never did.
     """
     row = next((row for row in history if row["validation_accuracy"] >= target), None)
-    return {"target": target} | {key: row and row[key] for key in ("epoch", "step", "seconds")}
+    if row is None:
+        return {"target": target, "epoch": None, "step": None, "seconds": None}
+    return {
+        "target": target,
+        "epoch": row["epoch"],
+        "step": row["step"],
+        "seconds": row["seconds"],
+    }

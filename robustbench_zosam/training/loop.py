@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from robustbench_zosam.config import TrainingConfig
+from robustbench_zosam.schema import TrainingRecord
 from robustbench_zosam.training.average import Average
 from robustbench_zosam.training.recalibrate import recalibrate
 from robustbench_zosam.training.record import Progress, diagnose, outcome, record_epoch, validate
@@ -37,7 +37,7 @@ def train(
     checkpoint_seconds: float = 30.0,
     on_epoch: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
+) -> TrainingRecord:
     """Trains to the end, from the start or from where an earlier run was cut off.
 
     On the CPU a resumed run ends with bit-identical weights.
@@ -51,7 +51,7 @@ def train(
         should_stop: asked after each step.
 
     Returns:
-        JSON values: status ("done" or "diverged"), epochs, steps, history per epoch, and cost.
+        Whether it diverged, the history per epoch, and the cost.
 
     Raises:
         InterruptedTrainingError: `should_stop` said so.
@@ -93,21 +93,19 @@ def train(
         progress.seconds += time.perf_counter() - started
     record = outcome(trainee, config, progress, diverged)
     if not diverged:
-        record |= _finish(trainee, config, total)
+        _finish(trainee, config, total, record)
     resume_file.unlink(missing_ok=True)
     return record
 
 
-def _finish(trainee: Trainee, config: TrainingConfig, step: int) -> dict[str, Any]:
-    """Makes the trained model of the last weights; returns what the record says of it."""
-    record: dict[str, Any] = {}
+def _finish(trainee: Trainee, config: TrainingConfig, step: int, record: TrainingRecord) -> None:
+    """Makes the trained model of the last weights, and records how."""
     if trainee.average is not None:
         trainee.average.install(trainee.masker)
     if config.recalibrate or trainee.average is not None:
         record["recalibrated"] = recalibrate(trainee.model, trainee.batches, step)
     if trainee.average is not None:
         record["averaged"] = {"updates": trainee.average.updates, **validate(trainee)}
-    return record
 
 
 def _save(trainee: Trainee, progress: Progress, file: Path) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 
 from robustbench_zosam.config import TrainingConfig
 from robustbench_zosam.models.predict import predict_logits
+from robustbench_zosam.schema import (
+    Diagnostics,
+    GradientStatistics,
+    HistoryRow,
+    TrainingRecord,
+    Validation,
+)
 from robustbench_zosam.training.diagnostics import (
     BATCHES,
     TARGETS,
@@ -38,8 +45,8 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     loss_sum: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    gradients: list[dict[str, Any]] = field(default_factory=list)
+    history: list[HistoryRow] = field(default_factory=list)
+    gradients: list[GradientStatistics] = field(default_factory=list)
     memory: int = 0
 
 
@@ -67,7 +74,7 @@ def record_epoch(trainee: Trainee, progress: Progress, loss: float) -> bool:
     return True
 
 
-def validate(trainee: Trainee) -> dict[str, float]:
+def validate(trainee: Trainee) -> Validation:
     """Returns accuracy and loss on the validation images, in fp32."""
     logits = predict_logits(trainee.model, trainee.validation.images, trainee.device)
     labels = torch.from_numpy(trainee.validation.labels)
@@ -101,8 +108,8 @@ def diagnose(trainee: Trainee, config: TrainingConfig, progress: Progress) -> No
 
 def outcome(
     trainee: Trainee, config: TrainingConfig, progress: Progress, diverged: bool
-) -> dict[str, Any]:
-    """Returns what is known of a training that has ended, as JSON values.
+) -> TrainingRecord:
+    """Returns the record of a training that has ended.
 
     Args:
         diverged: whether it left the finite numbers.
@@ -127,14 +134,13 @@ def outcome(
     }
 
 
-def _diagnostics(trainee: Trainee, config: TrainingConfig, progress: Progress) -> dict[str, Any]:
-    counters: dict[str, Any] = trainee.optimizer.diagnostics
-    if not config.diagnostics:
-        return counters
-    probes = counters.get("probes")
-    return counters | {
-        "below_noise_share": counters["below_noise"] / probes if probes else None,
-        "time_to": [time_to(progress.history, target) for target in TARGETS],
-        "batches": BATCHES,
-        "gradients": progress.gradients,
-    }
+def _diagnostics(trainee: Trainee, config: TrainingConfig, progress: Progress) -> Diagnostics:
+    counters = trainee.optimizer.diagnostics
+    found = cast("Diagnostics", {**counters})  # optimizers may count more than the schema names
+    if config.diagnostics:
+        probes = counters.get("probes")
+        found["below_noise_share"] = counters["below_noise"] / probes if probes else None
+        found["time_to"] = [time_to(progress.history, target) for target in TARGETS]
+        found["batches"] = BATCHES
+        found["gradients"] = progress.gradients
+    return found

@@ -84,7 +84,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
         ),
         "recipe": (["--recipe", "quik", *out], "unknown recipe 'quik': did you mean quick"),
         "config": (["--config", str(folder / "absent.toml"), *out], "cannot be read"),
-        "device": (["--device", "cuda:7", *out], "is not here"),
+        "device": (["--device", "cuda:7", *out], "is not available"),
         "rerun": (["--rerun", "nothing*", *out], "matches no cell"),
     }
 

@@ -47,13 +47,13 @@ def test_a_download_prints_folder_licence_and_what_to_type_next(
     assert run(monkeypatch, *arguments) == 0
     out, error = capsys.readouterr()
     assert out.split() == [str(tmp_path / "frost")]
-    assert "frost-textures is here now (licence: Apache-2.0" in error
+    assert "frost-textures is downloaded (licence: Apache-2.0" in error
     assert f"next: export CORRUPTIONS_FROST_DIR={tmp_path / 'frost'}" in error
     assert error.count("downloading frost1.png") == 1
     assert error.count("downloading frost2.png") == 1
 
 
-def test_an_interrupted_download_says_how_to_go_on(
+def test_an_interrupted_download_says_how_to_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     def interrupted(*arguments: object, **options: object) -> Fetched:

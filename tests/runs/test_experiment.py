@@ -18,30 +18,30 @@ from robustbench_zosam.files import read_json
 from robustbench_zosam.models import load_checkpoint
 from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.compare_runs import compare_stored
-from robustbench_zosam.runs.engines import Event, ProcessEngine
+from robustbench_zosam.runs.engines import ProcessEngine, RunEvent
 from robustbench_zosam.runs.plan import Plan, make_plan
 
 
-def run(config: ExperimentConfig, events: list[Event] | None = None) -> experiment.Outcome:
+def run(config: ExperimentConfig, events: list[RunEvent] | None = None) -> experiment.Outcome:
     return experiment.run(make_plan(config), (events if events is not None else []).append)
 
 
 @pytest.fixture(scope="module")
 def finished(
     lab: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path, list[Event]]:
+) -> tuple[Path, Path, list[RunEvent]]:
     """A small run on a folder of images: folder, output, events."""
     folder = tmp_path_factory.mktemp("data")
     lab.write_images(folder)
     out = tmp_path_factory.mktemp("out")
-    events: list[Event] = []
+    events: list[RunEvent] = []
     outcome = run(lab.small(folder, out), events)
     assert outcome.failed == {}
     assert (outcome.ran, outcome.reused) == (2, 0)
     return folder, out, events
 
 
-def test_everything_is_measured_and_written(finished: tuple[Path, Path, list[Event]]):
+def test_everything_is_measured_and_written(finished: tuple[Path, Path, list[RunEvent]]):
     _, out, events = finished
     results = read_json(out / "results.json")
     assert [cell["status"] for cell in results["cells"]] == ["done", "done"]
@@ -71,7 +71,7 @@ def test_everything_is_measured_and_written(finished: tuple[Path, Path, list[Eve
     }
 
 
-def test_json_is_strict(finished: tuple[Path, Path, list[Event]]):
+def test_json_is_strict(finished: tuple[Path, Path, list[RunEvent]]):
     def refuse(token: str) -> None:
         raise AssertionError(token)
 
@@ -82,7 +82,7 @@ def test_json_is_strict(finished: tuple[Path, Path, list[Event]]):
 
 def test_the_same_again_runs_nothing_and_changes_nothing(
     lab: SimpleNamespace,
-    finished: tuple[Path, Path, list[Event]],
+    finished: tuple[Path, Path, list[RunEvent]],
 ):
     folder, out, _ = finished
     before = {file: file.stat().st_mtime_ns for file in out.rglob("*.json")}
@@ -92,7 +92,7 @@ def test_the_same_again_runs_nothing_and_changes_nothing(
 
 
 def test_another_measurement_keeps_the_trained_models(
-    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], tmp_path: Path
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[RunEvent]], tmp_path: Path
 ):
     folder, out, _ = finished
     trained = {f: f.stat().st_mtime_ns for f in out.rglob("model.safetensors")}
@@ -105,21 +105,21 @@ def test_another_measurement_keeps_the_trained_models(
 
 def test_a_failing_cell_does_not_end_the_others(
     lab: SimpleNamespace,
-    finished: tuple[Path, Path, list[Event]],
+    finished: tuple[Path, Path, list[RunEvent]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
     folder, _, _ = finished
-    from robustbench_zosam.runs import stage_training as obtain
+    from robustbench_zosam.runs import stage_training
 
-    train_cell = obtain.train_cell
+    train_cell = stage_training.train_cell
 
     def fail(spec: Any, *rest: Any) -> Any:
         if spec.method.optimizer == "sgd":
             raise RuntimeError("out of luck")
         return train_cell(spec, *rest)
 
-    monkeypatch.setattr(obtain, "train_cell", fail)
+    monkeypatch.setattr(stage_training, "train_cell", fail)
     outcome = run(lab.small(folder, tmp_path))
     assert list(outcome.failed.values()) == ["RuntimeError: out of luck"]
     results = read_json(tmp_path / "results.json")
@@ -131,7 +131,7 @@ def test_a_failing_cell_does_not_end_the_others(
 
 
 def test_a_diverged_cell_is_reported(
-    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], tmp_path: Path
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[RunEvent]], tmp_path: Path
 ):
     folder, _, _ = finished
     config = lab.small(folder, tmp_path, training__lr=1e30, training__warmup_epochs=0.0)
@@ -143,7 +143,7 @@ def test_a_diverged_cell_is_reported(
 
 
 def test_checkpoints_are_compared_without_training(
-    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], tmp_path: Path
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[RunEvent]], tmp_path: Path
 ):
     folder, out, _ = finished
     files = [str(f) for f in sorted(out.glob("cells/*/model.safetensors"))]
@@ -158,7 +158,7 @@ def test_checkpoints_are_compared_without_training(
 
 
 def test_methods_are_compared_within_and_across_runs(
-    finished: tuple[Path, Path, list[Event]],
+    finished: tuple[Path, Path, list[RunEvent]],
 ):
     _, out, _ = finished
     found = compare_stored("zo-sam-rigl-0.5", f"{out}:sgd-rigl-0.5", out)
@@ -167,21 +167,23 @@ def test_methods_are_compared_within_and_across_runs(
         compare_stored("sam", "sgd-rigl-0.5", out)
 
 
-def test_rerun_forgets_what_it_names(
-    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]]
+def test_rerun_discards_what_it_names(
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[RunEvent]]
 ):
     folder, out, _ = finished
     plan = make_plan(lab.small(folder, out))
-    assert experiment.forget(plan, "failed") == 0
+    assert experiment.discard_stored(plan, "failed") == 0
     with pytest.raises(InputError, match="matches no cell"):
-        experiment.forget(plan, "adam*")
-    assert experiment.forget(plan, "zo-sam-*") == 1
+        experiment.discard_stored(plan, "adam*")
+    assert experiment.discard_stored(plan, "zo-sam-*") == 1
     assert [cell.method.optimizer for cell in plan.unfinished()] == ["zo-sam"]
     assert run(lab.small(folder, out)).ran == 1
 
 
 def test_two_runs_cannot_write_to_one_folder(
-    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], monkeypatch: pytest.MonkeyPatch
+    lab: SimpleNamespace,
+    finished: tuple[Path, Path, list[RunEvent]],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     folder, out, _ = finished
     plan = make_plan(lab.small(folder, out))
@@ -195,7 +197,7 @@ def test_two_runs_cannot_write_to_one_folder(
 
 
 def test_a_process_for_each_cell_gives_the_same_results(
-    lab: SimpleNamespace, finished: tuple[Path, Path, list[Event]], tmp_path: Path
+    lab: SimpleNamespace, finished: tuple[Path, Path, list[RunEvent]], tmp_path: Path
 ):
     folder, out, _ = finished
     outcome = run(lab.small(folder, tmp_path, run__workers=2))
@@ -205,7 +207,7 @@ def test_a_process_for_each_cell_gives_the_same_results(
 
 def test_a_cell_whose_process_dies_is_a_failure_with_a_reason(
     lab: SimpleNamespace,
-    finished: tuple[Path, Path, list[Event]],
+    finished: tuple[Path, Path, list[RunEvent]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -221,7 +223,7 @@ def test_a_cell_whose_process_dies_is_a_failure_with_a_reason(
     monkeypatch.setattr(ProcessEngine, "__enter__", remember)
     killed: list[int] = []
 
-    def kill(event: Event) -> None:
+    def kill(event: RunEvent) -> None:
         if event.stage == "training":
             server = servers[0].pid
             [cell] = Path(f"/proc/{server}/task/{server}/children").read_text().split()
@@ -235,7 +237,7 @@ def test_a_cell_whose_process_dies_is_a_failure_with_a_reason(
 
 def test_a_server_that_dies_fails_its_cells(
     lab: SimpleNamespace,
-    finished: tuple[Path, Path, list[Event]],
+    finished: tuple[Path, Path, list[RunEvent]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -252,7 +254,7 @@ def test_a_server_that_dies_fails_its_cells(
     assert len(outcome.failed) == 2
 
 
-def test_collecting_needs_no_torch(finished: tuple[Path, Path, list[Event]]):
+def test_collecting_needs_no_torch(finished: tuple[Path, Path, list[RunEvent]]):
     _, out, _ = finished
     code = (
         "import sys; from pathlib import Path; from robustbench_zosam.report import build_report; "

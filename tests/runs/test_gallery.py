@@ -1,6 +1,6 @@
 import numpy as np
 
-from robustbench_zosam.runs.gallery import Failure, worst_failures
+from robustbench_zosam.runs.gallery import Misclassified, worst_misclassified
 
 
 def predictions(file, correct, confidence):
@@ -25,13 +25,13 @@ def test_the_most_confident_common_mistake_of_each_corruption_comes_first(tmp_pa
         ),
     ]
     # fog/1, image 2: 0.8 + 0.8; fog/2, image 1: 0.6 + 1.0, the same but less mild.
-    assert worst_failures(files) == [
-        Failure("fog", 1, 2, 2, 2, 0.8),
-        Failure("snow", 1, 1, 1, 2, 0.5),
+    assert worst_misclassified(files) == [
+        Misclassified("fog", 1, 2, 2, 2, 0.8),
+        Misclassified("snow", 1, 1, 1, 2, 0.5),
     ]
 
 
-def test_without_mistakes_there_are_no_failures(tmp_path):
+def test_without_mistakes_there_are_none(tmp_path):
     right = predictions(tmp_path / "a.npz", np.ones((3, 2), int), np.full((3, 2), 0.9))
-    assert worst_failures([right]) == []
-    assert worst_failures([]) == []
+    assert worst_misclassified([right]) == []
+    assert worst_misclassified([]) == []

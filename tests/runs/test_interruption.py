@@ -69,14 +69,14 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
     assert lab.comparable(cut) == lab.comparable(whole)
 
 
-def test_an_interrupted_run_says_how_to_go_on(lab: SimpleNamespace, images: Path, tmp_path: Path):
+def test_an_interrupted_run_says_how_to_resume(lab: SimpleNamespace, images: Path, tmp_path: Path):
     out = tmp_path / "out"
     with started(lab, images, out, *ENDLESS, "--set=run.checkpoint_seconds=1") as process:
         wait_for("cells/*/resume.safetensors", out)
         os.kill(process.pid, signal.SIGINT)
         _, error = process.communicate(timeout=90)
     assert process.returncode == 130
-    assert b"interrupted; to go on: " in error
+    assert b"interrupted; to resume: " in error
     assert b"Traceback" not in error
     before = {file: file.stat().st_mtime_ns for file in out.glob("cells/*/resume.safetensors")}
     assert before

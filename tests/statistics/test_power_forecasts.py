@@ -5,9 +5,8 @@ import re
 
 import numpy as np
 import pytest
-from scipy import stats
-
 from robustbench_zosam.claims.power import seeds_to_find, settle_mean, settle_ratio
+from scipy import stats
 
 
 def exact_power(n, effect, level):

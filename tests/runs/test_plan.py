@@ -9,7 +9,8 @@ from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.loading import load_config
 from robustbench_zosam.machine import choose_device
-from robustbench_zosam.runs.cell_store import CellStore, identity
+from robustbench_zosam.runs.cell_store import CellStore, Finished
+from robustbench_zosam.runs.identity import identity
 from robustbench_zosam.runs.methods import expand
 from robustbench_zosam.runs.plan import Plan, make_plan, share_cores
 
@@ -139,10 +140,10 @@ def test_stages_are_reused_only_under_their_identity(tmp_path: Path):
     plan = make_plan(config(tmp_path))
     cell, store = plan.cells[0], plan.store(plan.cells[0])
     assert store.missing(cell) == ["training", "robustness", "flatness", "landscape"]
-    store.save("training", cell.identities["training"], {"status": "done"})
-    store.save("robustness", "another identity", {"rows": []})
+    store.save("training", cell.identities["training"], Finished({"status": "done"}, 0, {}))
+    store.save("robustness", "another identity", Finished({"rows": []}, 0, {}))
     assert store.missing(cell) == ["robustness", "flatness", "landscape"]
-    store.save("training", cell.identities["training"], {"status": "diverged"})
+    store.save("training", cell.identities["training"], Finished({"status": "diverged"}, 0, {}))
     assert store.is_finished(cell)
 
 
@@ -153,11 +154,11 @@ def test_a_specification_comes_back_equal(tmp_path: Path):
     assert store.read_spec() == plan.cells[3]
 
 
-def test_devices_that_are_not_here_are_refused():
+def test_devices_that_are_not_available_are_refused():
     assert choose_device("cpu") == "cpu"
     with pytest.raises(InputError, match="unknown device 'gpu'"):
         choose_device("gpu")
-    with pytest.raises(InputError, match="is not here"):
+    with pytest.raises(InputError, match="is not available"):
         choose_device("cuda:99")
 
 

@@ -62,7 +62,7 @@ def test_two_methods_are_shown_with_a_page(
     out = capsys.readouterr().out
     assert "inconclusive" in out
     assert "gaussian_noise" in out
-    assert "seed by seed" in out
+    assert "per seed" in out
     assert "50 images, 2 seeds" in out
     html = page.read_text(encoding="utf-8")
     assert "Random perturbation" in html
@@ -109,7 +109,7 @@ def test_results_without_their_predictions_are_refused(pair: tuple[Path, Path]):
     file = next(pair[0].glob("cells/sgd*/predictions.npz"))
     for content in (None, b"no archive"):
         file.unlink() if content is None else file.write_bytes(content)
-        with pytest.raises(InputError, match="lacks the outcomes of single images"):
+        with pytest.raises(InputError, match="lacks the per-image outcomes"):
             compare_stored(*METHODS, out=pair[0])
 
 

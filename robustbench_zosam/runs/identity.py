@@ -1,0 +1,54 @@
+"""Identities: one hash over all that can change a result, under which the result is stored."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydantic import BaseModel
+
+from robustbench_zosam.config import ExperimentConfig, ModelConfig, canonical_json
+from robustbench_zosam.runs.methods import Method
+
+IDENTITY_VERSION = 1  # to be raised whenever the same configuration would give other numbers
+
+
+def identity(**parts: object) -> str:
+    """Returns the sha256 of everything that can change a result.
+
+    Args:
+        **parts: JSON values or configuration sections.
+    """
+    plain = {
+        key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        for key, value in parts.items()
+    }
+    text = canonical_json({"version": IDENTITY_VERSION, **plain})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def named_model(config: ExperimentConfig) -> ModelConfig | None:
+    """Returns the architecture; None where the user leaves it to the checkpoints."""
+    named = "model" in config.model_fields_set
+    return config.model if named or not config.checkpoints else None
+
+
+def training_identity(config: ExperimentConfig, method: Method, seed: int, fingerprint: str) -> str:
+    """Returns the identity of a trained model, given the sha256 of its data."""
+    if method.kind == "checkpoint":
+        named = named_model(config)
+        return identity(
+            checkpoint=method.content,
+            model=named and named.model_dump(exclude={"allow_code"}),
+            fingerprint=fingerprint,
+        )
+    return identity(
+        fingerprint=fingerprint,
+        model=config.model.architecture(),
+        optimizer=method.optimizer,
+        options=method.options,
+        sparsifier=method.sparsifier,
+        sparsifier_options=method.sparsifier_options,
+        sparsity=method.sparsity,
+        seed=seed,
+        training=config.training,
+    )
