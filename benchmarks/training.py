@@ -36,8 +36,8 @@ from robustbench_zosam.models import build_model
 from robustbench_zosam.models.classifier import Classifier
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.sparsity import create_masker
-from robustbench_zosam.training import Batches, Trainee
-from robustbench_zosam.training.trainee import train_step
+from robustbench_zosam.training import Batches, TrainingSetup
+from robustbench_zosam.training.setup import train_step
 
 GOAL, MASKS_GOAL = 0.93, 0.03
 IMAGES, BATCH, INTERVAL = 50_000, 128, 100
@@ -57,7 +57,7 @@ def network(device: torch.device) -> Classifier:
     return model.to(memory_format=torch.channels_last)
 
 
-def trainee_of(data: Split, sparsifier: str, args: argparse.Namespace) -> Trainee:
+def setup_of(data: Split, sparsifier: str, args: argparse.Namespace) -> TrainingSetup:
     """A training as `zosam-robust train` builds it."""
     model = network(args.device)
     batches = Batches(
@@ -73,7 +73,7 @@ def trainee_of(data: Split, sparsifier: str, args: argparse.Namespace) -> Traine
     options = {"interval": INTERVAL} if sparsifier == "rigl" else {}
     masker = create_masker(sparsifier, model, sparsity=sparsity, total_steps=10**6, **options)
     optimizer = create_optimizer("sgd", model, masker=masker, lr=0.01)
-    return Trainee(model, masker, optimizer, batches, data)
+    return TrainingSetup(model, masker, optimizer, batches, data)
 
 
 def bare(data: Split, config: TrainingConfig, args: argparse.Namespace) -> Callable[[int], None]:
@@ -94,13 +94,13 @@ def bare(data: Split, config: TrainingConfig, args: argparse.Namespace) -> Calla
     return step
 
 
-def loop(trainee: Trainee, config: TrainingConfig) -> Callable[[int], None]:
+def loop(setup: TrainingSetup, config: TrainingConfig) -> Callable[[int], None]:
     """The step of the training loop."""
-    losses = torch.zeros((), dtype=torch.float64, device=trainee.device)
+    losses = torch.zeros((), dtype=torch.float64, device=setup.device)
 
     def step(number: int) -> None:
-        trainee.model.train()
-        losses.add_(train_step(trainee, config, number))
+        setup.model.train()
+        losses.add_(train_step(setup, config, number))
 
     return step
 
@@ -157,8 +157,8 @@ def measure(precision: str, args: argparse.Namespace) -> dict[str, float]:
     """Times all contenders, and the parts of the loop."""
     config = TrainingConfig(batch_size=args.batch, precision=precision, channels_last=True)
     data, clock = random_images(args.images), clock_of(args.device)
-    ours = trainee_of(data, "rigl", args)
-    piped = trainee_of(data, "rigl", args)
+    ours = setup_of(data, "rigl", args)
+    piped = setup_of(data, "rigl", args)
     piped.batches = Loader(data, piped.batches, args)  # type: ignore[assignment]
     parts = {"masks": Stopwatch(clock), "batch": Stopwatch(clock)}
     for name in ("before_update", "mask_gradients", "after_update"):
@@ -167,7 +167,7 @@ def measure(precision: str, args: argparse.Namespace) -> dict[str, float]:
     contenders = {
         "bare": bare(data, config, args),
         "loop": loop(ours, config),
-        "dense": loop(trainee_of(data, "dense", args), config),
+        "dense": loop(setup_of(data, "dense", args), config),
         "pipeline": loop(piped, config),
     }
     rows = []
@@ -187,13 +187,15 @@ def measure(precision: str, args: argparse.Namespace) -> dict[str, float]:
     return _summary(rows, min(updates), args.batch)
 
 
-def _update_seconds(trainee: Trainee, config: TrainingConfig, clock: Callable[[], float]) -> float:
+def _update_seconds(
+    setup: TrainingSetup, config: TrainingConfig, clock: Callable[[], float]
+) -> float:
     """What a change of the masks takes, beyond the masks' work of any step."""
-    masker, batch = trainee.masker, trainee.batches[0]
-    trainee.losses(config)(*batch).mean().backward()
+    masker, batch = setup.masker, setup.batches[0]
+    setup.losses(config)(*batch).mean().backward()
     masker.step = INTERVAL
     begin = clock()
-    assert masker.before_update(trainee.optimizer.slots)
+    assert masker.before_update(setup.optimizer.slots)
     masker.mask_gradients()  # makes its factors anew
     return clock() - begin
 

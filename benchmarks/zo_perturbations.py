@@ -26,9 +26,9 @@ from robustbench_zosam.models import build_model
 from robustbench_zosam.models.predict import predict_logits
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.sparsity import create_masker
-from robustbench_zosam.training import Batches, Trainee
+from robustbench_zosam.training import Batches, TrainingSetup
 from robustbench_zosam.training.diagnostics import Observation, observe
-from robustbench_zosam.training.trainee import step_closure, train_step
+from robustbench_zosam.training.setup import step_closure, train_step
 
 METHODS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("SGD", "sgd", {}),
@@ -48,7 +48,7 @@ PHASES = 4
 
 
 def make(data: Dataset, name: str, options: dict[str, object], args: argparse.Namespace, seed: int):
-    """Returns trainee and recipe."""
+    """Returns setup and recipe."""
     config = TrainingConfig(epochs=args.epochs)
     device = torch.device("cpu")
     batches = Batches(
@@ -63,7 +63,7 @@ def make(data: Dataset, name: str, options: dict[str, object], args: argparse.Na
     total = config.epochs * batches.steps_per_epoch
     masker = create_masker("rigl", model, sparsity=args.sparsity, total_steps=total, seed=seed)
     optimizer = create_optimizer(name, model, masker=masker, lr=config.lr, seed=seed, **options)
-    return Trainee(model, masker, optimizer, batches, data.validation), config
+    return TrainingSetup(model, masker, optimizer, batches, data.validation), config
 
 
 def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -114,15 +114,15 @@ def follow(data: Dataset, name: str, options: dict[str, object], args: argparse.
     guesses: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     accuracy, seconds, turned = [], [], []
     for seed in range(args.seeds):
-        trainee, config = make(data, name, options, args, seed)
-        total = config.epochs * trainee.batches.steps_per_epoch
+        setup, config = make(data, name, options, args, seed)
+        total = config.epochs * setup.batches.steps_per_epoch
         known, spent = Guesses(), 0.0
         for step in range(total):
-            trainee.model.train()
+            setup.model.train()
             phase = PHASES * step // total
             if step % args.stride == 0 or args.guesses:
-                closure = step_closure(trainee, config, step)
-                seen = observe(trainee.optimizer, trainee.model, closure)
+                closure = step_closure(setup, config, step)
+                seen = observe(setup.optimizer, setup.model, closure)
                 value = float(seen.cosine)
                 if math.isfinite(value) and step % args.stride == 0:
                     cosines[phase].append(value)
@@ -131,21 +131,21 @@ def follow(data: Dataset, name: str, options: dict[str, object], args: argparse.
                         guesses[phase][key].append(size)
                     known.learn(seen.used)
             started = time.process_time()
-            train_step(trainee, config, step)
+            train_step(setup, config, step)
             spent += time.process_time() - started
-        logits = predict_logits(trainee.model, data.validation.images, trainee.device)
+        logits = predict_logits(setup.model, data.validation.images, setup.device)
         hits = logits.argmax(1) == torch.from_numpy(data.validation.labels)
         accuracy.append(float(hits.double().mean()))
         seconds.append(spent / total)
-        cost = trainee.optimizer.cost
-        turned.append(trainee.optimizer.diagnostics.get("turned", 0) / cost.steps)
+        cost = setup.optimizer.cost
+        turned.append(setup.optimizer.diagnostics.get("turned", 0) / cost.steps)
     facts = {
         "ms": 1000 * statistics.median(seconds),
         "forwards": cost.forwards / cost.steps,
         "backwards": cost.backwards / cost.steps,
         "accuracy": statistics.mean(accuracy),
         "turned": statistics.mean(turned),
-        "active": trainee.optimizer.support()[1],
+        "active": setup.optimizer.support()[1],
     }
     return cosines, guesses, facts
 

@@ -88,10 +88,10 @@ def base_class(name: str, base: object = None) -> type[Optimizer]:
     return BASES[require_choice("base", fixed or "sgd" if base is None else base, allowed)]
 
 
-def _groups(model: nn.Module, decay_norms: bool) -> list[dict[str, Any]]:
+def _groups(model: nn.Module, decay_norms: bool) -> list[dict[str, object]]:
     params = list(model.parameters())
     if decay_norms:
         return [{"params": params}]
     thin = [p for p in params if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": [p for p in params if p.ndim > 1]}]
+    groups: list[dict[str, object]] = [{"params": [p for p in params if p.ndim > 1]}]
     return [*groups, {"params": thin, "weight_decay": 0.0}]

@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
-from robustbench_zosam.checks import require_number
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.checks import require_flag, require_number
 from robustbench_zosam.optim.asam import scaled_ascent
 from robustbench_zosam.optim.directions import orthogonal_part, scale_to
 from robustbench_zosam.optim.passes import Passes
@@ -50,9 +49,7 @@ class GSAM(SharpnessAware):
     ) -> None:
         self.rho_min = None if rho_min is None else require_number("rho_min", rho_min, least=0)
         self.alpha = require_number("alpha", alpha, least=0)
-        if not isinstance(adaptive, bool):
-            raise InputError(f"adaptive is {adaptive!r}: give true or false")
-        self.adaptive = adaptive
+        self.adaptive = require_flag("adaptive", adaptive)
         super().__init__(params, base, rho=rho, **options)
         self._clean = self.space.zeros()[:0]  # within a step alone
         self.full_lr = float(self.param_groups[0]["lr"])

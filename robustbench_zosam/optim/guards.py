@@ -10,6 +10,21 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 
+def random_state(device: torch.device) -> list[Tensor]:
+    """Returns the state of torch's global generators: the CPU's, and the device's if it has one."""
+    states = [torch.get_rng_state()]
+    if device.type != "cpu":
+        states.append(torch.get_device_module(device).get_rng_state(device))
+    return states
+
+
+def set_random_state(states: list[Tensor], device: torch.device) -> None:
+    """Goes back to what `random_state` returned, as far as it is for this kind of device."""
+    torch.set_rng_state(states[0])
+    if device.type != "cpu" and len(states) > 1:
+        torch.get_device_module(device).set_rng_state(states[1], device)
+
+
 class RngReplay:
     """Gives every pass of a step the same random draws (dropout, stochastic depth, augmentation).
 
@@ -18,7 +33,7 @@ class RngReplay:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = None if device.type == "cpu" else device
+        self._device = device
         self._start: list[Tensor] | None = None
 
     @contextmanager
@@ -32,27 +47,16 @@ class RngReplay:
         Yields:
             Nothing.
         """
-        before = None if whole else self._read()
+        before = None if whole else random_state(self._device)
         if self._start is None:
-            self._start = self._read()
+            self._start = random_state(self._device)
         else:
-            self._write(self._start)
+            set_random_state(self._start, self._device)
         try:
             yield
         finally:
             if before is not None:
-                self._write(before)
-
-    def _read(self) -> list[Tensor]:
-        states = [torch.get_rng_state()]
-        if self._device is not None:
-            states.append(torch.get_device_module(self._device).get_rng_state(self._device))
-        return states
-
-    def _write(self, states: list[Tensor]) -> None:
-        torch.set_rng_state(states[0])
-        if self._device is not None:
-            torch.get_device_module(self._device).set_rng_state(states[1], self._device)
+                set_random_state(before, self._device)
 
 
 class BufferGuard:

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -125,7 +124,7 @@ class Passes:
     def _run(
         self, backward: bool, examples: Tensor | None, each: bool, fraction: float = 1.0
     ) -> Tensor:
-        arguments: dict[str, Any] = {} if backward else {"backward": False}
+        arguments: dict[str, object] = {} if backward else {"backward": False}
         if examples is not None:
             arguments["examples"] = examples
         if each:

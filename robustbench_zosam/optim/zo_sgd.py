@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
-from robustbench_zosam.checks import require_number
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.checks import require_flag, require_number
 from robustbench_zosam.optim.directions import draw_direction
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.zo_probes import Reduce, ZeroOrder
@@ -68,10 +67,8 @@ class ZOSGD(ZeroOrder):
         reduce: Reduce | None = None,
         **options: Any,
     ) -> None:
-        if not isinstance(shared, bool):
-            raise InputError(f"shared is {shared!r}: give true or false")
         self.delta = require_number("delta", delta, above=0)
-        self.shared = shared
+        self.shared = require_flag("shared", shared)
         super().__init__(
             params,
             base,

@@ -15,8 +15,8 @@ from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.runs.cell_store import CellSpec
 from robustbench_zosam.runs.plan import Plan
-from robustbench_zosam.runs.stage_training import make_trainee, recipe
-from robustbench_zosam.training.trainee import Trainee, train_step
+from robustbench_zosam.runs.stage_training import make_setup, recipe
+from robustbench_zosam.training.setup import TrainingSetup, train_step
 
 _WARM_UP, _TIMED = 2, 5  # steps
 _ROUNDING = 0.25  # passes: parts of mini-batches are whole examples
@@ -48,8 +48,8 @@ def _training_seconds(plan: Plan, cell: CellSpec) -> float:
     if cell.method.kind == "checkpoint":
         return 0.0
     torch.set_num_threads(cell.threads)
-    trainee = make_trainee(cell, load_prepared(plan.data.file))
-    expected = _expected_passes(cell, trainee)
+    setup = make_setup(cell, load_prepared(plan.data.file))
+    expected = _expected_passes(cell, setup)
     timed: list[tuple[float, float]] = []
     deadline = time.perf_counter() + _LIMIT
     while len(timed) < _WARM_UP + _TIMED or (
@@ -57,23 +57,23 @@ def _training_seconds(plan: Plan, cell: CellSpec) -> float:
         and timed[-1][0] > expected + _ROUNDING
         and time.perf_counter() < deadline
     ):  # a method may begin with steps of more passes than most
-        timed.append(_time_step(trainee, recipe(cell), len(timed)))
-    return seconds_per_step(timed, _WARM_UP, expected) * trainee.masker.training_steps
+        timed.append(_time_step(setup, recipe(cell), len(timed)))
+    return seconds_per_step(timed, _WARM_UP, expected) * setup.masker.training_steps
 
 
-def _expected_passes(cell: CellSpec, trainee: Trainee) -> float | None:
+def _expected_passes(cell: CellSpec, setup: TrainingSetup) -> float | None:
     passes = OPTIMIZERS[cell.method.optimizer].passes_per_step(
         cell.method.options,
-        batch_size=trainee.batches.batch_size,
-        steps_per_epoch=trainee.batches.steps_per_epoch,
+        batch_size=setup.batches.batch_size,
+        steps_per_epoch=setup.batches.steps_per_epoch,
     )
     return None if passes is None else sum(passes)
 
 
-def _time_step(trainee: Trainee, config: TrainingConfig, step: int) -> tuple[float, float]:
-    cost = trainee.optimizer.cost
+def _time_step(setup: TrainingSetup, config: TrainingConfig, step: int) -> tuple[float, float]:
+    cost = setup.optimizer.cost
     before, started = cost.forwards + cost.backwards, time.perf_counter()
-    float(train_step(trainee, config, step))  # waits for the device
+    float(train_step(setup, config, step))  # waits for the device
     return cost.forwards + cost.backwards - before, time.perf_counter() - started
 
 

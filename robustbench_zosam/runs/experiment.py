@@ -107,14 +107,14 @@ def _only_run_in(out: Path) -> Iterator[None]:
 def _check(plan: Plan, cells: Sequence[CellSpec]) -> None:
     """Builds every method once, so that a wrong option costs no training."""
     from robustbench_zosam.models.for_data import load_for  # imports torch
-    from robustbench_zosam.runs.stage_training import make_trainee
+    from robustbench_zosam.runs.stage_training import make_setup
 
     data = load_prepared(plan.data.file)
     for cell in {cell.method.id: cell for cell in cells}.values():
         if cell.method.kind == "checkpoint":
             load_for(cell.method.checkpoint or "", cell.model, data)
         else:
-            make_trainee(cell.model_copy(update={"device": "cpu"}), data)
+            make_setup(cell.model_copy(update={"device": "cpu"}), data)
 
 
 def _provide_suite(plan: Plan, on_event: OnEvent) -> None:

@@ -20,12 +20,12 @@ from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 from robustbench_zosam.schema import StoredLoaded, StoredTraining
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import create_masker
-from robustbench_zosam.training import Batches, Trainee, train
+from robustbench_zosam.training import Batches, TrainingSetup, train
 
 OnProgress = Callable[[str, int, int], None]
 
 
-def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
+def make_setup(spec: CellSpec, data: Dataset) -> TrainingSetup:
     """Builds model, masks, optimizer and batches of a cell, at step 0, on the cell's device."""
     assert spec.model is not None
     method, device = spec.method, torch.device(spec.device)
@@ -67,7 +67,7 @@ def make_trainee(spec: CellSpec, data: Dataset) -> Trainee:
         clip_norm=spec.training.clip_norm,
         **(options | method.options),
     )
-    return Trainee(model, masker, optimizer, batches, data.validation)
+    return TrainingSetup(model, masker, optimizer, batches, data.validation)
 
 
 def recipe(spec: CellSpec) -> TrainingConfig:
@@ -92,21 +92,21 @@ def train_cell(
     if spec.method.kind == "checkpoint":
         return _load(spec, store, data)
     assert spec.model is not None
-    trainee = make_trainee(spec, data)
+    setup = make_setup(spec, data)
     record = train(
-        trainee,
+        setup,
         recipe(spec),
         resume_file=store.resume_file,
         checkpoint_seconds=spec.checkpoint_seconds,
         on_epoch=lambda done, total: on_progress("training", done, total),
         should_stop=should_stop,
     )
-    masks = trainee.masker.masks
-    exploration = trainee.masker.report().exploration
+    masks = setup.masker.masks
+    exploration = setup.masker.report().exploration
     if record["status"] == "done":
-        trainee.masker.check(trainee.optimizer)  # not after a divergence: NaN times a mask is NaN
-        _save(spec, store, data, trainee.model, spec.model, masks)
-    facts = sparsity_facts(trainee.model, masks)
+        setup.masker.check(setup.optimizer)  # not after a divergence: NaN times a mask is NaN
+        _save(spec, store, data, setup.model, spec.model, masks)
+    facts = sparsity_facts(setup.model, masks)
     return {**record, "exploration": exploration, "sparsity": facts}
 
 

@@ -1,13 +1,13 @@
 """Sparse training: one mask engine, and sparsifiers as policies on it."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from robustbench_zosam._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from robustbench_zosam.sparsity.allocation import er, erk, exact_counts, uniform
     from robustbench_zosam.sparsity.factory import create_masker
+    from robustbench_zosam.sparsity.info import SparsifierInfo
     from robustbench_zosam.sparsity.layers import MaskableLayer, maskable_layers
     from robustbench_zosam.sparsity.masker import Masker
     from robustbench_zosam.sparsity.masks import MaskSet
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # making a model sparse
     "SPARSIFIERS",
+    "SparsifierInfo",
     "create_masker",
     "Masker",
     "MaskSet",
@@ -40,20 +41,27 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "TopologyEvent",
 ]
 
-_HOMES = {
-    "allocation": ("er", "erk", "exact_counts", "uniform"),
-    "factory": ("create_masker",),
-    "layers": ("MaskableLayer", "maskable_layers"),
-    "masker": ("Masker",),
-    "masks": ("MaskSet",),
-    "policy": ("Examples", "MaskedLayer", "Moment", "Policy", "Start"),
-    "registry": ("SPARSIFIERS",),
-    "report": ("LayerDensity", "SparsityReport", "TopologyEvent"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():  # lazily: the registry must not import torch
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(  # the registry must not import torch
+    __name__,
+    {
+        "create_masker": "factory",
+        "er": "allocation",
+        "erk": "allocation",
+        "exact_counts": "allocation",
+        "Examples": "policy",
+        "LayerDensity": "report",
+        "maskable_layers": "layers",
+        "MaskableLayer": "layers",
+        "MaskedLayer": "policy",
+        "Masker": "masker",
+        "MaskSet": "masks",
+        "Moment": "policy",
+        "Policy": "policy",
+        "SparsifierInfo": "info",
+        "SPARSIFIERS": "registry",
+        "SparsityReport": "report",
+        "Start": "policy",
+        "TopologyEvent": "report",
+        "uniform": "allocation",
+    },
+)

@@ -53,6 +53,6 @@ def create_masker(
         sparsity=sparsity,
         total_steps=total_steps,
         seed=seed,
-        dense_layers=tuple(dense_layers),
+        dense_layers=dense_layers,
         examples=examples,
     )

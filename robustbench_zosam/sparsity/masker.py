@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal, NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,42 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity.layers import maskable_layers
 from robustbench_zosam.sparsity.masks import MaskSet, Slots, optimizer_slots
-from robustbench_zosam.sparsity.policy import Examples, MaskedLayer, Moment, Policy, Start
+from robustbench_zosam.sparsity.policy import (
+    Examples,
+    MaskedLayer,
+    Moment,
+    Policy,
+    PolicyState,
+    Start,
+)
 from robustbench_zosam.sparsity.report import LayerDensity, SparsityReport, TopologyEvent
+
+
+class MaskerOptions(TypedDict):
+    """Arguments of every masker (see `Masker`)."""
+
+    sparsity: float
+    total_steps: int
+    seed: NotRequired[int]
+    dense_layers: NotRequired[Sequence[str]]
+    examples: NotRequired[Examples | None]
+
+
+class MaskerState(TypedDict):
+    """All that resuming bit by bit needs, but weights and optimizer state."""
+
+    step: int
+    masks: dict[str, Tensor]
+    explored: dict[str, Tensor]
+    fresh: dict[str, Tensor]
+    counts: list[int]
+    generator: Tensor
+    events: list[tuple[int, int, int, int, bool]]
+    policy: PolicyState
+    rewind_to: NotRequired[dict[str, Tensor] | None]
+    """Weights and buffers, of methods that rewind them."""
+    hidden: NotRequired[dict[str, Tensor]]
+    """Weights off the masks, of methods that train them."""
 
 
 class Masker(MaskSet):
@@ -47,7 +82,7 @@ class Masker(MaskSet):
         sparsity: float,
         total_steps: int,
         seed: int = 0,
-        dense_layers: tuple[str, ...] | list[str] = (),
+        dense_layers: Sequence[str] = (),
         examples: Examples | None = None,
     ) -> None:
         require_integer("seed", seed, least=0)
@@ -198,7 +233,7 @@ class Masker(MaskSet):
         assert all(counts), "a layer has no active weight"
         assert counts == self._counts, "the count of a layer has changed"
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> MaskerState:
         """Returns all that resuming bit by bit needs, but weights and optimizer state."""
         return {
             "step": self.step,
@@ -212,7 +247,7 @@ class Masker(MaskSet):
         }
 
     @torch.no_grad()
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: MaskerState) -> None:
         """Restores what `state_dict` saved, and masks the weights with it.
 
         Raises:

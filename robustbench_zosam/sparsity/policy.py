@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from robustbench_zosam.sparsity.layers import MaskableLayer
 Examples = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 """From a number per class and a generator to training images, as the model takes them, and labels,
 on the model's device; a class that has fewer gives all it has."""
+
+PolicyState = dict[str, Tensor | float]
+"""What a policy remembers between updates."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +136,10 @@ class Policy(ABC):
         del moment, generator
         return [layer.mask for layer in layers]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> PolicyState:
         """Returns what the policy remembers between updates; empty for most policies."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: PolicyState) -> None:
         """Restores what `state_dict` saved."""
         assert not state, "a policy with state restores it itself"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from robustbench_zosam.sparsity.masker import Masker
+from robustbench_zosam.sparsity.masker import Masker, MaskerOptions, MaskerState
 from robustbench_zosam.sparsity.masks import Slots
 from robustbench_zosam.sparsity.policy import Policy
 from robustbench_zosam.sparsity.report import TopologyEvent
@@ -105,7 +105,7 @@ class RoundsMasker(Masker):
     `training_steps`; `total_steps` are those of the recipe. Arguments as in `Masker`.
     """
 
-    def __init__(self, model: nn.Module, policy: Policy, **options: Any) -> None:
+    def __init__(self, model: nn.Module, policy: Policy, **options: Unpack[MaskerOptions]) -> None:
         super().__init__(model, policy, **options)
         assert isinstance(policy, InRounds)
         self._model, self._plan = model, policy.plan
@@ -149,14 +149,15 @@ class RoundsMasker(Masker):
             self._zero(lambda _: [])
         return True
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> MaskerState:
         """Returns what any masker saves, and the weights and buffers to rewind to."""
-        kept = self._rewind_to
-        rewind_to = kept and {name: value.clone() for name, value in kept.items()}
-        return super().state_dict() | {"rewind_to": rewind_to}
+        return {**super().state_dict(), "rewind_to": _copies(self._rewind_to)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: MaskerState) -> None:
         """Restores what `state_dict` saved; what is of another model is an `InputError`."""
         super().load_state_dict(state)
-        kept = state["rewind_to"]
-        self._rewind_to = kept and {name: value.clone() for name, value in kept.items()}
+        self._rewind_to = _copies(state["rewind_to"])
+
+
+def _copies(weights: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
+    return weights and {name: value.clone() for name, value in weights.items()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from robustbench_zosam.sparsity.layers import maskable_layers
-from robustbench_zosam.sparsity.masker import Masker
+from robustbench_zosam.sparsity.masker import Masker, MaskerOptions, MaskerState
 from robustbench_zosam.sparsity.masks import Slots
 from robustbench_zosam.sparsity.policy import Policy
 
@@ -35,7 +35,7 @@ class StraightThroughMasker(Masker):
     result. Optimizer state is dense. Arguments as in `Masker`.
     """
 
-    def __init__(self, model: nn.Module, policy: Policy, **options: Any) -> None:
+    def __init__(self, model: nn.Module, policy: Policy, **options: Unpack[MaskerOptions]) -> None:
         layers = maskable_layers(model, options.get("dense_layers", ()))
         initial = {layer.name: layer.weight.detach().clone() for layer in layers}
         super().__init__(model, policy, **options)
@@ -76,12 +76,12 @@ class StraightThroughMasker(Masker):
         del optimizer
         super().check()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> MaskerState:
         """Returns what any masker saves, and the hidden weights."""
         hidden = {name: tensor.clone() for name, tensor in self._hidden.items()}
-        return super().state_dict() | {"hidden": hidden}
+        return {**super().state_dict(), "hidden": hidden}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: MaskerState) -> None:
         """Restores what `state_dict` saved; what is of another model is an `InputError`."""
         super().load_state_dict(state)
         self._hidden = {name: tensor.clone() for name, tensor in state["hidden"].items()}

@@ -3,6 +3,6 @@
 from robustbench_zosam.training.batches import Batches
 from robustbench_zosam.training.loop import InterruptedTrainingError, train
 from robustbench_zosam.training.schedule import learning_rate
-from robustbench_zosam.training.trainee import Trainee
+from robustbench_zosam.training.setup import TrainingSetup
 
-__all__ = ["Batches", "InterruptedTrainingError", "Trainee", "learning_rate", "train"]
+__all__ = ["Batches", "InterruptedTrainingError", "TrainingSetup", "learning_rate", "train"]

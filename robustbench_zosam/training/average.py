@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -11,17 +11,24 @@ from torch import Tensor
 from robustbench_zosam.sparsity.masks import MaskSet
 
 
+class AverageState(TypedDict):
+    """Everything that resuming bit by bit needs."""
+
+    values: list[Tensor]
+    updates: int
+
+
 class Average:
     """Exponential moving average of parameters, one update for each step.
 
     The decay rises to its value as (1 + n) / (10 + n) over the first updates, so that the initial
     weights are forgotten soon. Averages over changing masks are denser than the model: `install`
-    applies the last masks. Batch-norm statistics must be taken anew afterwards.
+    applies the last masks. Batch-norm statistics must be recomputed afterwards.
 
     Source: Polyak & Juditsky 1992; the rising decay as in TensorFlow's ExponentialMovingAverage.
 
     Args:
-        decay: share of the average that stays in a step, in (0, 1).
+        decay: fraction of the average that stays in a step, in (0, 1).
 
     Example:
         >>> weight = torch.zeros(1)
@@ -47,7 +54,7 @@ class Average:
 
     @torch.no_grad()
     def restart(self) -> None:
-        """Begins anew with the parameters as they are now."""
+        """Starts over from the parameters as they are now."""
         torch._foreach_copy_(self.values, self._params)
         self.updates = 0
 
@@ -58,16 +65,12 @@ class Average:
             mask = masks.mask_of(param)
             param.copy_(value if mask is None else value * mask)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming bit by bit needs."""
+    def state_dict(self) -> AverageState:
+        """Returns everything that resuming bit by bit needs."""
         return {"values": self.values, "updates": self.updates}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` saved.
-
-        Args:
-            state: of an average of the same parameters.
-        """
+    def load_state_dict(self, state: AverageState) -> None:
+        """Restores what `state_dict` saved."""
         for value, saved in zip(self.values, state["values"], strict=True):
             value.copy_(saved)
         self.updates = state["updates"]

@@ -16,13 +16,13 @@ from robustbench_zosam.training.feed import open_feed
 
 
 def crop_and_flip(images: Tensor, rows: Tensor, columns: Tensor, flip: Tensor) -> Tensor:
-    """Shifts images by padding with black and cropping, and mirrors some of them.
+    """Shifts images by padding with black and cropping, and flips some of them horizontally.
 
     Args:
         images: uint8, (n, 3, h, w).
         rows: upper edge of the crop in the padded image, in 0..2*pad, (n,).
-        columns: left edge of the crop, (n,); its largest value allowed is 2*pad.
-        flip: bool, (n,): mirror this image left to right.
+        columns: left edge of the crop, likewise.
+        flip: bool, (n,).
 
     Returns:
         uint8, (n, 3, h, w), in channels-last memory.
@@ -46,8 +46,8 @@ class Batches:
         batch_size: images in a mini-batch; the last, smaller one of an epoch is left out.
         seed: of order and augmentation.
         device: where the mini-batches are made, and images kept that are not streamed.
-        augment: random crops with one eighth of padding, and mirroring if `flip`.
-        flip: whether a mirrored image keeps its class.
+        augment: random crops with one eighth of padding, and horizontal flips if `flip`.
+        flip: whether a flipped image keeps its class.
         channels_last: whether mini-batches are in channels-last memory in any case; augmented ones
             always are.
     """
@@ -83,14 +83,11 @@ class Batches:
         return self._epoch_order(epoch)[index * self.batch_size :][: self.batch_size]
 
     def draw(self, per_class: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draws training images class by class, augmented as in training.
+        """Returns training images in [0, 1] (b, 3, h, w) and labels (b,) by class, augmented.
 
         Args:
             per_class: images of each class; a class that has fewer gives all it has.
             generator: a CPU generator.
-
-        Returns:
-            Images in [0, 1] (b, 3, h, w) and labels (b,), ordered by class.
         """
         order = torch.randperm(len(self._labels), generator=generator)
         labels = self._labels.cpu()[order]

@@ -10,13 +10,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.optim.base import WrappedOptimizer
-from robustbench_zosam.optim.guards import BufferGuard, RngReplay
+from robustbench_zosam.optim.guards import (
+    BufferGuard,
+    RngReplay,
+    random_state,
+    set_random_state,
+)
 from robustbench_zosam.optim.passes import Closure
 from robustbench_zosam.schema import GradientMoments, HistoryRow, TimeTo
 
@@ -49,14 +53,11 @@ class Observation:
 
 
 def observe(optimizer: WrappedOptimizer, model: nn.Module, closure: Closure) -> Observation:
-    """Takes one mini-batch's gradients at the present weights; nothing else changes.
+    """Returns a mini-batch's gradients, with the same random draws; nothing changes.
 
     Args:
         model: in the mode of training.
         closure: of the mini-batch; accepts what the optimizer asks for.
-
-    Returns:
-        The gradients and the displacement, with the same random draws.
     """
     with untouched(optimizer, model):
         return _observe(optimizer, closure)
@@ -69,7 +70,7 @@ def _observe(optimizer: WrappedOptimizer, closure: Closure) -> Observation:
     start = space.gather_weights()
     places = [start]
 
-    def watched(backward: bool = True, **asked: Any) -> Tensor:
+    def watched(backward: bool = True, **asked: object) -> Tensor:
         if backward:
             with torch.no_grad():
                 places.append(space.gather_weights())
@@ -92,20 +93,11 @@ def _observe(optimizer: WrappedOptimizer, closure: Closure) -> Observation:
 
 @contextmanager
 def untouched(optimizer: WrappedOptimizer, model: nn.Module) -> Iterator[None]:
-    """Undoes what passes and rehearsals change: random state, buffers, counters, memory, mode.
-
-    Args:
-        optimizer: whose `rehearse` may be called inside.
-        model: whose buffers may change inside.
-
-    Yields:
-        Nothing.
-    """
+    """Undoes what passes and rehearsals change: random state, buffers, counters, memory, mode."""
     method = copy.deepcopy(optimizer.state_dict()["method"])
     losses, training = (optimizer.last_loss, optimizer.last_clean_loss), model.training
-    rng = RngReplay(optimizer.space.device)
-    with rng.replay():
-        pass  # remembers the state
+    device = optimizer.space.device
+    random = random_state(device)
     try:
         with BufferGuard(model).frozen():
             yield
@@ -115,8 +107,7 @@ def untouched(optimizer: WrappedOptimizer, model: nn.Module) -> Iterator[None]:
         model.train(training)
         for param in optimizer.space.params:
             param.grad = None
-        with rng.replay():
-            pass  # returns to it
+        set_random_state(random, device)
 
 
 def measure(
@@ -130,15 +121,11 @@ def measure(
     that random directions differ.
 
     Args:
-        optimizer: of the model.
         model: in the mode of training.
         closures: one for each of at least 2 mini-batches, drawn independently.
 
     Returns:
-        JSON values: `variance` of the gradients the optimizer uses, `clean_variance` of those at
-        the unperturbed weights, `clean_square`, an unbiased estimate of the squared length of the
-        mean clean gradient, `cosine` between displacement and clean gradient and `displacement`,
-        its length, both means over the batches; `forwards`, `backwards` and `seconds` it took.
+        Variances, cosine and length of the displacement, and the passes and seconds it took.
     """
     started = time.perf_counter()
     clean, used = _Moments(optimizer), _Moments(optimizer)
@@ -196,11 +183,7 @@ def _number(value: Tensor) -> float | None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Returns the largest use of memory so far, in bytes.
-
-    Args:
-        device: of a CUDA device, what tensors took; of the CPU, what this process took.
-    """
+    """Returns peak memory in bytes: of tensors on a CUDA device, of this process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -208,26 +191,12 @@ def peak_memory(device: torch.device) -> int:
 
 
 def is_due(epoch: int, epochs: int) -> bool:
-    """Tells whether gradients are measured after an epoch: after about ten, the last included.
-
-    Args:
-        epoch: epochs done, from 1.
-
-    Returns:
-        Whether it is time.
-    """
+    """Returns whether gradients are measured after an epoch (from 1): about ten times in all."""
     return epoch == epochs or epoch % math.ceil(epochs / 10) == 0
 
 
 def time_to(history: Sequence[HistoryRow], target: float) -> TimeTo:
-    """Finds when the validation accuracy first reached a target.
-
-    Args:
-        history: of a training, one row per epoch.
-
-    Returns:
-        The target, and `epoch`, `step` and `seconds` of training, None where it never did.
-    """
+    """Returns when the validation accuracy first reached a target."""
     row = next((row for row in history if row["validation_accuracy"] >= target), None)
     if row is None:
         return {"target": target, "epoch": None, "step": None, "seconds": None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from robustbench_zosam.errors import InputError
 
 IndicesOf = Callable[[int], Tensor]
 """From a step to the images of its mini-batch, int64 (b,)."""
-_MOST_WORKERS = 8
+_MAX_WORKERS = 8
 
 
 class Feed(Protocol):
@@ -30,11 +30,7 @@ class Feed(Protocol):
 
 
 def open_feed(images: Pixels, indices_of: IndicesOf, device: torch.device) -> Feed:
-    """Chooses by where the images are.
-
-    Returns:
-        The feed; both kinds give the same images.
-    """
+    """Returns the feed of images in memory, or of those in files; both give the same images."""
     if isinstance(images, StreamedImages):
         return _Streamed(images, indices_of, device)
     return _Resident(images, indices_of, device)
@@ -84,7 +80,7 @@ class _Streamed:
         loader = DataLoader(
             _Files(self._images),
             batch_sampler=_Steps(self._indices_of, step),
-            num_workers=min(torch.get_num_threads(), _MOST_WORKERS),
+            num_workers=min(torch.get_num_threads(), _MAX_WORKERS),
             collate_fn=_as_it_is,
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),  # the global one is the model's
@@ -116,5 +112,5 @@ class _Files(Dataset[Tensor]):
             return str(error)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _as_it_is(batch: object) -> object:
     return batch

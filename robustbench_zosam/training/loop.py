@@ -6,31 +6,45 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypedDict
 
 import torch
+from torch import Tensor
 
 from robustbench_zosam.config import TrainingConfig
+from robustbench_zosam.optim.guards import random_state, set_random_state
 from robustbench_zosam.schema import TrainingRecord
-from robustbench_zosam.training.average import Average
+from robustbench_zosam.sparsity.masker import MaskerState
+from robustbench_zosam.training.average import Average, AverageState
 from robustbench_zosam.training.recalibrate import recalibrate
-from robustbench_zosam.training.record import Progress, diagnose, outcome, record_epoch, validate
-from robustbench_zosam.training.state import (
-    load_state,
-    random_state,
-    save_state,
-    set_random_state,
+from robustbench_zosam.training.record import (
+    Progress,
+    diagnose,
+    outcome,
+    record_epoch,
+    validate,
 )
-from robustbench_zosam.training.trainee import Trainee, train_step
+from robustbench_zosam.training.setup import TrainingSetup, train_step
+from robustbench_zosam.training.state import load_state, save_state
 
-_WATCHED = 50  # steps after which the loss is looked at
+_CHECK_EVERY = 50  # steps after which the loss is looked at
 
 
 class InterruptedTrainingError(Exception):
     """Training was asked to stop; its state is on the disk."""
 
 
+class _ResumeState(TypedDict):
+    model: dict[str, Tensor]
+    masker: MaskerState
+    optimizer: dict[str, object]
+    average: AverageState | None
+    random: list[Tensor]
+    progress: dict[str, Any]
+
+
 def train(
-    trainee: Trainee,
+    setup: TrainingSetup,
     config: TrainingConfig,
     *,
     resume_file: Path,
@@ -38,13 +52,12 @@ def train(
     on_epoch: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingRecord:
-    """Trains to the end, from the start or from where an earlier run was cut off.
+    """Trains to the end, from the start or from where an interrupted run stopped.
 
     On the CPU a resumed run ends with bit-identical weights.
 
     Args:
-        trainee: changed in place.
-        config: the recipe.
+        setup: changed in place.
         resume_file: the state of an unfinished run; read if present, removed at the end.
         checkpoint_seconds: the state is written whenever this time has passed.
         on_epoch: called with (epochs done, epochs in all).
@@ -57,79 +70,79 @@ def train(
         InterruptedTrainingError: `should_stop` said so.
     """
     if config.ema_decay is not None:
-        trainee.average = Average(list(trainee.model.parameters()), config.ema_decay)
-    progress = _restore(trainee, resume_file)
-    steps_per_epoch = trainee.batches.steps_per_epoch
-    total = trainee.masker.training_steps
+        setup.average = Average(list(setup.model.parameters()), config.ema_decay)
+    progress = _restore(setup, resume_file)
+    steps_per_epoch = setup.batches.steps_per_epoch
+    total = setup.masker.training_steps
     diverged = False
-    loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=trainee.device)
+    loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=setup.device)
     started = saved = time.perf_counter()
     while progress.step < total and not diverged:
-        trainee.model.train()
-        loss_sum += train_step(trainee, config, progress.step)
+        setup.model.train()
+        loss_sum += train_step(setup, config, progress.step)
         progress.step += 1
-        if progress.step % _WATCHED == 0:
+        if progress.step % _CHECK_EVERY == 0:
             diverged = not math.isfinite(float(loss_sum))  # waits for the device
         now = time.perf_counter()
         if (progress.step % steps_per_epoch == 0 or progress.step == total) and not diverged:
             steps = (progress.step - 1) % steps_per_epoch + 1
             mean_loss = float(loss_sum) / steps  # waits for the device
             progress.seconds += time.perf_counter() - started
-            diverged = not record_epoch(trainee, progress, mean_loss)
+            diverged = not record_epoch(setup, progress, mean_loss)
             if config.diagnostics and not diverged:
-                diagnose(trainee, config, progress)
+                diagnose(setup, config, progress)
             loss_sum.zero_()
-            on_epoch(len(progress.history), trainee.epochs)
+            on_epoch(len(progress.history), setup.epochs)
             started = time.perf_counter()
         stop = should_stop() and progress.step < total and not diverged
         if stop or now - saved > checkpoint_seconds:
             progress.seconds += time.perf_counter() - started
             progress.loss_sum = float(loss_sum)
-            _save(trainee, progress, resume_file)
+            _save(setup, progress, resume_file)
             started = saved = time.perf_counter()
         if stop:
             raise InterruptedTrainingError
     if diverged:
         progress.seconds += time.perf_counter() - started
-    record = outcome(trainee, config, progress, diverged)
+    record = outcome(setup, config, progress, diverged=diverged)
     if not diverged:
-        _finish(trainee, config, total, record)
+        _finish(setup, config, total, record)
     resume_file.unlink(missing_ok=True)
     return record
 
 
-def _finish(trainee: Trainee, config: TrainingConfig, step: int, record: TrainingRecord) -> None:
+def _finish(
+    setup: TrainingSetup, config: TrainingConfig, step: int, record: TrainingRecord
+) -> None:
     """Makes the trained model of the last weights, and records how."""
-    if trainee.average is not None:
-        trainee.average.install(trainee.masker)
-    if config.recalibrate or trainee.average is not None:
-        record["recalibrated"] = recalibrate(trainee.model, trainee.batches, step)
-    if trainee.average is not None:
-        record["averaged"] = {"updates": trainee.average.updates, **validate(trainee)}
+    if setup.average is not None:
+        setup.average.install(setup.masker)
+    if config.recalibrate or setup.average is not None:
+        record["recalibrated"] = recalibrate(setup.model, setup.batches, step)
+    if setup.average is not None:
+        record["averaged"] = {"updates": setup.average.updates, **validate(setup)}
 
 
-def _save(trainee: Trainee, progress: Progress, file: Path) -> None:
-    save_state(
-        file,
-        {
-            "model": trainee.model.state_dict(),
-            "masker": trainee.masker.state_dict(),
-            "optimizer": trainee.optimizer.state_dict(),
-            "average": trainee.average and trainee.average.state_dict(),
-            "random": random_state(trainee.device),
-            "progress": vars(progress),
-        },
-    )
+def _save(setup: TrainingSetup, progress: Progress, file: Path) -> None:
+    state: _ResumeState = {
+        "model": setup.model.state_dict(),
+        "masker": setup.masker.state_dict(),
+        "optimizer": setup.optimizer.state_dict(),
+        "average": None if setup.average is None else setup.average.state_dict(),
+        "random": random_state(setup.device),
+        "progress": vars(progress),
+    }
+    save_state(file, state)
 
 
-def _restore(trainee: Trainee, file: Path) -> Progress:
-    state = load_state(file)
+def _restore(setup: TrainingSetup, file: Path) -> Progress:
+    state: _ResumeState | None = load_state(file)
     if state is None:
         return Progress()
-    trainee.model.load_state_dict(state["model"])
-    trainee.masker.load_state_dict(state["masker"])
-    trainee.optimizer.load_state_dict(state["optimizer"])
-    if trainee.average is not None:
-        trainee.average.load_state_dict(state["average"])
-    set_random_state(state["random"], trainee.device)
+    setup.model.load_state_dict(state["model"])
+    setup.masker.load_state_dict(state["masker"])
+    setup.optimizer.load_state_dict(state["optimizer"])
+    if setup.average is not None and state["average"] is not None:
+        setup.average.load_state_dict(state["average"])
+    set_random_state(state["random"], setup.device)
     return Progress(**state["progress"])

@@ -19,9 +19,6 @@ def training_losses(model: nn.Module, config: TrainingConfig) -> LossesOf:
 
     In bf16 only passes with gradients use autocast: the zero-order methods live on differences of
     losses that bf16 rounds away.
-
-    Args:
-        config: precision, compilation and label smoothing.
     """
     network = _compiled(model) if config.compile else model
 

@@ -1,4 +1,4 @@
-"""Batch-norm statistics taken anew at the final weights."""
+"""Batch-norm statistics recomputed at the final weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ def recalibrate(model: nn.Module, batches: Batches, step: int) -> int:
     """Replaces the running statistics by the mean over one epoch of mini-batches.
 
     The running ones are averages over weights of the past, and under sharpness-aware methods over
-    perturbed weights.
-
-    Args:
-        model: left in the mode of training.
+    perturbed weights. The model is left in the mode of training.
 
     Returns:
         The number of layers whose statistics were replaced.

@@ -1,4 +1,4 @@
-"""What is written down of a training."""
+"""What is recorded of a training run."""
 
 from __future__ import annotations
 
@@ -26,19 +26,17 @@ from robustbench_zosam.training.diagnostics import (
     peak_memory,
     time_to,
 )
-from robustbench_zosam.training.trainee import Trainee, step_closure
+from robustbench_zosam.training.setup import TrainingSetup, step_closure
 
 
 @dataclass
 class Progress:
-    """What a resumed run must know beside the trainee's own state.
+    """What a resumed run must know beside the state of the setup.
 
     Attributes:
         step: steps done.
         seconds: of training, without validation and diagnostics.
         loss_sum: of the running epoch.
-        history: one row per epoch.
-        gradients: diagnostics.
         memory: peak in bytes, diagnostics left out.
     """
 
@@ -50,77 +48,60 @@ class Progress:
     memory: int = 0
 
 
-def record_epoch(trainee: Trainee, progress: Progress, loss: float) -> bool:
-    """Appends an epoch to the history, if its numbers are finite.
-
-    Args:
-        trainee: at the end of the epoch.
-        loss: mean over the epoch's steps.
-
-    Returns:
-        Whether they are.
-    """
-    found = validate(trainee)
+def record_epoch(setup: TrainingSetup, progress: Progress, loss: float) -> bool:
+    """Appends an epoch with its mean loss to the history; returns whether all is finite."""
+    found = validate(setup)
     if not (math.isfinite(loss) and math.isfinite(found["validation_loss"])):
         return False
     progress.history.append({
         "epoch": len(progress.history) + 1,
         "step": progress.step,
         "seconds": round(progress.seconds, 3),
-        "lr": trainee.optimizer.param_groups[0]["lr"],
+        "lr": setup.optimizer.param_groups[0]["lr"],
         "loss": loss,
         **found,
     })
     return True
 
 
-def validate(trainee: Trainee) -> Validation:
+def validate(setup: TrainingSetup) -> Validation:
     """Returns accuracy and loss on the validation images, in fp32."""
-    logits = predict_logits(trainee.model, trainee.validation.images, trainee.device)
-    labels = torch.from_numpy(trainee.validation.labels)
+    logits = predict_logits(setup.model, setup.validation.images, setup.device)
+    labels = torch.from_numpy(setup.validation.labels)
     return {
         "validation_accuracy": float((logits.argmax(1) == labels).double().mean()),
         "validation_loss": float(F.cross_entropy(logits, labels)),
     }
 
 
-def diagnose(trainee: Trainee, config: TrainingConfig, progress: Progress) -> None:
-    """Measures gradients after an epoch where that is due, on the same mini-batches each time.
-
-    Args:
-        trainee: at the end of an epoch.
-        progress: that keeps what is found.
-    """
+def diagnose(setup: TrainingSetup, config: TrainingConfig, progress: Progress) -> None:
+    """Measures gradients after an epoch where that is due, on the same mini-batches each time."""
     epoch = len(progress.history)
-    if not is_due(epoch, trainee.epochs):
+    if not is_due(epoch, setup.epochs):
         return
     first = progress.memory == 0
-    if first or trainee.device.type == "cuda":
-        progress.memory = max(progress.memory, peak_memory(trainee.device))
-    trainee.model.train()
-    apart = trainee.batches.steps_per_epoch  # one mini-batch of each shuffle: independent draws
-    closures = [step_closure(trainee, config, index * apart) for index in range(BATCHES)]
-    found = measure(trainee.optimizer, trainee.model, closures)
+    if first or setup.device.type == "cuda":
+        progress.memory = max(progress.memory, peak_memory(setup.device))
+    setup.model.train()
+    apart = setup.batches.steps_per_epoch  # one mini-batch of each shuffle: independent draws
+    closures = [step_closure(setup, config, index * apart) for index in range(BATCHES)]
+    found = measure(setup.optimizer, setup.model, closures)
     progress.gradients.append({"epoch": epoch, "step": progress.step, **found})
-    if trainee.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(trainee.device)
+    if setup.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(setup.device)
 
 
 def outcome(
-    trainee: Trainee, config: TrainingConfig, progress: Progress, diverged: bool
+    setup: TrainingSetup, config: TrainingConfig, progress: Progress, *, diverged: bool
 ) -> TrainingRecord:
-    """Returns the record of a training that has ended.
-
-    Args:
-        diverged: whether it left the finite numbers.
-    """
-    cost = trainee.optimizer.cost
-    images = progress.step * trainee.batches.batch_size
+    """Returns what is known of a training that has ended, at the end or as its loss diverged."""
+    cost = setup.optimizer.cost
+    images = progress.step * setup.batches.batch_size
     return {
         "status": "diverged" if diverged else "done",
-        "epochs": trainee.epochs,
+        "epochs": setup.epochs,
         "steps": progress.step,
-        "batch_size": trainee.batches.batch_size,
+        "batch_size": setup.batches.batch_size,
         "history": progress.history,
         "cost": {
             "forwards": cost.forwards,
@@ -128,14 +109,14 @@ def outcome(
             "steps": cost.steps,
             "seconds": round(progress.seconds, 3),
             "images_per_second": round(images / max(progress.seconds, 1e-9), 1),
-            "peak_memory_bytes": progress.memory or peak_memory(trainee.device),
+            "peak_memory_bytes": progress.memory or peak_memory(setup.device),
         },
-        "diagnostics": _diagnostics(trainee, config, progress),
+        "diagnostics": _diagnostics(setup, config, progress),
     }
 
 
-def _diagnostics(trainee: Trainee, config: TrainingConfig, progress: Progress) -> Diagnostics:
-    counters = trainee.optimizer.diagnostics
+def _diagnostics(setup: TrainingSetup, config: TrainingConfig, progress: Progress) -> Diagnostics:
+    counters = setup.optimizer.diagnostics
     found = cast("Diagnostics", {**counters})  # optimizers may count more than the schema names
     if config.diagnostics:
         probes = counters.get("probes")

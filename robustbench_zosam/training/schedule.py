@@ -11,12 +11,7 @@ _FALL = 0.1  # factor at a milestone
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
-    """Returns the learning rate of a step: linear warm-up, then as the schedule says.
-
-    Args:
-        config: base rate, epochs, warm-up and schedule.
-        step: from 0.
-        steps_per_epoch: mini-batches in an epoch.
+    """Returns the learning rate of a step (from 0): linear warm-up, then as the schedule says.
 
     Source: Loshchilov & Hutter, "SGDR", equation 5 without restarts, stepped per iteration
         (cosine); Goyal et al. 2017, section 2.2 (warm-up); Smith & Topin 2018, "Super-convergence"

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -16,11 +15,10 @@ from robustbench_zosam.files import atomic_path
 _TENSOR, _PAIRS, _TUPLE = "$tensor", "$pairs", "$tuple"
 
 
-def save_state(file: Path, state: Any) -> None:
+def save_state(file: Path, state: object) -> None:
     """Writes nested dicts, lists and tuples of tensors, numbers, texts and None; atomically.
 
-    Args:
-        state: what; dictionary keys may be texts or numbers, tensors come back on the CPU.
+    Dictionary keys may be texts or numbers; tensors come back on the CPU.
     """
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_take_apart(state, tensors), allow_nan=True)
@@ -28,12 +26,8 @@ def save_state(file: Path, state: Any) -> None:
         save_file(tensors, temporary, metadata={"tree": tree})
 
 
-def load_state(file: Path) -> Any | None:
-    """Reads what `save_state` wrote.
-
-    Returns:
-        The state, or None where the file is missing or damaged (training then starts over).
-    """
+def load_state(file: Path) -> Any:
+    """Returns what `save_state` wrote; None if the file is missing or damaged."""
     try:
         with safe_open(file, framework="pt") as content:
             tree = json.loads(content.metadata()["tree"])
@@ -43,26 +37,7 @@ def load_state(file: Path) -> Any | None:
         return None
 
 
-def random_state(device: torch.device) -> list[Tensor]:
-    """Returns the state of torch's global generators: the CPU's, and the device's if it has one."""
-    states = [torch.get_rng_state()]
-    if device.type != "cpu":
-        states.append(torch.get_device_module(device).get_rng_state(device))
-    return states
-
-
-def set_random_state(states: list[Tensor], device: torch.device) -> None:
-    """Goes back to what `random_state` returned, as far as it is for this kind of device.
-
-    Args:
-        device: where the training goes on.
-    """
-    torch.set_rng_state(states[0])
-    if device.type != "cpu" and len(states) > 1:
-        torch.get_device_module(device).set_rng_state(states[1], device)
-
-
-def _take_apart(value: Any, tensors: dict[str, Tensor]) -> Any:
+def _take_apart(value: object, tensors: dict[str, Tensor]) -> object:
     if isinstance(value, Tensor):
         name = str(len(tensors))
         # A copy of its own: safetensors refuses tensors that share memory.

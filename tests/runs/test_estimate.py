@@ -11,15 +11,17 @@ from robustbench_zosam.config import TrainingConfig
 from robustbench_zosam.loading import load_config
 from robustbench_zosam.runs import estimate
 from robustbench_zosam.runs.plan import make_plan
-from robustbench_zosam.training.trainee import Trainee, train_step
+from robustbench_zosam.training.setup import TrainingSetup, train_step
 
 STEPS = 160  # ten epochs
 
 
-def passes_of_a_step(trainee: Trainee, config: TrainingConfig, step: int) -> tuple[float, float]:
-    before = trainee.optimizer.cost.forwards + trainee.optimizer.cost.backwards
-    train_step(trainee, config, step)
-    found = trainee.optimizer.cost.forwards + trainee.optimizer.cost.backwards - before
+def passes_of_a_step(
+    setup: TrainingSetup, config: TrainingConfig, step: int
+) -> tuple[float, float]:
+    before = setup.optimizer.cost.forwards + setup.optimizer.cost.backwards
+    train_step(setup, config, step)
+    found = setup.optimizer.cost.forwards + setup.optimizer.cost.backwards - before
     return found, found
 
 

@@ -18,7 +18,7 @@ from robustbench_zosam.data.dataset import Dataset
 from robustbench_zosam.models import build_model
 from robustbench_zosam.optim import SAM, GuidedZOSAM, Plain, create_optimizer
 from robustbench_zosam.sparsity import create_masker
-from robustbench_zosam.training import Batches, InterruptedTrainingError, Trainee, train
+from robustbench_zosam.training import Batches, InterruptedTrainingError, TrainingSetup, train
 from robustbench_zosam.training.diagnostics import is_due, measure, observe, time_to, untouched
 from robustbench_zosam.training.recalibrate import recalibrate
 
@@ -26,14 +26,14 @@ PLAIN = TrainingConfig(epochs=2, batch_size=16, lr=0.05)
 DIAGNOSED = PLAIN.model_copy(update={"diagnostics": True})
 
 
-def trainee(data: Dataset, name: str) -> Trainee:
+def make_setup(data: Dataset, name: str) -> TrainingSetup:
     model = build_model(ModelConfig(width=0.25), 3, *data.channel_statistics())
     feed = Batches(
         data.train, batch_size=16, seed=0, device=torch.device("cpu"), augment=True, flip=True
     )
     masker = create_masker("rigl", model, sparsity=0.7, total_steps=12, interval=3)
     optimizer = create_optimizer(name, model, masker=masker, lr=0.05, steps_per_epoch=6)
-    return Trainee(model, masker, optimizer, feed, data.validation)
+    return TrainingSetup(model, masker, optimizer, feed, data.validation)
 
 
 def without_times(record: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def without_times(record: dict[str, Any]) -> dict[str, Any]:
 def test_diagnostics_leave_the_training_bit_for_bit_as_it_is(
     stripes: Dataset, tmp_path: Path, name: str
 ):
-    subjects = trainee(stripes, name), trainee(stripes, name)
+    subjects = make_setup(stripes, name), make_setup(stripes, name)
     records = [
         train(subject, config, resume_file=tmp_path / "resume")
         for subject, config in zip(subjects, (PLAIN, DIAGNOSED), strict=True)
@@ -73,17 +73,17 @@ def test_diagnostics_leave_the_training_bit_for_bit_as_it_is(
 def test_a_resumed_run_has_the_diagnostics_of_an_uninterrupted_one(
     stripes: Dataset, tmp_path: Path
 ):
-    whole = train(trainee(stripes, "zo-sam-guided"), DIAGNOSED, resume_file=tmp_path / "a")
+    whole = train(make_setup(stripes, "zo-sam-guided"), DIAGNOSED, resume_file=tmp_path / "a")
     for stop_after in (4, 3):
         countdown = iter(range(stop_after - 1, -1, -1))
         with pytest.raises(InterruptedTrainingError):
             train(
-                trainee(stripes, "zo-sam-guided"),
+                make_setup(stripes, "zo-sam-guided"),
                 DIAGNOSED,
                 resume_file=tmp_path / "b",
                 should_stop=lambda left=countdown: next(left) == 0,
             )
-    resumed = train(trainee(stripes, "zo-sam-guided"), DIAGNOSED, resume_file=tmp_path / "b")
+    resumed = train(make_setup(stripes, "zo-sam-guided"), DIAGNOSED, resume_file=tmp_path / "b")
     assert without_times(whole) == without_times(resumed)
 
 
@@ -216,9 +216,9 @@ def test_the_first_epoch_at_a_target_is_found():
 
 
 def test_recalibrated_statistics_are_means_over_the_batches(stripes: Dataset, tmp_path: Path):
-    subject = trainee(stripes, "sgd")
+    subject = make_setup(stripes, "sgd")
     config = PLAIN.model_copy(update={"recalibrate": True})
-    twin = trainee(stripes, "sgd")
+    twin = make_setup(stripes, "sgd")
     record = train(subject, config, resume_file=tmp_path / "resume")
     train(twin, config.model_copy(update={"recalibrate": False}), resume_file=tmp_path / "resume")
     first = next(m for m in twin.model.modules() if isinstance(m, nn.BatchNorm2d))
@@ -239,7 +239,7 @@ def test_recalibrated_statistics_are_means_over_the_batches(stripes: Dataset, tm
 
 
 def test_a_model_without_batch_norm_is_left_alone(stripes: Dataset):
-    assert recalibrate(nn.Linear(2, 2), trainee(stripes, "sgd").batches, 0) == 0
+    assert recalibrate(nn.Linear(2, 2), make_setup(stripes, "sgd").batches, 0) == 0
 
 
 def test_variances_are_finite_numbers_or_absent():

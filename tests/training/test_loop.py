@@ -11,14 +11,14 @@ from robustbench_zosam.data.dataset import Dataset
 from robustbench_zosam.models import build_model
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.sparsity import create_masker
-from robustbench_zosam.training import Batches, InterruptedTrainingError, Trainee, train
+from robustbench_zosam.training import Batches, InterruptedTrainingError, TrainingSetup, train
 from robustbench_zosam.training.average import Average
-from robustbench_zosam.training.trainee import train_step
+from robustbench_zosam.training.setup import train_step
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, lr=0.05)
 
 
-def trainee(data: Dataset, optimizer: str = "zo-sam", sparsifier: str = "rigl") -> Trainee:
+def make_setup(data: Dataset, optimizer: str = "zo-sam", sparsifier: str = "rigl") -> TrainingSetup:
     model = build_model(ModelConfig(width=0.25), 3, *data.channel_statistics())
     feed = Batches(
         data.train, batch_size=16, seed=0, device=torch.device("cpu"), augment=True, flip=True
@@ -26,18 +26,18 @@ def trainee(data: Dataset, optimizer: str = "zo-sam", sparsifier: str = "rigl") 
     options = {"rigl": {"interval": 5}, "lth": {"prunings": 2, "rewind": 0.1}}.get(sparsifier, {})
     sparsity = 0.0 if sparsifier == "dense" else 0.7
     masker = create_masker(sparsifier, model, sparsity=sparsity, total_steps=24, **options)
-    return Trainee(
+    return TrainingSetup(
         model, masker, create_optimizer(optimizer, model, masker=masker, lr=0.05), feed,
         data.validation,
     )  # fmt: skip
 
 
-def run(subject: Trainee, folder: Path, **options: Any) -> dict[str, Any]:
+def run(subject: TrainingSetup, folder: Path, **options: Any) -> dict[str, Any]:
     return train(subject, CONFIG, resume_file=folder / "resume.safetensors", **options)
 
 
 def test_a_network_learns_and_says_what_it_cost(stripes: Dataset, tmp_path: Path):
-    record = run(trainee(stripes, "sgd", "dense"), tmp_path)
+    record = run(make_setup(stripes, "sgd", "dense"), tmp_path)
     assert record["status"] == "done"
     assert record["steps"] == 24
     assert record["history"][-1]["validation_accuracy"] > 0.6  # chance is 1/3
@@ -54,17 +54,17 @@ RESUMED += [("random-perturbation", "rigl", (4, 6, 9)), ("sgd", "lth", (1, 23, 9
 def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
     stripes: Dataset, tmp_path: Path, optimizer: str, sparsifier: str, stops: tuple[int, ...]
 ):
-    whole = trainee(stripes, optimizer, sparsifier)
+    whole = make_setup(stripes, optimizer, sparsifier)
     record = run(whole, tmp_path)
     for stop_after in stops:  # in the middle of epochs, and around mask updates and rounds
         countdown = iter(range(stop_after - 1, -1, -1))
         with pytest.raises(InterruptedTrainingError):
             run(
-                trainee(stripes, optimizer, sparsifier),
+                make_setup(stripes, optimizer, sparsifier),
                 tmp_path,
                 should_stop=lambda left=countdown: next(left) == 0,
             )
-    pieces = trainee(stripes, optimizer, sparsifier)
+    pieces = make_setup(stripes, optimizer, sparsifier)
     resumed = run(pieces, tmp_path)
     assert not (tmp_path / "resume.safetensors").exists()
     for name, value in whole.model.state_dict().items():
@@ -83,7 +83,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
 
 
 def test_an_average_of_weights_begins_anew_with_each_round(stripes: Dataset):
-    subject = trainee(stripes, "sgd", "lth")
+    subject = make_setup(stripes, "sgd", "lth")
     average = subject.average = Average(list(subject.model.parameters()), 0.9)
     assert subject.epochs == 12  # 24 + 2 * 22 steps of 6 to the epoch
     for step in range(25):
@@ -95,7 +95,7 @@ def test_an_average_of_weights_begins_anew_with_each_round(stripes: Dataset):
 
 def test_divergence_is_reported_not_written_as_a_number(stripes: Dataset, tmp_path: Path):
     record = train(
-        trainee(stripes, "sgd", "dense"),
+        make_setup(stripes, "sgd", "dense"),
         CONFIG.model_copy(update={"lr": 1e30, "warmup_epochs": 0.0}),
         resume_file=tmp_path / "resume",
     )
@@ -106,10 +106,10 @@ def test_divergence_is_reported_not_written_as_a_number(stripes: Dataset, tmp_pa
 
 def test_the_random_state_of_others_does_not_matter(stripes: Dataset, tmp_path: Path):
     torch.manual_seed(1)
-    first = trainee(stripes)
+    first = make_setup(stripes)
     run(first, tmp_path)
     torch.manual_seed(2)
-    second = trainee(stripes)
+    second = make_setup(stripes)
     run(second, tmp_path)
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name])

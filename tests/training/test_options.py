@@ -18,9 +18,9 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.models import build_model
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.sparsity import create_masker
-from robustbench_zosam.training import Batches, InterruptedTrainingError, Trainee, train
+from robustbench_zosam.training import Batches, InterruptedTrainingError, TrainingSetup, train
 from robustbench_zosam.training.average import Average
-from robustbench_zosam.training.trainee import train_step
+from robustbench_zosam.training.setup import train_step
 
 ALL = {"precision": "bf16", "channels_last": True, "clip_norm": 1.0, "ema_decay": 0.9}
 TIMES = {"seconds", "images_per_second", "peak_memory_bytes"}
@@ -30,9 +30,9 @@ def recipe(**options: Any) -> TrainingConfig:
     return TrainingConfig(**{"epochs": 3, "batch_size": 16, "lr": 0.05} | options)
 
 
-def trainee(
+def make_setup(
     data: Dataset, config: TrainingConfig, optimizer: str = "sgd", device: str = "cpu"
-) -> Trainee:
+) -> TrainingSetup:
     model = build_model(ModelConfig(width=0.25), 3, *data.channel_statistics()).to(device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -50,7 +50,7 @@ def trainee(
     chosen = create_optimizer(
         optimizer, model, masker=masker, lr=0.05, steps_per_epoch=6, clip_norm=config.clip_norm
     )
-    return Trainee(model, masker, chosen, feed, data.validation)
+    return TrainingSetup(model, masker, chosen, feed, data.validation)
 
 
 def without_times(value: Any) -> Any:
@@ -59,7 +59,7 @@ def without_times(value: Any) -> Any:
     return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
-def same(one: Trainee, other: Trainee) -> bool:
+def same(one: TrainingSetup, other: TrainingSetup) -> bool:
     states = one.model.state_dict(), other.model.state_dict()
     return all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
@@ -77,19 +77,19 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
     stripes: Dataset, tmp_path: Path, optimizer: str, options: dict[str, Any]
 ):
     config = recipe(**options)
-    whole = trainee(stripes, config, optimizer)
+    whole = make_setup(stripes, config, optimizer)
     record = train(whole, config, resume_file=tmp_path / "a")
     for stop_after in (4, 3, 5):
         countdown = iter(range(stop_after - 1, -1, -1))
         with pytest.raises(InterruptedTrainingError):
             train(
-                trainee(stripes, config, optimizer),
+                make_setup(stripes, config, optimizer),
                 config,
                 resume_file=tmp_path / "b",
                 should_stop=lambda left=countdown: next(left) == 0,
             )
     torch.manual_seed(99)  # what happened elsewhere in between does not matter
-    pieces = trainee(stripes, config, optimizer)
+    pieces = make_setup(stripes, config, optimizer)
     resumed = train(pieces, config, resume_file=tmp_path / "b")
     assert same(whole, pieces)
     for name, mask in whole.masker.masks.items():
@@ -101,7 +101,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
 
 def test_state_is_loaded_in_the_layout_of_its_weights(stripes: Dataset):
     config = recipe(channels_last=True)
-    one, other = trainee(stripes, config, "adamw"), trainee(stripes, config, "adamw")
+    one, other = make_setup(stripes, config, "adamw"), make_setup(stripes, config, "adamw")
     train_step(one, config, 0)
     other.optimizer.load_state_dict(
         json_like := {
@@ -121,7 +121,7 @@ def test_state_is_loaded_in_the_layout_of_its_weights(stripes: Dataset):
 @pytest.mark.parametrize("optimizer", ["sam", "zo-sam"])
 def test_half_precision_is_for_gradients_alone(stripes: Dataset, tmp_path: Path, optimizer: str):
     config = recipe(precision="bf16", epochs=1)
-    subject = trainee(stripes, config, optimizer)
+    subject = make_setup(stripes, config, optimizer)
     seen: set[tuple[bool, torch.dtype]] = set()
     last = [m for m in subject.model.modules() if isinstance(m, nn.Linear)][-1]
     last.register_forward_hook(
@@ -146,12 +146,12 @@ def test_all_of_it_works_together_on_every_device(stripes: Dataset, tmp_path: Pa
         countdown = iter(range(7, -1, -1))
         with pytest.raises(InterruptedTrainingError):
             train(
-                trainee(stripes, config, optimizer, device),
+                make_setup(stripes, config, optimizer, device),
                 config,
                 resume_file=tmp_path / "r",
                 should_stop=lambda left=countdown: next(left) == 0,
             )
-        subject = trainee(stripes, config, optimizer, device)
+        subject = make_setup(stripes, config, optimizer, device)
         record = train(subject, config, resume_file=tmp_path / "r")
         assert (record["status"], record["steps"]) == ("done", 18)
         subject.masker.check(subject.optimizer)
@@ -162,7 +162,7 @@ def test_half_precision_trains_as_full_precision_does(stripes: Dataset, tmp_path
     losses = []
     for precision in ("fp32", "bf16"):
         config = recipe(precision=precision)
-        record = train(trainee(stripes, config), config, resume_file=tmp_path / "r")
+        record = train(make_setup(stripes, config), config, resume_file=tmp_path / "r")
         losses.append([row["loss"] for row in record["history"]])
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
@@ -173,7 +173,7 @@ def test_channels_last_is_a_layout_and_nothing_else(stripes: Dataset, augment: b
     results = []
     for flag in (False, True):
         config = recipe(channels_last=flag, augment=augment)
-        subject = trainee(stripes, config)
+        subject = make_setup(stripes, config)
         images = subject.batches[0][0]
         assert images.is_contiguous(memory_format=torch.channels_last) or not flag
         loss = train_step(subject, config, 0)
@@ -200,7 +200,7 @@ def test_compilation_changes_no_number(stripes: Dataset, tmp_path: Path, optimiz
     finals = []
     for flag in (False, True):
         config = recipe(compile=flag, epochs=1, precision="bf16")
-        subject = trainee(stripes, config, optimizer)
+        subject = make_setup(stripes, config, optimizer)
         record = train(subject, config, resume_file=tmp_path / "r")
         finals.append((subject, without_times(record)))
     assert same(finals[0][0], finals[1][0])
@@ -219,18 +219,18 @@ def test_a_compiler_that_fails_is_one_sentence(
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=broken))
     config = recipe(compile=True)
     with pytest.raises(InputError, match=r"training\.compile=true, but .*\(.*no C\+\+ compiler"):
-        train(trainee(stripes, config), config, resume_file=tmp_path / "r")
+        train(make_setup(stripes, config), config, resume_file=tmp_path / "r")
 
 
 @pytest.mark.slow
 def test_compiled_code_trains_and_resumes_like_itself(stripes: Dataset, tmp_path: Path):
     config = recipe(compile=True, **ALL)
-    whole, pieces = trainee(stripes, config, "zo-sam"), trainee(stripes, config, "zo-sam")
+    whole, pieces = make_setup(stripes, config, "zo-sam"), make_setup(stripes, config, "zo-sam")
     record = train(whole, config, resume_file=tmp_path / "a")
     countdown = iter(range(7, -1, -1))
     with pytest.raises(InterruptedTrainingError):
         train(
-            trainee(stripes, config, "zo-sam"),
+            make_setup(stripes, config, "zo-sam"),
             config,
             resume_file=tmp_path / "b",
             should_stop=lambda: next(countdown) == 0,
@@ -253,7 +253,7 @@ def test_the_average_follows_its_definition():
 
 def test_averaging_changes_the_trained_model_and_not_the_training(stripes: Dataset, tmp_path: Path):
     plain, config = recipe(), recipe(ema_decay=0.8)
-    one, other = trainee(stripes, plain), trainee(stripes, config)
+    one, other = make_setup(stripes, plain), make_setup(stripes, config)
     without = train(one, plain, resume_file=tmp_path / "r")
     seen: list[list[torch.Tensor]] = [[p.detach().clone() for p in other.model.parameters()]]
 
@@ -284,7 +284,7 @@ def test_divergence_is_noticed_within_an_epoch_and_written_as_words(
     stripes: Dataset, tmp_path: Path
 ):
     config = recipe(batch_size=1, lr=1e30, warmup_epochs=0.0, ema_decay=0.9)
-    record = train(trainee(stripes, config), config, resume_file=tmp_path / "r")
+    record = train(make_setup(stripes, config), config, resume_file=tmp_path / "r")
     assert (record["status"], record["steps"]) == ("diverged", 50)
     assert record["history"] == []
     assert "averaged" not in record

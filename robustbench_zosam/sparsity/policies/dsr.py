@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from robustbench_zosam.checks import require_number
 from robustbench_zosam.sparsity.allocation import exact_counts
 from robustbench_zosam.sparsity.policies.random import Random
 from robustbench_zosam.sparsity.policies.schedules import checked_interval, settled_interval
-from robustbench_zosam.sparsity.policy import MaskedLayer, Moment
+from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, PolicyState
 from robustbench_zosam.sparsity.selection import grow_at_random
 
 _STAGES = (0.125, 0.4, 0.7)  # of training; after each the interval doubles
@@ -93,10 +93,10 @@ class DSR(Random):
         elif count < 0.9 * wanted:
             self.threshold *= 2
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> PolicyState:
         """Returns the threshold."""
         return {"threshold": self.threshold}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: PolicyState) -> None:
         """Restores the threshold."""
-        self.threshold = state["threshold"]
+        self.threshold = float(state["threshold"])

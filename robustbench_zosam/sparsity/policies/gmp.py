@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.sparsity.policies.pruning import Pruning
@@ -24,9 +22,9 @@ class GMP(Pruning):
         start_fraction: float = 0.2,
         stop_fraction: float = 0.75,
         interval: int | None = None,
-        **options: Any,
+        scope: str = "global",
     ) -> None:
-        super().__init__(**options)
+        super().__init__(scope)
         self.start_fraction = require_number("start_fraction", start_fraction, least=0, below=1)
         self.stop_fraction = require_number("stop_fraction", stop_fraction, above=0, below=1)
         if self.start_fraction >= self.stop_fraction:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from robustbench_zosam.checks import require_number
@@ -20,8 +18,8 @@ class Magnitude(Pruning):
     Source: Han et al. 2015, "Learning both Weights and Connections", with one round.
     """
 
-    def __init__(self, prune_at: float = 0.5, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, prune_at: float = 0.5, scope: str = "global") -> None:
+        super().__init__(scope)
         self.prune_at = require_number("prune_at", prune_at, least=0, below=1)
 
     def phase(self, total_steps: int) -> tuple[int, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,8 +20,8 @@ class SNIP(Saliency):
         Verdenius et al. 2020 and de Jorge et al. 2021.
     """
 
-    def __init__(self, per_class: int = 10, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, per_class: int = 10, rounds: int = 1) -> None:
+        super().__init__(rounds)
         self.per_class = require_integer("per_class", per_class, least=1)
 
     def arrange(self, scratch: ScratchModel, start: Start) -> None:

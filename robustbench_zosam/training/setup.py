@@ -22,12 +22,10 @@ from robustbench_zosam.training.schedule import learning_rate
 
 
 @dataclass
-class Trainee:
+class TrainingSetup:
     """All that changes during training.
 
     Attributes:
-        model: the classifier, on its device.
-        masker: its masks.
         optimizer: wraps the model's parameters and drives the masker.
         batches: the training data as a function of the step.
         validation: images set apart from the training data.
@@ -53,42 +51,31 @@ class Trainee:
         return math.ceil(self.masker.training_steps / self.batches.steps_per_epoch)
 
     def losses(self, config: TrainingConfig) -> LossesOf:
-        """Returns what a training pass computes; the same function as long as the recipe is.
-
-        Args:
-            config: the recipe.
-        """
+        """Returns what a training pass computes; the same function as long as the recipe is."""
         if self._losses is None or self._losses[0] != config:
             self._losses = config, training_losses(self.model, config)
         return self._losses[1]
 
 
-def train_step(trainee: Trainee, config: TrainingConfig, step: int) -> Tensor:
-    """Does one step of a training.
+def train_step(setup: TrainingSetup, config: TrainingConfig, step: int) -> Tensor:
+    """Returns the mini-batch's mean loss of a step, 0-d, without waiting for the device.
 
     Args:
         step: from 0; decides mini-batch and augmentation. The learning rate follows the masker's
             step of the recipe.
-
-    Returns:
-        The mini-batch's mean loss as the optimizer knows it, 0-d, without waiting for the device.
     """
-    begins_round = trainee.masker.begins_round
-    rate = learning_rate(config, trainee.masker.recipe_step, trainee.batches.steps_per_epoch)
-    for group in trainee.optimizer.param_groups:
+    begins_round = setup.masker.begins_round
+    rate = learning_rate(config, setup.masker.recipe_step, setup.batches.steps_per_epoch)
+    for group in setup.optimizer.param_groups:
         group["lr"] = rate
-    loss = trainee.optimizer.step(step_closure(trainee, config, step))
-    if trainee.average is not None:
+    loss = setup.optimizer.step(step_closure(setup, config, step))
+    if setup.average is not None:
         if begins_round:
-            trainee.average.restart()
-        trainee.average.update()
+            setup.average.restart()
+        setup.average.update()
     return loss
 
 
-def step_closure(trainee: Trainee, config: TrainingConfig, step: int) -> Closure:
-    """Returns the closure of a step, over its mini-batch.
-
-    Args:
-        step: from 0; decides mini-batch and augmentation.
-    """
-    return make_closure(trainee.losses(config), *trainee.batches[step])
+def step_closure(setup: TrainingSetup, config: TrainingConfig, step: int) -> Closure:
+    """Returns the closure of a step (from 0), over its mini-batch."""
+    return make_closure(setup.losses(config), *setup.batches[step])
