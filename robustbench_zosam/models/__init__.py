@@ -20,14 +20,4 @@ __all__ = [
     "save_checkpoint",
 ]
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "Checkpoint": "checkpoints",
-        "Classifier": "classifier",
-        "build_model": "classifier",
-        "load_checkpoint": "checkpoints",
-        "predict_logits": "predict",
-        "save_checkpoint": "checkpoints",
-    },
-)
+__getattr__ = lazy_exports(__name__)

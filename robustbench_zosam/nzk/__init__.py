@@ -55,28 +55,4 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "build_page",
 ]
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "ProbeDistribution": "distributions",
-        "KernelEstimate": "kernel",
-        "ntk": "kernel",
-        "nzk_empirical": "kernel",
-        "nzk_expected": "expected",
-        "nzk_expected_linear": "expected",
-        "nzk_monte_carlo": "kernel",
-        "UPDATES": "evolution",
-        "evolve": "evolution",
-        "evolve_flow": "evolution",
-        "expected_loss": "evolution",
-        "stable_rate": "evolution",
-        "update_moments": "evolution",
-        "FlatModel": "functional",
-        "Regression": "training",
-        "Trajectory": "training",
-        "train": "training",
-        "StudyConfig": "study",
-        "run_study": "study",
-        "build_page": "page",
-    },
-)
+__getattr__ = lazy_exports(__name__)

@@ -36,17 +36,4 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "export",
 ]
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "EXPORTS": "exports",
-        "StoredResults": "notebook",
-        "claims_frame": "frames",
-        "comparisons_frame": "frames",
-        "export": "exports",
-        "json_schema": "published_schema",
-        "load": "notebook",
-        "methods_frame": "frames",
-        "tidy": "frames",
-    },
-)
+__getattr__ = lazy_exports(__name__)

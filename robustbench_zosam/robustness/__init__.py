@@ -29,12 +29,4 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "relative_errors",
 ]
 
-__getattr__ = lazy_exports(
-    __name__,
-    {
-        "Evaluation": "evaluation",
-        "evaluate": "evaluation",
-        "generate_suite": "suites",
-        "verify_suite": "suites",
-    },
-)
+__getattr__ = lazy_exports(__name__)

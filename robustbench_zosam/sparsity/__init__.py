@@ -41,27 +41,4 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "TopologyEvent",
 ]
 
-__getattr__ = lazy_exports(  # the registry must not import torch
-    __name__,
-    {
-        "create_masker": "factory",
-        "er": "allocation",
-        "erk": "allocation",
-        "exact_counts": "allocation",
-        "Examples": "policy",
-        "LayerDensity": "report",
-        "maskable_layers": "layers",
-        "MaskableLayer": "layers",
-        "MaskedLayer": "policy",
-        "Masker": "masker",
-        "MaskSet": "masks",
-        "Moment": "policy",
-        "Policy": "policy",
-        "SparsifierInfo": "info",
-        "SPARSIFIERS": "registry",
-        "SparsityReport": "report",
-        "Start": "policy",
-        "TopologyEvent": "report",
-        "uniform": "allocation",
-    },
-)
+__getattr__ = lazy_exports(__name__)
