@@ -85,7 +85,7 @@ class Registry(Generic[E]):
             self._entries[entry.name] = entry
 
     def _join_third_parties(self) -> None:
-        group, self._group = self._group, None  # once, and only when somebody asks
+        group, self._group = self._group, None  # once, when a name is first looked up
         for point in entry_points(group=group) if group else ():
             found: Entry[object] | Callable[[], Entry[object]] = point.load()
             entry = found if isinstance(found, Entry) else found()

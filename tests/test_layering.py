@@ -23,6 +23,7 @@ LAYERS = (
         "files",
         "seeds",
         "registry",
+        "options",
         "machine",
         "precision",
         "provenance",

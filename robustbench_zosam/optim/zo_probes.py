@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_choice, require_integer, require_number
@@ -50,14 +50,14 @@ class ZeroOrder(WrappedOptimizer):
     def __init__(
         self,
         params: ParamsT,
-        base: type[Optimizer],
+        base: type[Optimizer] = SGD,
         *,
-        queries: int,
-        directions: str,
-        sides: str,
-        probe_fraction: float,
-        seed: int,
-        reduce: Reduce | None,
+        queries: int = 1,
+        directions: str = "gaussian",
+        sides: str = "two",
+        probe_fraction: float = 1.0,
+        seed: int = 0,
+        reduce: Reduce | None = None,
         **options: Any,
     ) -> None:
         self.queries = require_integer("queries", queries, least=1)

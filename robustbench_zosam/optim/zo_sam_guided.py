@@ -15,7 +15,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.directions import draw_direction, orthogonal_part, scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.sharp import SharpnessAware
-from robustbench_zosam.optim.zo_probes import Reduce, ZeroOrder
+from robustbench_zosam.optim.zo_probes import ZeroOrder
 
 
 class GuidedZOSAM(SharpnessAware, ZeroOrder):
@@ -38,13 +38,11 @@ class GuidedZOSAM(SharpnessAware, ZeroOrder):
 
     Args:
         rho: radius of the perturbation.
-        queries: number m of directions per step.
         guides: number k of gradients remembered, at most m; None is m. The other m - k directions
             are random.
         probe_radius: length r of the probes; None means rho.
-        directions: distribution of the random directions.
-        sides: `"two"` or `"one"`; this and the following as in `ZeroOrder`.
-        **options: like `params` and `base`, as in `WrappedOptimizer`.
+        **options: like `params` and `base`, as in `ZeroOrder`: `queries` (m), `directions`,
+            `sides`, `probe_fraction`, `seed`, `reduce`.
     """
 
     def __init__(
@@ -53,31 +51,14 @@ class GuidedZOSAM(SharpnessAware, ZeroOrder):
         base: type[Optimizer] = SGD,
         *,
         rho: float = 0.05,
-        queries: int = 1,
         guides: int | None = None,
         probe_radius: float | None = None,
-        directions: str = "gaussian",
-        sides: str = "two",
-        probe_fraction: float = 1.0,
-        seed: int = 0,
-        reduce: Reduce | None = None,
         **options: Any,
     ) -> None:
         if probe_radius is not None:
             require_number("probe_radius", probe_radius, above=0)
         self.probe_radius = probe_radius
-        super().__init__(
-            params,
-            base,
-            rho=rho,
-            queries=queries,
-            directions=directions,
-            sides=sides,
-            probe_fraction=probe_fraction,
-            seed=seed,
-            reduce=reduce,
-            **options,
-        )
+        super().__init__(params, base, rho=rho, **options)
         self.guides = self.queries if guides is None else require_integer("guides", guides, least=0)
         if self.guides > self.queries:
             raise InputError(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 import torch
 
@@ -80,15 +79,12 @@ def _time_step(setup: TrainingSetup, config: TrainingConfig, step: int) -> tuple
 def seconds_per_step(
     timed: Sequence[tuple[float, float]], warm_up: int, expected: float | None
 ) -> float:
-    """Averages step times over a whole training, in which costly steps are as rare as expected.
+    """Returns the mean seconds per step of a training, in which costly steps are rare.
 
     Args:
         timed: passes and seconds of the first steps.
         warm_up: steps at the beginning that are slow for other reasons.
         expected: passes per step over a whole training; None takes the timed steps as they are.
-
-    Returns:
-        Seconds.
 
     Example:
         >>> first = [(4, 9.0), (4, 3.0), (2, 1.0), (2, 1.0)]  # 2 more passes take 2 s
@@ -118,7 +114,7 @@ def _recipe(config: ExperimentConfig) -> Iterator[str]:
         yield f"changed: {key} = {change['used']} where the recipe has {change['recipe']}"
 
 
-def _settings(tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
+def _settings(tree: Mapping[str, object], prefix: str = "") -> Iterator[str]:
     for key, value in tree.items():
         if isinstance(value, dict) and value:
             yield from _settings(value, f"{prefix}{key}.")

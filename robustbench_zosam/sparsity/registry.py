@@ -249,7 +249,7 @@ SPARSIFIERS.add(
             "initial_sparsity": Number(0.5, "sparsity that training starts with", least=0, below=1),
             "start_fraction": Number(
                 None,
-                "part of training after which pruning begins; 0, or 0.2 in short trainings",
+                "part of training after which pruning begins; 0, or 0.2 in short training runs",
                 least=0,
                 below=1,
             ),

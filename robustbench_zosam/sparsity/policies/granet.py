@@ -17,7 +17,7 @@ from robustbench_zosam.sparsity.policies.schedules import cubic_remainder
 from robustbench_zosam.sparsity.policy import MaskedLayer, Moment, Start
 from robustbench_zosam.sparsity.selection import keep_highest, magnitudes
 
-_LATER = 0.2  # start of pruning in short trainings
+_LATER = 0.2  # start of pruning in short training runs
 
 
 class GraNet(RigL):

@@ -47,8 +47,8 @@ def settled_interval(interval: int | None, phase: int, longest: int, events: int
     Args:
         interval: what was asked for, if anything was.
         phase: number of steps in which updates may fall.
-        longest: the published interval, for trainings of the published length.
-        events: in shorter trainings, this many updates fit instead.
+        longest: the published interval, for runs of the published length.
+        events: in shorter ones, this many updates fit instead.
 
     Raises:
         InputError: what was asked for is so long that no update would fall.
