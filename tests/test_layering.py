@@ -29,7 +29,7 @@ LAYERS = (
         "_lazy",
     ),
     ("corruptions",),
-    ("config", "recipes", "loading"),
+    ("config", "options", "recipes", "loading"),
     ("metrics",),
     ("data",),
     ("fetching",),
