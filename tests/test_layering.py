@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "robustbench_zosam"
+PICTURE = ROOT / "docs" / "architecture.md"
 
 # From the lowest layer to the highest; whoever adds a package says here where it belongs. Members
 # of one layer may import each other, but not in a circle.
@@ -30,7 +32,7 @@ LAYERS = (
         "_lazy",
     ),
     ("corruptions",),
-    ("config", "recipes", "loading"),
+    ("config", "options", "recipes", "loading"),
     ("metrics",),
     ("data",),
     ("fetching",),
@@ -150,6 +152,22 @@ def test_every_package_has_a_layer() -> None:
     entries = (ROOT / PACKAGE).iterdir()
     names = {e.stem for e in entries if e.is_dir() or e.suffix == ".py"}
     assert names - {"__init__", "__pycache__"} <= HEIGHT.keys()
+
+
+def test_the_picture_shows_every_package_and_true_imports(found: list[Import]) -> None:
+    picture = PICTURE.read_text("utf-8").split("```")[1]
+    nodes = dict(re.findall(r'^ +(\w+)\["(.+)"\]$', picture, re.MULTILINE))
+    members = {
+        node: {node, *re.findall(r"\w+", label.partition("<br/>")[0])} & {*HEIGHT}
+        for node, label in nodes.items()
+    }
+    assert set.union(*members.values()) >= {*HEIGHT} - {"_lazy"}
+    imported = {(item.importer, item.imported) for item in found}
+    chains = [re.findall(r"\w+", line) for line in picture.splitlines() if "-->" in line]
+    arrows = [arrow for chain in chains for arrow in itertools.pairwise(chain)]
+    assert arrows
+    for tail, head in arrows:
+        assert imported & {*itertools.product(members[tail], members[head])}, (tail, head)
 
 
 @pytest.mark.parametrize(
