@@ -114,7 +114,7 @@ METRICS.add(
     ),
     ConditionMetric(
         "rmsce",
-        "root mean square of the same gaps, in the same bins",
+        "root-mean-square calibration error of the top class, in the bins of the ECE",
         predictions.rmsce,
         label="RMS calibration error",
         short="RMS calibration",
@@ -160,7 +160,7 @@ METRICS.add(
     ),
     CellMetric(
         "relative_mce",
-        "the same of the increases over the clean error",
+        "mean increase over the clean error, in units of the reference model's",
         cells.relative_mce,
         _HENDRYCKS,
         label="relative mCE",
@@ -173,7 +173,7 @@ METRICS.add(
     ),
     CellMetric(
         "trace",
-        "trace of the Hessian of the training loss over the active weights",
+        "trace of the Hessian over the active weights: sum of the curvatures of the training loss",
         lambda cell: found["trace"]["value"] if (found := cell["flatness"]) else None,
         label="Hessian trace",
         short="trace",
@@ -183,7 +183,7 @@ METRICS.add(
     ),
     CellMetric(
         "adaptive_trace",
-        "the same weighted by squared weights: no rescaling of layers changes it",
+        "Hessian trace weighted by the squared weights, which rescaling layers cannot change",
         cells.adaptive_trace,
         label="adaptive Hessian trace",
         short="adaptive trace",

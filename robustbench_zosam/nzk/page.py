@@ -12,7 +12,7 @@ from robustbench_zosam.nzk.verdict import claims, verdict
 from robustbench_zosam.nzk.views import VIEWS, load, ratio
 from robustbench_zosam.report import text
 from robustbench_zosam.report.page import render_page, scripted_names
-from robustbench_zosam.report.panel import TextTable
+from robustbench_zosam.report.panel import PageTable
 
 
 def build_page(folder: Path) -> Path:
@@ -52,7 +52,7 @@ def render(results: StudyResults) -> str:
     return render_page("nzk.html.j2", contents, "robustbench_zosam.nzk")
 
 
-def _distributions(results: StudyResults) -> TextTable:
+def _distributions(results: StudyResults) -> PageTable:
     rows = tuple(
         (
             row["distribution"],
@@ -64,7 +64,7 @@ def _distributions(results: StudyResults) -> TextTable:
         )
         for row in results["distributions"]["rows"]
     )
-    return TextTable(
+    return PageTable(
         "Trace of the kernel over that of the tangent kernel, directions of variance 1",
         (
             "distribution", "vectors", "theory", "measured ± SE", "deviation (SE)",
@@ -74,7 +74,7 @@ def _distributions(results: StudyResults) -> TextTable:
     )  # fmt: skip
 
 
-def _rates(results: StudyResults) -> TextTable:
+def _rates(results: StudyResults) -> PageTable:
     rows = [
         (
             f"{problem['title']}: {VIEWS[update].label}",
@@ -85,7 +85,7 @@ def _rates(results: StudyResults) -> TextTable:
         for problem in results["problems"]
         for update, row in problem["tuning"].items()
     ]
-    return TextTable(
+    return PageTable(
         "Tuned learning rates",
         ("update", "learning rate", "× λmax(K̄)/n", "seeds that ended above their initial loss"),
         tuple(rows),

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from robustbench_zosam.metrics import METRICS, ConditionMetric
 from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.options import Configurable
 from robustbench_zosam.registry import Registry
 from robustbench_zosam.report import text
 from robustbench_zosam.report.run import Run
+from robustbench_zosam.report.tables import method_tables
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
 
 C = TypeVar("C", bound=Configurable[object])
-_TRACE = (
-    "sum of the curvatures of the loss in all directions of the active weights, on training "
-    "images; lower is flatter"
-)
 _TIE = (
     "the two kinds of tie: for an equivalent pair, a difference of the margin ({margin} of "
     "accuracy in either direction) is ruled out; for an inconclusive one it is not, and more seeds "
@@ -42,12 +40,20 @@ def _terms(run: Run) -> Iterator[tuple[str, str]]:
     if any(method.facts["role"] == "control" for method in run.methods):
         yield "Control", _CONTROL
     yield "Training run", _TRAINING_RUN
-    if any(run.summary(method, "trace")["value"] is not None for method in run.methods):
-        yield "Hessian trace", _TRACE
+    yield from _metrics(run)
     rows = [row for comparison in run.results["comparisons"] for row in comparison["rows"]]
     if rows:
         margin = text.margin(rows[0]["equivalence"]["margin"])
         yield "Equivalent, inconclusive", _TIE.format(margin=margin)
+
+
+def _metrics(run: Run) -> Iterator[tuple[str, str]]:
+    """Yields the columns of the tables of methods; a mean under corruption as what it averages."""
+    shown = {c.metric.name for table in method_tables(run) for c in table.columns}
+    for metric in METRICS:
+        name = metric.mean().name if isinstance(metric, ConditionMetric) else metric.name
+        if name in shown:
+            yield text.capital(metric.label), metric.summary
 
 
 def _named(names: Iterable[str], registry: Registry[C]) -> Iterator[tuple[str, str]]:

@@ -32,7 +32,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class TextTable:
+class PageTable:
     """The numbers of a figure.
 
     Attributes:
@@ -69,4 +69,4 @@ class Block:
     how: str
     panels: tuple[Panel, ...]
     legend: tuple[Series, ...] = ()
-    tables: tuple[TextTable, ...] = ()
+    tables: tuple[PageTable, ...] = ()

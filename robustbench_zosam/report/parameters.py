@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.panel import TextTable
+from robustbench_zosam.report.panel import PageTable
 from robustbench_zosam.report.run import MethodView, Run
 from robustbench_zosam.schema import MethodFacts
 
 _FIELDS = ("optimizer", "sparsifier", "sparsity", "seeds", "checkpoint")
 
 
-def differing(run: Run) -> TextTable | None:
+def differing(run: Run) -> PageTable | None:
     """Returns the settings in which the methods differ.
 
     Returns:
@@ -27,7 +27,7 @@ def differing(run: Run) -> TextTable | None:
         (method.label, *(each.get(name) or _absent(name, method) for name in shown))
         for method, each in zip(run.methods, settings, strict=True)
     )
-    return TextTable("What differs between the methods", ("method", *shown), rows)
+    return PageTable("What differs between the methods", ("method", *shown), rows)
 
 
 def common(run: Run) -> str:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,7 +22,7 @@ from robustbench_zosam.report.run import MethodView, Run
 from robustbench_zosam.schema import ComparisonRow, Results
 
 COLUMN, PAGE = 3.35, 6.9  # inches: one column, both columns
-_SETTINGS: Any = {
+_SETTINGS: dict[str, object] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.constrained_layout.use": True,
@@ -85,7 +84,7 @@ def _figure(axes: Axes) -> Figure:
     return figure
 
 
-def _looks(run: Run) -> dict[str, Any]:
+def _looks(run: Run) -> dict[str, object]:
     """Returns seaborn's arguments that give each method its colour, marker and dash."""
     return {
         "hue": "method",
@@ -114,7 +113,8 @@ def _differences(run: Run) -> Figure | None:
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.axvline(0, color="0.5", linewidth=0.8, zorder=0)
-    axes.set_xlabel("difference in mean corruption accuracy (points)")
+    label = cell_metrics()["mean_corruption_accuracy"].label
+    axes.set_xlabel(f"difference in {label} (points)")
     return _figure(axes)
 
 
@@ -188,21 +188,22 @@ def _lines(run: Run, frame: pd.DataFrame, x: str, y: str, *, marks: bool = True)
     return _figure(axes)
 
 
-def _points(run: Run, x: str, label: str, *, logarithmic: bool) -> Figure | None:
-    """Draws each training run's mean corruption accuracy against another of its numbers."""
-    read = cell_metrics()[x].read
-    accuracy_of = cell_metrics()["mean_corruption_accuracy"].read
+def _points(run: Run, name: str, *, logarithmic: bool) -> Figure | None:
+    """Draws each training run's mean accuracy under corruption against another of its numbers."""
+    metrics = cell_metrics()
+    metric, accuracy_metric = metrics[name], metrics["mean_corruption_accuracy"]
+    label, height = text.axis_label(metric), text.axis_label(accuracy_metric)
     frame = pd.DataFrame([
-        {"method": method.label, label: value, "mean corruption accuracy (%)": 100 * accuracy}
+        {"method": method.label, label: value, height: 100 * accuracy}
         for method in run.methods
         for cell in run.cells(method)
-        for value, accuracy in [(read(cell), accuracy_of(cell))]
+        for value, accuracy in [(metric.read(cell), accuracy_metric.read(cell))]
         if value is not None and accuracy is not None
     ])
     if frame.empty:
         return None
     axes = _axes(COLUMN, 2.6)
-    sns.scatterplot(frame, x=label, y="mean corruption accuracy (%)", ax=axes, s=22, **_looks(run))
+    sns.scatterplot(frame, x=label, y=height, ax=axes, s=22, **_looks(run))
     if logarithmic and (frame[label] > 0).all():
         axes.set_xscale("log")
         for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
@@ -212,11 +213,11 @@ def _points(run: Run, x: str, label: str, *, logarithmic: bool) -> Figure | None
 
 
 def _flatness(run: Run) -> Figure | None:
-    return _points(run, "trace", "Hessian trace", logarithmic=True)
+    return _points(run, "trace", logarithmic=True)
 
 
 def _cost(run: Run) -> Figure | None:
-    return _points(run, "images_per_second", "training images per second", logarithmic=False)
+    return _points(run, "images_per_second", logarithmic=False)
 
 
 _FIGURES: dict[str, Draw] = {

@@ -12,7 +12,7 @@ from robustbench_zosam.report import tables, text
 from robustbench_zosam.report.comparisons import OVERALL
 from robustbench_zosam.report.figures.overview import overview
 from robustbench_zosam.report.page import render_page
-from robustbench_zosam.report.panel import Block, Panel, TextTable
+from robustbench_zosam.report.panel import Block, PageTable, Panel
 from robustbench_zosam.report.run import Run, load_run
 from robustbench_zosam.report.verdict import facts, verdict
 from robustbench_zosam.results.words import verdict_words
@@ -84,7 +84,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return [f"{i + 1}: {folder}" for i, folder in enumerate(folders)]
 
 
-def _settings(entries: Sequence[RunEntry]) -> TextTable | None:
+def _settings(entries: Sequence[RunEntry]) -> PageTable | None:
     """Returns the settings in which the runs differ."""
     flat = [dict(_flat(entry.run.results["config"])) for entry in entries]
     keys = list(dict.fromkeys(key for each in flat for key in each))
@@ -92,7 +92,7 @@ def _settings(entries: Sequence[RunEntry]) -> TextTable | None:
     if not shown:
         return None
     rows = tuple((key, *(each.get(key, "–") for each in flat)) for key in shown)
-    return TextTable("Settings that differ", ("setting", *(e.name for e in entries)), rows)
+    return PageTable("Settings that differ", ("setting", *(e.name for e in entries)), rows)
 
 
 def _flat(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -103,23 +103,21 @@ def _flat(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{key}", "–" if value is None else str(value)
 
 
-def _methods(entries: Sequence[RunEntry]) -> TextTable:
+def _methods(entries: Sequence[RunEntry]) -> PageTable:
     """Returns every method of every run, with its main measures."""
-    columns = {
-        column.metric: column for e in entries for t in tables.method_tables(e.run)
-        for column in t.columns
-    }  # fmt: skip
+    found = (tables.method_tables(entry.run) for entry in entries)
+    columns = {c.metric.name: c for shown in found for table in shown for c in table.columns}
     rows = []
     for entry in entries:
         for method in entry.run.methods:
             cells = []
-            for column in columns.values():
-                measure = entry.run.summary(method, column.metric)
+            for name, column in columns.items():
+                measure = entry.run.summary(method, name)
                 span = text.interval(measure["low"], measure["high"], column.show)
                 cells.append(f"{column.show(measure['value'])} {span}".strip())
             rows.append((f"{entry.name}: {method.label}", str(len(method.facts["seeds"])), *cells))
     head = tuple(f"{column.head} ({column.unit})" for column in columns.values())
-    return TextTable("All methods of all runs", ("run and method", "seeds", *head), tuple(rows))
+    return PageTable("All methods of all runs", ("run and method", "seeds", *head), tuple(rows))
 
 
 def _differences(entries: Sequence[RunEntry]) -> Block | None:
@@ -141,7 +139,7 @@ def _differences(entries: Sequence[RunEntry]) -> Block | None:
     )
 
 
-def _paired(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> TextTable | None:
+def _paired(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> PageTable | None:
     """Returns the differences between runs that were measured on the same images and seeds."""
 
     def label(comparison: Comparison) -> str:
@@ -163,10 +161,10 @@ def _paired(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> Text
         if row["corruption"] in OVERALL
     )
     head = ("methods", "images", "difference", "interval", "p", "verdict")
-    return TextTable("Between runs, in percentage points", head, rows) if rows else None
+    return PageTable("Between runs, in percentage points", head, rows) if rows else None
 
 
-def _claims(entries: Sequence[RunEntry]) -> TextTable | None:
+def _claims(entries: Sequence[RunEntry]) -> PageTable | None:
     """Returns what each run says about each published claim."""
     verdicts = [{c["id"]: c for c in entry.run.results["claims"]} for entry in entries]
     known = {name: claim for each in verdicts for name, claim in each.items()}
@@ -176,4 +174,4 @@ def _claims(entries: Sequence[RunEntry]) -> TextTable | None:
         (claim["statement"], *(each[name]["verdict"] if name in each else "–" for each in verdicts))
         for name, claim in known.items()
     )
-    return TextTable("Claims, run by run", ("claim", *(entry.name for entry in entries)), rows)
+    return PageTable("Claims, run by run", ("claim", *(entry.name for entry in entries)), rows)

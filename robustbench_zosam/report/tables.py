@@ -2,43 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
-from robustbench_zosam.metrics import CellMetric, Format, cell_metrics, columns
+from robustbench_zosam.metrics import CellMetric, cell_metrics, columns
 from robustbench_zosam.report import text
-from robustbench_zosam.report.panel import TextTable
+from robustbench_zosam.report.panel import PageTable
 from robustbench_zosam.report.run import MethodView, Run
 from robustbench_zosam.schema import Flatness, MetricSummary, Sparsity
 
-Show = Callable[[float | None], str]
+_GROUPS = {
+    "Accuracy": (
+        "clean_accuracy",
+        "mean_corruption_accuracy",
+        "drop",
+        "worst_corruption_accuracy",
+        "degradation_slope",
+        "mce",
+        "relative_mce",
+    ),
+    "Flatness and cost": (
+        "trace",
+        "adaptive_trace",
+        "forwards_per_step",
+        "backwards_per_step",
+        "train_seconds",
+        "images_per_second",
+    ),
+    "Calibration and sparsity": (
+        "mean_corruption_ece",
+        "mean_corruption_rmsce",
+        "mean_corruption_nll",
+        "mean_corruption_brier",
+        "sparsity_maskable",
+        "sparsity_total",
+    ),
+}
+_NAMED = tuple(name for names in _GROUPS.values() for name in names)
+# No best value: the slope depends on the clean accuracy, passes are counted, times are noisy.
+_UNRANKED = {"degradation_slope", *_GROUPS["Flatness and cost"][2:]}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as a column.
+    """A metric as a column."""
 
-    Attributes:
-        metric: in the summary.
-        head: name.
-        unit: below the name.
-        show: formats a value.
-    """
+    metric: CellMetric
 
-    metric: str
-    head: str
-    unit: str
-    show: Show
+    @property
+    def head(self) -> str:
+        """Its short name."""
+        return text.capital(self.metric.short)
+
+    @property
+    def unit(self) -> str:
+        """What stands below the name."""
+        return ", ".join(filter(None, (self.metric.qualifier, self.metric.format.unit)))
+
+    def show(self, value: float | None) -> str:
+        """Returns a value as the metric's format says."""
+        return text.formatted(value, self.metric.format)
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """One measure.
+    """One number.
 
     Attributes:
-        text: the value.
         note: its interval, or why there is no value.
         sort: what the column is sorted by; empty without a value.
         best: whether no other method is better.
@@ -55,7 +86,6 @@ class MethodRow:
     """One method.
 
     Attributes:
-        method: with its looks.
         seeds: finished of planned.
         cells: one per column.
         rank: number of its tie group; empty where methods were not ranked.
@@ -69,43 +99,9 @@ class MethodRow:
     ties: int = 0
 
 
-_ACCURACY = (
-    "clean_accuracy",
-    "mean_corruption_accuracy",
-    "drop",
-    "worst_corruption_accuracy",
-    "degradation_slope",
-    "mce",
-    "relative_mce",
-)
-_COST = (
-    "trace",
-    "adaptive_trace",
-    "forwards_per_step",
-    "backwards_per_step",
-    "train_seconds",
-    "images_per_second",
-)
-_CALIBRATION = (
-    "mean_corruption_ece",
-    "mean_corruption_rmsce",
-    "mean_corruption_nll",
-    "mean_corruption_brier",
-    "sparsity_maskable",
-    "sparsity_total",
-)
-_UNRANKED = {"degradation_slope", *_COST[2:]}  # no best one is marked
-
-
 @dataclass(frozen=True)
 class MethodTable:
-    """Methods by metrics.
-
-    Attributes:
-        caption: what the metrics are about.
-        columns: the metrics.
-        rows: the methods.
-    """
+    """Methods by metrics."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -118,23 +114,14 @@ class MethodTable:
 
 
 def method_tables(run: Run) -> tuple[MethodTable, ...]:
-    """Returns what each method reached and what it cost.
-
-    Returns:
-        Tables of the metrics that at least one method has.
-    """
-    placed = {*_ACCURACY, *_COST, *_CALIBRATION}
-    further = [metric.name for metric in columns(()) if metric.name not in placed]
-    groups = (
-        ("Accuracy", _ACCURACY),
-        ("Flatness and cost", _COST),
-        ("Calibration and sparsity", (*_CALIBRATION, *further)),
-    )
+    """Returns what each method reached and what it cost, in the metrics that any method has."""
+    further = columns(_NAMED)[len(_NAMED) :]
+    groups = _GROUPS | {"Further metrics": tuple(metric.name for metric in further)}
     known = cell_metrics()
     found: list[MethodTable] = []
-    for caption, names in groups:
+    for caption, names in groups.items():
         shown = tuple(
-            _column(known[name])
+            Column(known[name])
             for name in names
             if any(run.summary(m, name)["value"] is not None for m in run.methods)
         )
@@ -144,31 +131,8 @@ def method_tables(run: Run) -> tuple[MethodTable, ...]:
     return tuple(found)
 
 
-def _column(metric: CellMetric) -> Column:
-    first, *others = metric.short.split(" ")
-    return Column(
-        metric.name,
-        " ".join([first.capitalize() if first.islower() else first, *others]),
-        ", ".join(filter(None, (metric.qualifier, metric.format.unit))),
-        partial(_shown, metric.format),
-    )
-
-
-def _shown(style: Format, value: float | None) -> str:
-    if value is None:
-        return "–"
-    if style.decimals is None:
-        return f"{value:.3g}" if style.trimmed else text.number(style.scale * value)
-    shown = f"{style.scale * value:{'+' if style.signed else ''}.{style.decimals}f}"
-    return shown.lstrip("+-") if float(shown) == 0 else shown.replace("-", text.MINUS)
-
-
 def tie_groups(run: Run) -> dict[str, tuple[int, int]]:
-    """Returns each method's rank among all, and how many share it because chance may order them.
-
-    Args:
-        run: the stored results; without a ranking nothing is returned.
-    """
+    """Returns each method's rank among all, and how many others share it."""
     for ranking in run.results.get("ranking") or ():
         if not ranking["setting"]:
             return {
@@ -182,12 +146,15 @@ def tie_groups(run: Run) -> dict[str, tuple[int, int]]:
 def _method_rows(
     run: Run, columns: tuple[Column, ...], ranks: Mapping[str, tuple[int, int]]
 ) -> tuple[MethodRow, ...]:
-    best = {c.metric: _best(run, c.metric) for c in columns if c.metric not in _UNRANKED}
+    best = [None if c.metric.name in _UNRANKED else _best(run, c.metric) for c in columns]
     return tuple(
         MethodRow(
             method,
             _seeds(run, method),
-            tuple(_cell(run.summary(method, c.metric), c, best.get(c.metric)) for c in columns),
+            tuple(
+                _cell(run.summary(method, column.metric.name), column, most)
+                for column, most in zip(columns, best, strict=True)
+            ),
             str(ranks[method.id][0]) if method.id in ranks else "",
             ranks[method.id][1] if method.id in ranks else 0,
         )
@@ -195,14 +162,13 @@ def _method_rows(
     )
 
 
-def _best(run: Run, metric: str) -> float | None:
+def _best(run: Run, metric: CellMetric) -> float | None:
     """Returns the best value where there is something to choose between."""
-    found = [run.summary(method, metric) for method in run.methods]
-    values = [one["value"] for one in found if one["value"] is not None]
-    higher = next((one["higher_is_better"] for one in found if one["value"] is not None), None)
-    if higher is None or len(set(values)) < 2:
+    found = [run.summary(method, metric.name)["value"] for method in run.methods]
+    values = [value for value in found if value is not None]
+    if metric.higher_is_better is None or len(set(values)) < 2:
         return None
-    return max(values) if higher else min(values)
+    return max(values) if metric.higher_is_better else min(values)
 
 
 def _cell(measure: MetricSummary, column: Column, best: float | None) -> TableCell:
@@ -243,7 +209,7 @@ def _label(run: Run, method: str) -> str:
     return run.by_id[method].label if method in run.by_id else method
 
 
-def layers(run: Run) -> tuple[TextTable, ...]:
+def layers(run: Run) -> tuple[PageTable, ...]:
     """Returns density and trace of each layer, for the first finished seed of each method."""
     return tuple(
         _layer_table(method, seed, sparsity, run.flatness(method).get(seed))
@@ -256,7 +222,7 @@ def layers(run: Run) -> tuple[TextTable, ...]:
 
 def _layer_table(
     method: MethodView, seed: int, sparsity: Sparsity, flatness: Flatness | None
-) -> TextTable:
+) -> PageTable:
     traces = (flatness and flatness.get("per_layer")) or {}
     rows = tuple(
         (
@@ -272,4 +238,4 @@ def _layer_table(
         f"{method.label}, seed {seed}: {text.percent(sparsity['maskable'])} % of the "
         f"maskable and {text.percent(sparsity['total'])} % of all weights are zero"
     )
-    return TextTable(caption, ("layer", "weights", "active", "density (%)", "trace"), rows, method)
+    return PageTable(caption, ("layer", "weights", "active", "density (%)", "trace"), rows, method)

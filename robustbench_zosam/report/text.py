@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from robustbench_zosam.metrics import Format, Metric
 from robustbench_zosam.schema import ComparisonRow
 
 MINUS = "−"
@@ -44,7 +45,7 @@ def percent(share: float | None, places: int = 1) -> str:
         >>> percent(0.7125), percent(None)
         ('71.2', '–')
     """
-    return "–" if share is None else f"{100 * share:.{places}f}".replace("-", MINUS)
+    return formatted(share, Format("%", 100, places))
 
 
 def points(difference: float | None, places: int = 1) -> str:
@@ -54,10 +55,35 @@ def points(difference: float | None, places: int = 1) -> str:
         >>> points(0.0123), points(-0.02), points(0.0)
         ('+1.2', '−2.0', '0.0')
     """
-    if difference is None:
+    return formatted(difference, Format("points", 100, places, signed=True))
+
+
+def formatted(value: float | None, form: Format) -> str:
+    """Returns the value of a metric as its format says, without the unit, or a dash.
+
+    Example:
+        >>> formatted(0.0123, Format("points", 100, 1, signed=True)), formatted(3.0, Format())
+        ('+1.2', '3.00')
+    """
+    if value is None:
         return "–"
-    text = f"{100 * difference:+.{places}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+    scaled = form.scale * value
+    if form.decimals is None:
+        return f"{scaled:.3g}" if form.trimmed else number(scaled)
+    shown = f"{scaled:{'+' if form.signed else ''}.{form.decimals}f}"
+    return shown.lstrip("+-") if float(shown) == 0 else shown.replace("-", MINUS)
+
+
+def capital(words: str) -> str:
+    """Returns words with a capital first letter, unless their first word has one inside (mCE)."""
+    first = words.partition(" ")[0]
+    return words[:1].upper() + words[1:] if first.islower() else words
+
+
+def axis_label(metric: Metric, unit: str = "") -> str:
+    """Returns the name of a metric with the unit of its printed values, or another one."""
+    unit = unit or metric.format.unit
+    return f"{metric.label} ({unit})" if unit else metric.label
 
 
 def margin(share: float) -> str:

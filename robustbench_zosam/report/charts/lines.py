@@ -11,7 +11,7 @@ from markupsafe import Markup
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.panel import HEIGHT, WIDTH, TextTable
+from robustbench_zosam.report.panel import HEIGHT, WIDTH, PageTable
 from robustbench_zosam.report.run import Floats
 from robustbench_zosam.report.style import Series
 
@@ -71,7 +71,7 @@ def banded(curves: Sequence[Curve]) -> bool:
     return len(curves) <= _BANDED and any(len(curve.values) > 1 for curve in curves)
 
 
-def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> TextTable:
+def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> PageTable:
     """Returns the means of curves as numbers.
 
     Args:
@@ -89,4 +89,4 @@ def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> 
     )
     whole = [curve.method.index for curve in curves] == list(range(methods))
     head = (x, *(curve.method.label for curve in curves))
-    return TextTable(caption, head, rows, first=1 if whole else None)
+    return PageTable(caption, head, rows, first=1 if whole else None)

@@ -10,7 +10,7 @@ from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import between, named
 from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.comparisons import OVERALL, limits, tally
-from robustbench_zosam.report.panel import WIDTH, Block, Panel, TextTable
+from robustbench_zosam.report.panel import WIDTH, Block, PageTable, Panel
 from robustbench_zosam.report.run import MethodView, Run, against
 from robustbench_zosam.results.words import verdict_words
 from robustbench_zosam.schema import Comparison, ComparisonRow
@@ -113,7 +113,7 @@ def _marks(
     yield chart.marker(100 * row["difference"], height, method, size=size, kind=look)
 
 
-def _table(run: Run, comparison: Comparison) -> TextTable:
+def _table(run: Run, comparison: Comparison) -> PageTable:
     method, baseline = run.pair(comparison)
     ordered = _ordered(run, comparison["rows"])
     rows = tuple(
@@ -127,7 +127,7 @@ def _table(run: Run, comparison: Comparison) -> TextTable:
         )
         for row in ordered
     )
-    return TextTable(
+    return PageTable(
         f"{method.label} against {baseline.label}, in percentage points",
         ("corruption", "difference", "interval", "p", "p (Holm)", "verdict"),
         rows,

@@ -9,7 +9,7 @@ import numpy as np
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between, linear
 from robustbench_zosam.report.charts.lines import Curve, curve_table, line_chart
-from robustbench_zosam.report.panel import Block, Panel, TextTable
+from robustbench_zosam.report.panel import Block, PageTable, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
 _Quantity = Literal["losses", "accuracies"]
@@ -60,7 +60,7 @@ def how_measured(run: Run, methods: list[MethodView]) -> str:
 
 def _line_panel(
     run: Run, methods: list[MethodView], key: _Quantity, title: str, label: str, scale: float
-) -> tuple[Panel, TextTable]:
+) -> tuple[Panel, PageTable]:
     curves = []
     for method in methods:
         values = _lines(run, method, key)

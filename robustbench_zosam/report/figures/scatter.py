@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
-
+from robustbench_zosam.metrics import CellMetric, cell_metrics
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import fitting, linear
 from robustbench_zosam.report.charts.chart import Chart
@@ -12,21 +10,18 @@ from robustbench_zosam.report.figures.sharpness import sharpness_tables
 from robustbench_zosam.report.panel import HEIGHT, WIDTH, Block, Panel
 from robustbench_zosam.report.run import MethodView, Run
 
-_Trace = Literal["trace", "adaptive_trace"]
-_MEASURES: tuple[tuple[_Trace, str, str], ...] = (
-    ("trace", "Hessian trace", "Hessian trace (loss / weight²)"),
-    ("adaptive_trace", "Adaptive Hessian trace", "adaptive Hessian trace (loss)"),
-)
+_UNITS = {"trace": "loss / weight²", "adaptive_trace": "loss"}
 Points = list[tuple[MethodView, list[tuple[float, float]]]]
 
 
 def flatness_against_robustness(run: Run) -> Block | None:
     """Draws accuracy under corruption over the trace, a marker per run; None without traces."""
-    panels, shown = [], {}
-    for metric, title, label in _MEASURES:
-        points = _points(run, metric)
+    metrics, panels, shown = cell_metrics(), [], {}
+    accuracy = metrics["mean_corruption_accuracy"]
+    for name, unit in _UNITS.items():
+        points = _points(run, metrics[name], accuracy)
         if points:
-            panels.append(_panel(points, title, label))
+            panels.append(_panel(points, metrics[name], unit, accuracy))
             shown.update(dict.fromkeys(method for method, _ in points))
     if not panels:
         return None
@@ -45,19 +40,16 @@ def flatness_against_robustness(run: Run) -> Block | None:
     )
 
 
-def _points(run: Run, metric: _Trace) -> Points:
-    found = [(method, list(_values(run, method, metric))) for method in run.methods]
-    return [(method, values) for method, values in found if values]
-
-
-def _values(run: Run, method: MethodView, metric: _Trace) -> Iterator[tuple[float, float]]:
-    robustness = run.robustness(method)
-    for seed, flatness in run.flatness(method).items():
-        measured = flatness.get(metric)
-        value = measured["value"] if measured else None
-        accuracy = robustness[seed]["mean_corruption_accuracy"] if seed in robustness else None
-        if value is not None and accuracy is not None:
-            yield value, 100 * accuracy
+def _points(run: Run, metric: CellMetric, accuracy: CellMetric) -> Points:
+    found = [
+        (method, [(metric.read(cell), accuracy.read(cell)) for cell in run.cells(method)])
+        for method in run.methods
+    ]
+    known = [
+        (method, [(x, 100 * y) for x, y in values if x is not None and y is not None])
+        for method, values in found
+    ]
+    return [(method, values) for method, values in known if values]
 
 
 def _how(run: Run) -> str:
@@ -70,11 +62,11 @@ def _how(run: Run) -> str:
     return f"Trace of the Hessian over the active weights, {subset}, method: {methods}.{warning}"
 
 
-def _panel(points: Points, title: str, label: str) -> Panel:
+def _panel(points: Points, metric: CellMetric, unit: str, accuracy: CellMetric) -> Panel:
     xs = [x for _, values in points for x, _ in values]
     ys = [y for _, values in points for _, y in values]
-    y = linear("mean corruption accuracy (%)", ys, pad=0.07, least=1)
-    chart = Chart(WIDTH, HEIGHT, fitting(label, xs), y)
+    y = linear(text.axis_label(accuracy), ys, pad=0.07, least=1)
+    chart = Chart(WIDTH, HEIGHT, fitting(text.axis_label(metric, unit), xs), y)
     for method, values in points:
         mean = (_mean([a for a, _ in values]), _mean([b for _, b in values]))
         chart.group(
@@ -83,7 +75,8 @@ def _panel(points: Points, title: str, label: str) -> Panel:
             chart.marker(*mean, method, size=1.2, kind="framed"),
         )
     means = [f"{m.label}: {text.number(_mean([a for a, _ in v]))}" for m, v in points]
-    alt = f"{title} against mean corruption accuracy. Mean trace: {'; '.join(means)}."
+    title = text.capital(metric.label)
+    alt = f"{title} against {accuracy.label}. Mean trace: {'; '.join(means)}."
     return Panel(title, chart.svg(alt))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, linear
 from robustbench_zosam.report.charts.lines import Curve, banded, line_chart
-from robustbench_zosam.report.panel import Block, Panel, TextTable
+from robustbench_zosam.report.panel import Block, PageTable, Panel
 from robustbench_zosam.report.run import Run
 
 _SIZE = (220, 165)
@@ -59,7 +59,7 @@ def _panel(run: Run, corruption: str, curves: list[Curve], y: Axis) -> Panel:
     return Panel(text.plain(corruption), svg, corruption=run.corruption_index[corruption])
 
 
-def _table(run: Run, names: list[str]) -> TextTable:
+def _table(run: Run, names: list[str]) -> PageTable:
     head = ("corruption", "severity", *(method.label for method in run.methods))
     rows, numbers = [], []
     for name in names:
@@ -70,4 +70,4 @@ def _table(run: Run, names: list[str]) -> TextTable:
             rows.append((text.plain(name), str(severity), *means))
             numbers.append(run.corruption_index[name])
     caption = "Accuracy by corruption and severity, in per cent"
-    return TextTable(caption, head, tuple(rows), corruptions=tuple(numbers), first=2)
+    return PageTable(caption, head, tuple(rows), corruptions=tuple(numbers), first=2)

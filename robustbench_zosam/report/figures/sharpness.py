@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from robustbench_zosam.report import text
-from robustbench_zosam.report.panel import TextTable
+from robustbench_zosam.report.panel import PageTable
 from robustbench_zosam.report.run import Run
 from robustbench_zosam.schema import Flatness, SharpnessMeasure, Spectrum
 
 Pick = Callable[[Flatness], float | None]
 
 
-def sharpness_tables(run: Run) -> tuple[TextTable, ...]:
+def sharpness_tables(run: Run) -> tuple[PageTable, ...]:
     """Returns eigenvalues and sharpness of each method, means over its seeds.
 
     Returns:
@@ -33,7 +33,7 @@ def sharpness_tables(run: Run) -> tuple[TextTable, ...]:
         "over seeds ± standard error. A residual bounds the distance to an eigenvalue; none of "
         "these says by itself that a model generalises."
     )
-    return (TextTable(caption, ("measure", *measured), tuple(rows)),)
+    return (PageTable(caption, ("measure", *measured), tuple(rows)),)
 
 
 def _measures(cells: list[Flatness]) -> Iterator[tuple[str, Pick]]:
