@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _QUIET_SECONDS = 15.0
-
-
-class _Download(TypedDict):
-    name: str
-    kind: str
-    summary: str
-    source: str
-    licence: str
-    download_bytes: int
-    all_sizes_known: bool
-    disk_bytes: int
-    folders: list[str]
-    here: bool
 
 
 def fetch(
@@ -81,10 +68,15 @@ def _fetch(name: str | None, root: Path, allow_unverified: bool) -> None:
 def _show(root: Path, as_json: bool) -> None:
     from robustbench_zosam.fetching import DOWNLOADS, presence
 
-    rows: list[_Download] = []
+    rows: list[dict[str, object]] = []
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "download", "on disk", "present", ""):
+        right = title in {"download", "on disk"}
+        table.add_column(title, justify="right" if right else "left", no_wrap=bool(title))
     for entry in DOWNLOADS:
         source = entry.load()
-        found = presence(source, root)
+        all_sizes_known = all(part.size is not None for part in source.parts)
+        here = all(folder.complete for folder in presence(source, root))
         rows.append({
             "name": entry.name,
             "kind": source.kind,
@@ -92,23 +84,18 @@ def _show(root: Path, as_json: bool) -> None:
             "source": entry.source,
             "licence": source.licence,
             "download_bytes": source.download_bytes,
-            "all_sizes_known": all(part.size is not None for part in source.parts),
+            "all_sizes_known": all_sizes_known,
             "disk_bytes": source.disk_bytes,
             "folders": [folder.name for folder in source.folders],
-            "here": all(folder.complete for folder in found),
+            "here": here,
         })
+        size = _gigabytes(source.download_bytes) + ("" if all_sizes_known else "+")
+        disk = _gigabytes(source.disk_bytes)
+        table.add_row(entry.name, size, disk, "yes" if here else "", entry.summary)
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
-        return
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "download", "on disk", "present", ""):
-        right = title in {"download", "on disk"}
-        table.add_column(title, justify="right" if right else "left", no_wrap=bool(title))
-    for row in rows:
-        more = "" if row["all_sizes_known"] else "+"
-        sizes = (_gigabytes(row["download_bytes"]) + more, _gigabytes(row["disk_bytes"]))
-        table.add_row(row["name"], *sizes, "yes" if row["here"] else "", row["summary"])
-    Console().print(table)
+    else:
+        Console().print(table)
 
 
 def _gigabytes(size: int) -> str:

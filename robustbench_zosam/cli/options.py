@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,142 +13,88 @@ from robustbench_zosam.errors import InputError
 if TYPE_CHECKING:
     from robustbench_zosam.config import ExperimentConfig
 
-_WHAT, _HOW, _RUN = "Experiment", "Evaluation", "Execution"
+_what = partial(typer.Option, rich_help_panel="Experiment")
+_how = partial(typer.Option, rich_help_panel="Evaluation")
+_run = partial(typer.Option, rich_help_panel="Execution")
 
 Config = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="TOML file of settings; options override it.", rich_help_panel=_WHAT
-    ),
+    Path | None, _what(metavar="FILE", help="TOML file of settings; options override it.")
 ]
 Assign = Annotated[
     list[str] | None,
-    typer.Option(
+    _what(
         "--set",
         metavar="KEY=VALUE",
         help="Any setting, such as `training.lr=0.05` or `optimizer.rho=0.1`; repeatable.",
-        rich_help_panel=_WHAT,
     ),
 ]
 Recipe = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Named settings used as defaults; see `list recipes`.",
-        rich_help_panel=_WHAT,
-    ),
+    str | None, _what(metavar="NAME", help="Named settings used as defaults; see `list recipes`.")
 ]
 Data = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Data set; see `list data`, or `folder:PATH` for your own images.",
-        rich_help_panel=_WHAT,
-    ),
+    _what(metavar="NAME", help="Data set; see `list data`, or `folder:PATH` for your own images."),
 ]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(metavar="DIRECTORY", help="Data directory.", rich_help_panel=_WHAT),
-]
+DataRoot = Annotated[Path | None, _what(metavar="DIRECTORY", help="Data directory.")]
 Model = Annotated[
     str | None,
-    typer.Option(
+    _what(
         metavar="NAME",
         help="Architecture; see `list models`, or torchvision:NAME, timm:NAME, "
         "package.module:factory.",
-        rich_help_panel=_WHAT,
     ),
 ]
 Optimizer = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME", help="See `list optimizers`; repeatable.", rich_help_panel=_WHAT),
+    list[str] | None, _what(metavar="NAME", help="See `list optimizers`; repeatable.")
 ]
 Sparsifier = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME", help="See `list sparsifiers`; repeatable.", rich_help_panel=_WHAT),
+    list[str] | None, _what(metavar="NAME", help="See `list sparsifiers`; repeatable.")
 ]
 Sparsity = Annotated[
     list[float] | None,
-    typer.Option(
-        metavar="FRACTION",
-        help="Fraction of pruned weights, in [0, 1); repeatable.",
-        rich_help_panel=_WHAT,
-    ),
+    _what(metavar="FRACTION", help="Fraction of pruned weights, in [0, 1); repeatable."),
 ]
 Seeds = Annotated[
     str | None,
-    typer.Option(
-        metavar="N|LIST",
-        help="Number of seeds (`5`) or list of seeds (`0,7,42`).",
-        rich_help_panel=_WHAT,
-    ),
+    _what(metavar="N|LIST", help="Number of seeds (`5`) or list of seeds (`0,7,42`)."),
 ]
-Epochs = Annotated[
-    int | None, typer.Option(metavar="N", help="Training epochs.", rich_help_panel=_WHAT)
-]
-Limit = Annotated[
-    int | None, typer.Option(metavar="N", help="Maximum images per split.", rich_help_panel=_WHAT)
-]
+Epochs = Annotated[int | None, _what(metavar="N", help="Training epochs.")]
+Limit = Annotated[int | None, _what(metavar="N", help="Maximum images per split.")]
 Checkpoint = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="FILE",
-        help="Trained model to evaluate instead of training; repeatable.",
-        rich_help_panel=_WHAT,
-    ),
+    _what(metavar="FILE", help="Trained model to evaluate instead of training; repeatable."),
 ]
 Suite = Annotated[
     str | None,
-    typer.Option(
+    _how(
         metavar="SUITE",
         help="Stored test suite: a directory, `NAME` (see `list suites`) or `NAME:PATH`; by "
         "default the test images are corrupted.",
-        rich_help_panel=_HOW,
     ),
 ]
 Corruption = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="NAME",
-        help="Corruption, or a group: `common`, `extra`, `all`; repeatable.",
-        rich_help_panel=_HOW,
-    ),
+    _how(metavar="NAME", help="Corruption, or a group: `common`, `extra`, `all`; repeatable."),
 ]
-Severity = Annotated[
-    list[int] | None,
-    typer.Option(metavar="N", help="Severity from 1 to 5; repeatable.", rich_help_panel=_HOW),
-]
+Severity = Annotated[list[int] | None, _how(metavar="N", help="Severity from 1 to 5; repeatable.")]
 Out = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIRECTORY", help="Output directory [default: zosam-robust].", rich_help_panel=_RUN
-    ),
+    Path | None, _run(metavar="DIRECTORY", help="Output directory [default: zosam-robust].")
 ]
-Device = Annotated[
-    str | None,
-    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", rich_help_panel=_RUN),
-]
+Device = Annotated[str | None, _run(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[
     int | None,
-    typer.Option(
+    _run(
         metavar="N",
         help="Number of cells run in parallel, a cell being one method with one seed; 0 runs them "
         "in this process.",
-        rich_help_panel=_RUN,
     ),
 ]
-DryRun = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run", help="Print settings, cells and estimated time only.", rich_help_panel=_RUN
-    ),
-]
+DryRun = Annotated[bool, _run("--dry-run", help="Print settings, cells and estimated time only.")]
 Rerun = Annotated[
     str | None,
-    typer.Option(
+    _run(
         metavar="PATTERN",
         help="Discard stored results of cells first: `all`, `failed`, or a pattern (`zo-sam-*`).",
-        rich_help_panel=_RUN,
     ),
 ]
 

@@ -81,7 +81,7 @@ PLAIN: dict[str, tuple[dict[str, Any], str]] = {
 FILES = {
     corrupt_image: "bee/3.png is not a readable image",
     lonely_image: "class 'bee' has 1 image(s)",
-    climbing_zip: "'../ant/0.png', which climbs out",
+    climbing_zip: "'../ant/0.png', which leads out of it",
     other_classes: "was trained for 3 classes (x, y, z",
 }
 
