@@ -1,4 +1,4 @@
-"""Published training recipes, and a quick one, as named settings that everything else goes on top of."""
+"""Published training recipes, and a quick one: named settings that everything else overrides."""
 
 from __future__ import annotations
 
