@@ -67,11 +67,7 @@ def require_choice(name: str, value: object, choices: Collection[str]) -> str:
 
 
 def require_options(owner: str, given: Iterable[str], valid: Collection[str]) -> None:
-    """Refuses options that nothing would read, as an `InputError` that lists the valid ones.
-
-    Args:
-        owner: what the options are for ("optimizer 'sam'").
-    """
+    """Refuses options that nothing would read; the `InputError` lists the valid ones."""
     for name in given:
         if name not in valid:
             close = difflib.get_close_matches(name, valid, n=1)
