@@ -19,7 +19,7 @@ def require_number(
     below: float = math.inf,
     most: float = math.inf,
 ) -> float:
-    """Passes a finite number inside its bounds through.
+    """Returns a finite number inside its bounds as a float.
 
     Args:
         name: the option's name, for the message.
@@ -27,9 +27,6 @@ def require_number(
         least: the value must be at least this.
         below: the value must be smaller than this.
         most: the value must be at most this.
-
-    Returns:
-        The value as a float.
 
     Raises:
         InputError: not a finite number, or out of bounds.
@@ -70,16 +67,7 @@ def require_choice(name: str, value: object, choices: Collection[str]) -> str:
 
 
 def require_options(owner: str, given: Iterable[str], valid: Collection[str]) -> None:
-    """Refuses options nobody would read.
-
-    Args:
-        owner: what the options are for ("optimizer 'sam'").
-        given: the names that were given.
-        valid: the names that are understood.
-
-    Raises:
-        InputError: an option is unknown; the message lists the valid ones.
-    """
+    """Refuses options that nothing would read; the `InputError` lists the valid ones."""
     for name in given:
         if name not in valid:
             close = difflib.get_close_matches(name, valid, n=1)
@@ -89,13 +77,9 @@ def require_options(owner: str, given: Iterable[str], valid: Collection[str]) ->
 
 
 def constructor_options(kind: type) -> tuple[str, ...]:
-    """Names of the arguments a class understands.
+    """Returns the names of the arguments a class understands.
 
-    Args:
-        kind: the class; constructors may pass `**options` on to their parents.
-
-    Returns:
-        The names, parents' included as far as they are reached.
+    Constructors may pass `**options` on to their parents, whose names then follow.
 
     Example:
         >>> class Parent:

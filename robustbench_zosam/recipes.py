@@ -1,4 +1,4 @@
-"""Published training recipes, and a quick one: named settings that all others override."""
+"""Published training recipes, and a quick one: named settings that everything else overrides."""
 
 from __future__ import annotations
 

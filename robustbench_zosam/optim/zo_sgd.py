@@ -32,7 +32,7 @@ class ZOSGD(ZeroOrder):
     Batch norm computes in training mode; its statistics are updated by the first probe of a step.
     A parameter that is frozen stays so. On the steps of a topology update that grows by gradients
     the estimate covers all weights, but it is as random as its direction: such a sparsifier grows
-    nearly at random here, unless `grow_grad="clean"` buys it a backward pass on those steps.
+    nearly at random here, unless `grow_grad="clean"` adds a backward pass on those steps.
 
     Source: Malladi et al. 2023, "Fine-Tuning Language Models with Just Forward Passes", section 2,
     except that weights are restored by copying (adding and subtracting would leave rounding

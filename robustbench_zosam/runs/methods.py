@@ -25,14 +25,9 @@ class Method(BaseModel):
 
     Attributes:
         id: unique in a run, usable in a file name.
-        label: as a report prints it.
-        kind: trained here, or loaded.
         role: what it is compared for.
-        optimizer: name of the optimizer; empty for a loaded model.
-        options: of the optimizer.
-        sparsifier: name of the sparsifier; empty for a loaded model.
-        sparsifier_options: of the sparsifier.
-        sparsity: share of maskable weights that are zero.
+        optimizer: empty for a loaded model, as is the sparsifier.
+        sparsity: fraction of the maskable weights that are zero.
         checkpoint: path of a loaded model.
         content: sha256 of that file.
     """
@@ -71,16 +66,11 @@ class Method(BaseModel):
 
 
 def expand(config: ExperimentConfig) -> tuple[Method, ...]:
-    """Returns the methods of an experiment, the references first.
-
-    Args:
-        config: optimizers × sparsifiers × sparsities, or checkpoints.
-
-    Returns:
-        Methods with distinct ids.
+    """Returns the methods of an experiment, with distinct ids, the references first.
 
     Raises:
-        InputError: a name is unknown, an option belongs to nothing, or no method is left.
+        InputError: a name is unknown, an option belongs to nothing or is out of range, or no
+            method is left.
     """
     if config.checkpoints:
         return tuple(_loaded(Path(path)) for path in config.checkpoints)

@@ -66,7 +66,7 @@ class Start:
         return [layer.size for layer in self.layers]
 
     def draw(self, per_class: int) -> tuple[Tensor, Tensor]:
-        """Returns images and labels of training data; an `InputError` where nobody gave any."""
+        """Returns images and labels of training data; an `InputError` without a source."""
         if self.examples is None:
             raise InputError(
                 "this sparsifier looks at training data before training: give create_masker "

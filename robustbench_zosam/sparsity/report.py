@@ -1,4 +1,4 @@
-"""What is said of a sparse model: densities, sparsity in two definitions, topology events."""
+"""The state of a sparse model: densities, sparsity in two definitions, topology changes."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def grow_at_random(
 def magnitudes(
     layers: Sequence[MaskableLayer], masks: Sequence[Tensor] | None = None
 ) -> list[Tensor]:
-    """Returns magnitudes of weights; -inf off the masks, so that these rank below live weights."""
+    """Returns magnitudes of weights; -inf off the masks, so that these rank below active ones."""
     found = [layer.weight.detach().abs() for layer in layers]
     if masks is None:
         return found

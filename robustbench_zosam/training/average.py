@@ -47,7 +47,7 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes the parameters as they are now into the average."""
+        """Adds the current parameters to the average."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(self.values, self._params, 1 - decay)

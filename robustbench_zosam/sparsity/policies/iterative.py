@@ -77,7 +77,7 @@ class IterativePruning(InRounds):
     def propose(
         self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
     ) -> list[Tensor]:
-        """Keeps the largest of the live weights of all layers."""
+        """Keeps the largest of the active weights of all layers."""
         del generator
         count = self._kept[self.plan.round_of(moment.step) - 1]
         return keep_highest(magnitudes(layers, [layer.mask for layer in layers]), count)

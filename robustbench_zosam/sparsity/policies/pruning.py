@@ -68,7 +68,7 @@ class Pruning(Policy):
     def propose(
         self, layers: Sequence[MaskedLayer], moment: Moment, generator: torch.Generator
     ) -> list[Tensor]:
-        """Keeps as many of the largest live weights as the schedule says."""
+        """Keeps as many of the largest active weights as the schedule says."""
         del generator
         left = cubic_remainder(moment.step, *self.phase(moment.total_steps))
         scores = magnitudes(layers, [layer.mask for layer in layers])
