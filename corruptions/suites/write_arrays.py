@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from corruptions.suites.manifest import (
     suite_identity,
     write_atomically,
 )
-from corruptions.suites.pool import block_pool
 from corruptions.suites.recipe import Recipe
 
 _BLOCK = 1000  # images corrupted by a thread at a time
@@ -72,6 +72,24 @@ def write_array_suite(
                 for done in _write_corruption(folder, name, images, recipe, manifest, pool):
                     on_progress(number * each + done, len(wanted) * each)
     return folder
+
+
+@contextmanager
+def block_pool() -> Iterator[ThreadPoolExecutor]:
+    """Yields as many threads as torch uses, in each of which torch computes alone.
+
+    Small operations lose more by being shared among threads than they gain, the more so on a busy
+    machine.
+    """
+    import torch  # seconds, which reading a suite need not spend
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _write_labels(path: Path, labels: NDArray[np.integer]) -> None:

@@ -16,9 +16,8 @@ from PIL import Image
 from corruptions.errors import CorruptionError
 from corruptions.info import SEVERITIES
 from corruptions.suites.manifest import Manifest, check_disk, sole_writer, suite_identity
-from corruptions.suites.pool import block_pool
 from corruptions.suites.recipe import Recipe
-from corruptions.suites.write_arrays import Progress
+from corruptions.suites.write_arrays import Progress, block_pool
 
 QUALITY = 85  # of the published sets: a second degradation, after the corruption
 SUFFIXES = {".jpeg", ".jpg"}

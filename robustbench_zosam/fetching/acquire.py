@@ -11,8 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.fetching.checksum import mismatch
-from robustbench_zosam.fetching.download import download, require_space
+from robustbench_zosam.fetching.download import download, mismatch, require_space
 from robustbench_zosam.fetching.downloadable import Downloadable, Folder, RemoteFile
 from robustbench_zosam.fetching.present import presence, problem
 from robustbench_zosam.fetching.registry import DOWNLOADS

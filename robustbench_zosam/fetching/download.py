@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import shutil
 import time
@@ -13,17 +14,45 @@ from urllib.parse import urlsplit
 
 from robustbench_zosam import __version__
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.fetching.checksum import mismatch
 from robustbench_zosam.fetching.downloadable import RemoteFile
 
 OnProgress = Callable[[int, int | None], None]
 TIMEOUT_SECONDS = 30.0
-PAUSE_SECONDS = 0.5  # before a repetition; doubled for each that brings nothing
-_TRIES = 3  # in a row that bring nothing
+PAUSE_SECONDS = 0.5  # before a retry; doubled for each without progress
+_TRIES = 3  # in a row without progress
 _BLOCK = 1 << 18
 _RESUMED = http.HTTPStatus.PARTIAL_CONTENT
 _NOTHING_LEFT = http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-_PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses worth another try
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # statuses worth another try
+
+
+def mismatch(
+    file: Path, part: RemoteFile, on_progress: OnProgress = lambda done, total: None
+) -> str | None:
+    """Returns how a file differs from the published one, as far as size and checksum are known.
+
+    Args:
+        on_progress: called with (bytes read, bytes in all).
+    """
+    size = file.stat().st_size
+    if part.size is not None and size != part.size:
+        return f"it has {size:,} bytes where {part.size:,} are published"
+    name, expected = ("sha256", part.sha256) if part.sha256 else ("md5", part.md5)
+    if expected is None:
+        return None
+    found = _digest(file, name, size, on_progress)
+    return None if found == expected else f"its {name} is {found}, not {expected}"
+
+
+def _digest(file: Path, name: str, size: int, on_progress: OnProgress) -> str:
+    digest = hashlib.new(name, usedforsecurity=False)
+    done = 0
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            done += len(block)
+            on_progress(done, size)
+    return digest.hexdigest()
 
 
 class _MirrorError(Exception):
@@ -131,7 +160,7 @@ def _open(request: urllib.request.Request) -> http.client.HTTPResponse | None:
         with error:
             if error.code == _NOTHING_LEFT and request.has_header("Range"):
                 return None
-            kind = _CutError if error.code in _PASSING else _MirrorError
+            kind = _CutError if error.code in _TRANSIENT else _MirrorError
             raise kind(f"HTTP {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise _CutError(str(error.reason)) from error

@@ -37,7 +37,8 @@ def export_checkpoint(checkpoint: Checkpoint, file: Path, *, image_size: int | N
         InputError: the suffix is unknown, or ONNX's packages or the image size are missing.
     """
     if file.suffix == ".safetensors":
-        _to_safetensors(checkpoint, file)
+        classes, size = checkpoint.classes, checkpoint.image_size
+        save_checkpoint(file, checkpoint.model, checkpoint.config, classes=classes, image_size=size)
     elif file.suffix in {".pt", ".pth"}:
         _to_torch(checkpoint, file)
     elif file.suffix == ".onnx":
@@ -47,16 +48,6 @@ def export_checkpoint(checkpoint: Checkpoint, file: Path, *, image_size: int | N
             f"--to {file} must end in one of {', '.join(SUFFIXES)}, which says the format"
         )
     return f"{file}: dense, {_megabytes(file)}"
-
-
-def _to_safetensors(checkpoint: Checkpoint, file: Path) -> None:
-    save_checkpoint(
-        file,
-        checkpoint.model,
-        checkpoint.config,
-        classes=checkpoint.classes,
-        image_size=checkpoint.image_size,
-    )
 
 
 def _to_torch(checkpoint: Checkpoint, file: Path) -> None:
