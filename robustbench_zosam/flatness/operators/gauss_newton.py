@@ -8,70 +8,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robustbench_zosam.flatness.active import ActiveSet
-from robustbench_zosam.flatness.network import Data, Network
-from robustbench_zosam.flatness.operators import ChunkHessian, HessianOperator, SumOverChunks
-from robustbench_zosam.flatness.twice import gradient
+from robustbench_zosam.flatness.operators.derivatives import gradient
+from robustbench_zosam.flatness.operators.hessian import (
+    ChunkHessian,
+    HessianOperator,
+    NetworkOperator,
+    SumOverChunks,
+)
 
 
 @dataclass(frozen=True)
-class ChunkGaussNewton:
+class ChunkGaussNewton(NetworkOperator):
     """One image chunk's share of G_A = 1/N sum_n J_n^T (diag(p_n) - p_n p_n^T) J_n.
 
     Attributes:
-        leaves: theta by name.
         logits: of the chunk, with their graph, (b, C).
         seed: zeros the product J^T seed was taken with, (b, C).
         pulled: J^T seed by name, with its graph; its derivative in the direction v gives J v.
-        active: the coordinates.
         n: number of images N.
     """
 
-    leaves: dict[str, Tensor]
     logits: Tensor
     seed: Tensor
     pulled: dict[str, Tensor]
-    active: ActiveSet
     n: int
 
-    @classmethod
-    def of(cls, network: Network, part: Data, active: ActiveSet, n: int) -> ChunkGaussNewton:
-        """Evaluates the chunk.
-
-        Returns:
-            The operator.
-        """
-        leaves = network.leaves()
-        selected = {name: leaves[name] for name in active.masks}
-        logits = network(part.images)
-        seed = torch.zeros_like(logits, requires_grad=True)
-        pulled = gradient(logits, list(selected.values()), seed)
-        return cls(selected, logits, seed, dict(zip(selected, pulled, strict=True)), active, n)
-
-    @property
-    def size(self) -> int:
-        """D_A."""
-        return self.active.size
-
-    @property
-    def device(self) -> torch.device:
-        """Device of theta."""
-        return self.logits.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of theta."""
-        return self.logits.dtype
-
     def pushed(self, vector: Tensor) -> Tensor:
-        """Returns J v, the derivative of the logits in a direction.
-
-        Args:
-            vector: direction over the active coordinates, (D_A,).
-
-        Returns:
-            Shape (b, C).
-        """
+        """Returns J v, the derivative of the logits in the direction v (D_A,), shape (b, C)."""
         directions = self.active.scatter(vector)
         outputs = [name for name, pulled in self.pulled.items() if pulled.requires_grad]
         if not outputs:
@@ -86,14 +49,15 @@ class ChunkGaussNewton:
         return derivative
 
     def matvec(self, vector: Tensor) -> Tensor:
-        """Returns the product with G_A, masked on both sides."""
+        """Returns the product with G_A."""
         p = self.logits.detach().softmax(1)
         slope = self.pushed(vector)
         u = p * (slope - (p * slope).sum(1, keepdim=True)) / self.n
+        leaves = self.network.select(self.pulled)
         products = torch.autograd.grad(
-            self.logits, list(self.leaves.values()), u, retain_graph=True, materialize_grads=True
+            self.logits, leaves, u, retain_graph=True, materialize_grads=True
         )
-        return self.active.gather(dict(zip(self.leaves, products, strict=True)))
+        return self.active.gather(dict(zip(self.pulled, products, strict=True)))
 
 
 class GaussNewtonOperator(SumOverChunks):
@@ -101,12 +65,17 @@ class GaussNewtonOperator(SumOverChunks):
 
     def parts(self) -> Iterator[ChunkGaussNewton]:
         """Yields operators, one for each chunk, whose sum is this one."""
+        network, active = self.network, self.active
         for part in self.data.chunks(self.chunk):
-            yield ChunkGaussNewton.of(self.network, part, self.active, len(self.data))
+            logits = network(part.images)
+            seed = torch.zeros_like(logits, requires_grad=True)
+            slopes = gradient(logits, network.select(active.masks), seed)
+            pulled = dict(zip(active.masks, slopes, strict=True))
+            yield ChunkGaussNewton(network, part, active, logits, seed, pulled, len(self.data))
 
 
 @dataclass(frozen=True)
-class ChunkRemainder:
+class ChunkRemainder(NetworkOperator):
     """H_A - G_A of one chunk, whose diagonal is zero wherever the gate passes.
 
     Attributes:
@@ -117,32 +86,19 @@ class ChunkRemainder:
     hessian: ChunkHessian
     gauss_newton: ChunkGaussNewton
 
-    @property
-    def size(self) -> int:
-        """D_A."""
-        return self.hessian.size
-
-    @property
-    def device(self) -> torch.device:
-        """Device of theta."""
-        return self.hessian.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of theta."""
-        return self.hessian.dtype
-
     def matvec(self, vector: Tensor) -> Tensor:
         """Returns the product with the difference."""
         return self.hessian.matvec(vector) - self.gauss_newton.matvec(vector)
 
 
-def remainders(hessian: HessianOperator) -> Iterator[ChunkRemainder]:
-    """Yields H_A - G_A, chunk by chunk.
+class RemainderOperator(SumOverChunks):
+    """H_A - G_A."""
 
-    Yields:
-        Operators whose sum is the difference.
-    """
-    beside = GaussNewtonOperator(hessian.network, hessian.data, hessian.active, hessian.chunk)
-    for one, other in zip(hessian.parts(), beside.parts(), strict=True):
-        yield ChunkRemainder(one, other)
+    def parts(self) -> Iterator[ChunkRemainder]:
+        """Yields operators, one for each chunk, whose sum is this one."""
+        whole = (self.network, self.data, self.active, self.chunk)
+        parts = zip(
+            HessianOperator(*whole).parts(), GaussNewtonOperator(*whole).parts(), strict=True
+        )
+        for one, other in parts:
+            yield ChunkRemainder(self.network, one.data, self.active, one, other)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.active import Masks, Params
-from robustbench_zosam.flatness.ascent import worst_rise
-from robustbench_zosam.flatness.geometry import fisher_rao, relative_flatness
-from robustbench_zosam.flatness.hutchinson import standard_error
-from robustbench_zosam.flatness.losses import Neighbourhood, normalised, raw
-from robustbench_zosam.flatness.measures import BRIEF, Measure
-from robustbench_zosam.flatness.network import Data
+from robustbench_zosam.flatness.means import of_chunks, standard_error
+from robustbench_zosam.flatness.model.bound import BoundModel, CurvatureResult
+from robustbench_zosam.flatness.model.network import Data
 from robustbench_zosam.flatness.noise import gaussian, uniform
-from robustbench_zosam.flatness.results import of_chunks
-from robustbench_zosam.flatness.subject import Facts, Subject, draw_by_name, measured
+from robustbench_zosam.flatness.sharpness.ascent import worst_rise
+from robustbench_zosam.flatness.sharpness.geometry import fisher_rao, relative_flatness
+from robustbench_zosam.flatness.sharpness.measures import SharpnessMeasure
+from robustbench_zosam.flatness.sharpness.neighbourhood import Neighbourhood, normalised, raw
+from robustbench_zosam.schema import MeasuredSharpness, SharpnessFamily, SharpnessValue
+
+_BOTH = (raw, normalised)
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,16 @@ class Value:
     se_draws: float | None = None
     reason: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> SharpnessValue:
         """Returns strict JSON values; what is not finite is None, with a reason."""
-        values = {
-            key: None if isinstance(x, float) and not math.isfinite(x) else x
-            for key, x in asdict(self).items()
-        }
-        if self.value is not None and not math.isfinite(self.value):
-            values["reason"] = "the loss is not finite within this radius"
-        return values
+        value, se, se_draws = map(_finite, (self.value, self.se, self.se_draws))
+        overflow = self.value is not None and value is None
+        reason = "the loss is not finite within this radius" if overflow else self.reason
+        return {"value": value, "se": se, "se_draws": se_draws, "reason": reason}
+
+
+def _finite(x: float | None) -> float | None:
+    return x if x is not None and math.isfinite(x) else None
 
 
 @dataclass(frozen=True)
@@ -61,178 +61,130 @@ class Sharpness:
         normalised: on cross-entropy of logits that are centred and of unit norm.
     """
 
-    measure: Measure
+    measure: SharpnessMeasure
     raw: Value
     normalised: Value
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> MeasuredSharpness:
         """Returns strict JSON values."""
-        settings = {"name": self.measure.name} | asdict(self.measure)
-        source = {"source": self.measure.source}
-        return (
-            settings
-            | source
-            | self.raw.to_dict()
-            | {"logit_normalised": self.normalised.to_dict(), "unit": "nats"}
-        )
+        measure = self.measure
+        return {
+            "name": measure.name,
+            "kind": measure.kind,
+            "rho": measure.rho,
+            "q": measure.q,
+            "adaptive": measure.adaptive,
+            "m": measure.m,
+            "draws": measure.draws,
+            "steps": measure.steps,
+            "source": measure.source,
+            **self.raw.to_dict(),
+            "logit_normalised": self.normalised.to_dict(),
+            "unit": "nats",
+        }
 
 
-@dataclass(frozen=True)
-class SharpnessResult(Facts):
+@dataclass(frozen=True, kw_only=True)
+class SharpnessResult(CurvatureResult):
     """All measures of one model.
 
     Attributes:
         measures: in the order asked for.
         norm: Euclidean norm of the active parameters.
         normalised_loss: mean cross-entropy of normalised logits, nats.
-        seed: seed of the displacements.
-        higher_is_better: None.
     """
 
     measures: tuple[Sharpness, ...]
     norm: float
     normalised_loss: float
-    seed: int
-    higher_is_better: None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def family(self) -> SharpnessFamily:
+        """Returns what stands beside a stored trace, as strict JSON values."""
+        return {
+            "chunk": self.chunk,
+            "batch_statistics": self.batch_statistics,
+            "measures": [found.to_dict() for found in self.measures],
+            "norm": self.norm,
+            "normalised_loss": self.normalised_loss,
+            "seed": self.seed,
+            "higher_is_better": self.higher_is_better,
+        }
+
+    def to_dict(self) -> dict[str, object]:
         """Returns everything as strict JSON values."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        return plain | {"measures": [found.to_dict() for found in self.measures]}
+        return {**self.context(), **self.family()}
 
 
-def sharpness(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    masks: Masks | None = None,
-    measures: Sequence[Measure] = BRIEF,
-    params: Params = "all",
-    chunk: int = 64,
-    seed: int = 0,
-    dtype: torch.dtype | None = None,
-    include_pruned: bool = False,
-    on_measure: Callable[[int, int], None] | None = None,
+def measure_sharpness(
+    model: BoundModel,
+    measures: Sequence[SharpnessMeasure],
+    on_measure: Callable[[int, int], None] | None,
 ) -> SharpnessResult:
-    """Measures the rise of the loss around a model, displacing active coordinates alone.
-
-    Random displacements depend on (seed, tensor name, draw), so that models of one architecture
-    share them. The model is evaluated in evaluation mode and left bit-identical.
-
-    Args:
-        model: any module mapping images to logits (n, C).
-        images: (n, ...) floating point.
-        labels: (n,) int64.
-        masks: parameter name to boolean tensor, True where active; None: nothing is pruned.
-        measures: what to measure; `BRIEF`, `FULL`, or your own.
-        params: "all", "weights" (tensors of dimension 2 and more), or "masked-layers".
-        chunk: images per pass.
-        seed: seed of the displacements.
-        dtype: type to compute in; that of the model when None.
-        include_pruned: displace pruned coordinates as well.
-        on_measure: called with (measures done, measures in all).
-
-    Returns:
-        Each measure, raw and with normalised logits, with loss and accuracy.
-
-    Raises:
-        InputError: an argument is wrong.
-        DivergedError: the logits are not finite.
-
-    Example:
-        >>> import torch
-        >>> from torch import nn
-        >>> from robustbench_zosam.flatness import Measure, sharpness
-        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False))
-        >>> images, labels = torch.rand(8, 3, 2, 2), torch.tensor([0, 1] * 4)
-        >>> found = sharpness(model, images, labels, measures=[Measure("sam", 0.05)])
-        >>> found.measures[0].raw.value > 0
-        True
-    """
-    if not measures:
-        raise InputError("measures is empty: name at least one")
-    with measured(
-        model,
-        images,
-        labels,
-        masks=masks,
-        params=params,
-        include_pruned=include_pruned,
-        chunk=chunk,
-        dtype=dtype,
-    ) as subject:
-        plain, unit = (Neighbourhood(subject, transform) for transform in (raw, normalised))
-        found: list[Sharpness] = []
-        for index, one in enumerate(measures):
-            found.append(Sharpness(one, *_values(plain, unit, one, seed)))
-            if on_measure is not None:
-                on_measure(index + 1, len(measures))
-        norm, loss = plain.theta.double().norm().item(), unit.per_image().mean().item()
+    """Measures a bound model; `on_measure` is called with (measures done, measures in all)."""
+    plain, unit = (Neighbourhood(model, transform) for transform in _BOTH)
+    start = plain.per_image_each(_BOTH)  # (2, n)
+    found: list[Sharpness] = []
+    for index, one in enumerate(measures):
+        if one.is_random:
+            values = _average(plain, one, start)
+        else:
+            values = _value(plain, one), _value(unit, one)
+        found.append(Sharpness(one, *values))
+        if on_measure is not None:
+            on_measure(index + 1, len(measures))
     return SharpnessResult(
-        **asdict(subject.facts),
+        **model.bound(),
         measures=tuple(found),
-        norm=norm,
-        normalised_loss=loss,
-        seed=seed,
+        norm=model.theta.double().norm().item(),
+        normalised_loss=start[1].mean().item(),
     )
 
 
-def _values(
-    plain: Neighbourhood, unit: Neighbourhood, measure: Measure, seed: int
-) -> tuple[Value, Value]:
-    """Returns a measure on the raw loss and on that of normalised logits."""
-    if measure.is_random:
-        return _average(plain, measure, seed)
-    return _value(plain, measure), _value(unit, measure)
-
-
-def _value(around: Neighbourhood, measure: Measure) -> Value:
+def _value(around: Neighbourhood, measure: SharpnessMeasure) -> Value:
     if measure.kind in {"sam", "worst", "keskar"}:
         return _by_batch(around, measure)
     found = (fisher_rao if measure.kind == "fisher-rao" else relative_flatness)(around)
     if isinstance(found, str):
         return Value(None, reason=found)
-    return Value(found.mean().item(), standard_error(found) if len(found) > 1 else None)
+    return Value(found.mean().item(), standard_error(found))
 
 
-def _average(around: Neighbourhood, measure: Measure, seed: int) -> tuple[Value, Value]:
+def _average(
+    around: Neighbourhood, measure: SharpnessMeasure, start: Tensor
+) -> tuple[Value, Value]:
     """Returns both columns, which share their displacements and so their forward passes."""
-    both = (raw, normalised)
-    start, scale = around.per_image_each(both), _scale(around, measure)
+    scale = _scale(around, measure)
     rises = []
     for index in range(measure.draws):
-        noise = _noise(around.subject, measure, seed, index)
-        rises.append(around.per_image_each(both, noise * scale) - start)
+        noise = _noise(around.model, measure, index)
+        rises.append(around.per_image_each(_BOTH, noise * scale) - start)
     plain, unit = torch.stack(rises, 1)  # (2, draws, n)
     return _mean_rise(plain), _mean_rise(unit)
 
 
 def _mean_rise(table: Tensor) -> Value:
-    se = standard_error(table.mean(0)) if table.shape[1] > 1 else None
-    return Value(table.mean().item(), se, standard_error(table.mean(1)))
+    return Value(table.mean().item(), standard_error(table.mean(0)), standard_error(table.mean(1)))
 
 
-def _noise(subject: Subject, measure: Measure, seed: int, index: int) -> Tensor:
+def _noise(model: BoundModel, measure: SharpnessMeasure, index: int) -> Tensor:
     draw = uniform if measure.q == "inf" else gaussian
-
-    def named(shape: tuple[int, ...], name: str) -> Tensor:
-        return draw(shape, seed, "displacement", index, name)
-
     assert measure.rho is not None
-    return draw_by_name(subject, named).to(subject.network.dtype) * measure.rho
+    noise = model.active.draw(
+        lambda shape, name: draw(shape, model.seed, "displacement", index, name)
+    )
+    return noise.to(model.network.dtype) * measure.rho
 
 
-def _scale(around: Neighbourhood, measure: Measure) -> Tensor:
-    size = around.theta.abs()
+def _scale(around: Neighbourhood, measure: SharpnessMeasure) -> Tensor:
+    size = around.model.theta.abs()
     if measure.kind == "keskar":
         return size + 1
     return size if measure.adaptive else torch.ones_like(size)
 
 
-def _by_batch(around: Neighbourhood, measure: Measure) -> Value:
+def _by_batch(around: Neighbourhood, measure: SharpnessMeasure) -> Value:
     scale, counts, sums = _scale(around, measure), [], []
-    for batch in _batches(around.subject.data, measure.m):
+    for batch in _batches(around.model.data, measure.m):
         assert measure.rho is not None
         if measure.kind == "sam":
             rise = _sam(around, batch, scale, measure.rho)
