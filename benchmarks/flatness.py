@@ -42,13 +42,13 @@ from torch.func import functional_call
 
 from robustbench_zosam.flatness import gate, hessian_trace, top_eigenvalues
 from robustbench_zosam.landscape import plane
-from robustbench_zosam.measurement.trained_models import Subjects, load_subjects
+from robustbench_zosam.measurement.trained_models import TrainedModels, load_trained_models
 
 HERE = Path(__file__).resolve()
 PROBES = 30
 
 
-def ours_exact(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+def ours_exact(s: TrainedModels, args: argparse.Namespace) -> dict[str, float]:
     """The exact trace in the active subspace, its gate included.
 
     Returns:
@@ -64,14 +64,14 @@ def ours_exact(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
     return {"value": found.value, "se": found.se or 0.0, "gate_seconds": second}
 
 
-def ours_all_directions(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+def ours_all_directions(s: TrainedModels, args: argparse.Namespace) -> dict[str, float]:
     """The exact trace over pruned directions as well, which is what the peer estimates."""
     model = next(iter(s.models.values())).model
     found = hessian_trace(model, s.images, s.labels, include_pruned=True)
     return {"value": found.value}
 
 
-def ours_lambda(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+def ours_lambda(s: TrainedModels, args: argparse.Namespace) -> dict[str, float]:
     """The largest eigenvalue over all directions, to 1e-3."""
     model = next(iter(s.models.values())).model
     found = top_eigenvalues(
@@ -81,20 +81,20 @@ def ours_lambda(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
     return {"value": found.values[0], "error": found.errors[0], "products": found.steps + 1}
 
 
-def ours_grid(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+def ours_grid(s: TrainedModels, args: argparse.Namespace) -> dict[str, float]:
     """A plane of the loss."""
     model = next(iter(s.models.values())).model
     plane(model, s.images, s.labels, points=args.grid)
     return {}
 
 
-def ours_bowl(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+def ours_bowl(s: TrainedModels, args: argparse.Namespace) -> dict[str, float]:
     """A plane of an exact quadratic."""
     found = plane(Bowl(), s.images[:1], torch.zeros_like(s.labels[:1]), points=args.grid)
     return {"misfit": misfit(found.losses)}
 
 
-JOBS: dict[str, Callable[[Subjects, argparse.Namespace], dict[str, float]]] = {
+JOBS: dict[str, Callable[[TrainedModels, argparse.Namespace], dict[str, float]]] = {
     "exact": ours_exact,
     "all-directions": ours_all_directions,
     "pyhessian-trace": pyhessian_trace,
@@ -112,7 +112,7 @@ def run_job(args: argparse.Namespace) -> None:
     """Runs one measurement in this process and prints it as JSON."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    subjects = load_subjects([args.out], data=None, model=None, images=args.images)
+    subjects = load_trained_models([args.out], data=None, model=None, images=args.images)
     importlib.import_module("torch.fx.experimental.symbolic_shapes")  # which autograd would load
     with torch.no_grad():
         for one in subjects.models.values():

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from common.peers import install, peer_folder
-from robustbench_zosam.measurement.trained_models import Subjects
+from robustbench_zosam.measurement.trained_models import TrainedModels
 
 PACKAGES = ("pyhessian==0.1", "loss-landscapes==3.0.6")
 PEER_FOLDER = peer_folder("peers-flatness")
@@ -48,7 +48,7 @@ def misfit(grid: np.ndarray) -> float:
     return float(np.abs(fitted - grid.ravel()).max() / np.ptp(grid))
 
 
-def pyhessian_trace(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+def pyhessian_trace(s: TrainedModels, args: argparse.Namespace) -> dict[str, float]:
     """Hutchinson's estimate by pyhessian, its graph kept for each chunk, which is its best case."""
     from pyhessian import hessian  # type: ignore[import-not-found] # in the folder of the peers
 
@@ -62,7 +62,7 @@ def pyhessian_trace(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
     return {"value": float(samples.mean()), "probes": args.probes}
 
 
-def pyhessian_lambda(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+def pyhessian_lambda(s: TrainedModels, args: argparse.Namespace) -> dict[str, float]:
     """The largest eigenvalue by pyhessian's power iteration."""
     from pyhessian import hessian
 
@@ -84,7 +84,7 @@ def peer_plane(model: nn.Module, inputs: torch.Tensor, target: torch.Tensor, los
     )
 
 
-def peer_grid(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+def peer_grid(s: TrainedModels, args: argparse.Namespace) -> dict[str, float]:
     """A plane of the loss by loss-landscapes."""
     model = next(iter(s.models.values())).model
     with torch.no_grad():
@@ -92,7 +92,7 @@ def peer_grid(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
     return {}
 
 
-def peer_bowl(s: Subjects, args: argparse.Namespace) -> dict[str, float]:
+def peer_bowl(s: TrainedModels, args: argparse.Namespace) -> dict[str, float]:
     """A plane of an exact quadratic by loss-landscapes."""
     zeros = torch.zeros_like(s.labels[:1])
     with torch.no_grad():

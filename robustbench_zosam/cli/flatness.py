@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robustbench_zosam.cli import options as o
 
 if TYPE_CHECKING:
-    from robustbench_zosam.measurement.trained_models import Subjects
+    from robustbench_zosam.measurement.trained_models import TrainedModels
+    from robustbench_zosam.schema import (
+        Flatness,
+        FlatnessFile,
+        LayeredMean,
+        SharpnessValue,
+        Spectrum,
+    )
 
 Paths = Annotated[
     list[Path],
@@ -84,18 +92,18 @@ def flatness(
 
     if out is not None:
         require_writable(out)
-    subjects = load_configured(
+    trained = load_configured(
         models, settings, images=settings.flatness.images, split=split.value,
         seed=settings.flatness.seed,
     )  # fmt: skip
     with Bar("measuring") as bar:
-        found, arrays = measure_flatness_of(subjects, settings.flatness, bar)
+        found, arrays = measure_flatness_of(trained, settings.flatness, bar)
     if out is not None:
         write_flatness(out, found, arrays)
     if as_json:
         typer.echo(json.dumps(found, indent=1, allow_nan=False))
     else:
-        _show(found, subjects)
+        _show(found, trained)
     if out is not None:
         typer.echo(out / "flatness.json", err=as_json)
 
@@ -104,25 +112,23 @@ def _family(family: Family) -> str:
     return "false" if family is Family.NONE else family.value
 
 
-def _show(found: dict[str, Any], subjects: Subjects) -> None:
+def _show(found: FlatnessFile, trained: TrainedModels) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    where = f"{found['images']} {found['split']} images of {subjects.data.title}"
+    where = f"{found['images']} {found['split']} images of {trained.data.title}"
     table = Table(title=f"Flatness in the active subspace, {where}", title_justify="left")
     table.add_column("measure")
     for name in found["models"]:
         table.add_column(name, justify="right", overflow="fold")
     for label, pick in _LINES:
-        cells = [pick(facts) for facts in found["models"].values()]
-        if any(cells):
-            table.add_row(label, *(cell or "–" for cell in cells))
-    for index, one in enumerate(_family_of(found)):
-        cells = [
-            _number(facts["sharpness"]["measures"][index]) for facts in found["models"].values()
-        ]
-        table.add_row(one, *cells)
+        texts = [pick(facts) for facts in found["models"].values()]
+        if any(texts):
+            table.add_row(label, *(text or "–" for text in texts))
+    families = [f["sharpness"]["measures"] for f in found["models"].values() if "sharpness" in f]
+    for same in zip(*families, strict=True):  # all models have the same measures
+        table.add_row(same[0]["name"], *map(_number, same))
     console.print(table)
     for pair in found["pairs"]:
         low, high = pair["ci95"]
@@ -135,41 +141,43 @@ def _show(found: dict[str, Any], subjects: Subjects) -> None:
         console.print(f"· {caveat['text']} ({caveat['source']})", highlight=False, style="dim")
 
 
-def _family_of(found: dict[str, Any]) -> list[str]:
-    first = next(iter(found["models"].values()))
-    return [one["name"] for one in (first.get("sharpness") or {}).get("measures", ())]
-
-
-def _number(value: dict[str, Any] | None) -> str:
-    if value is None or value["value"] is None:
+def _number(mean: LayeredMean | SharpnessValue | None) -> str:
+    if mean is None or mean["value"] is None:
         return "–"
-    se = value.get("se")
-    return f"{value['value']:.4g}" + (f" ± {se:.2g}" if se is not None else "")
+    se = mean["se"]
+    return f"{mean['value']:.4g}" + (f" ± {se:.2g}" if se is not None else "")
 
 
-def _spectrum(key: str, residual: str | None = None) -> Any:
-    def pick(facts: dict[str, Any]) -> str:
-        found = facts.get("spectrum")
-        if not found or found[key] is None:
+def _pruned(facts: Flatness) -> str:
+    wide = facts.get("with_pruned_directions")
+    return _number(wide["trace"]) if wide else ""
+
+
+def _of_spectrum(pick: Callable[[Spectrum], Sequence[float | None]]) -> Callable[[Flatness], str]:
+    """Shows an eigenvalue or ratio and, where there is one, its residual."""
+
+    def show(facts: Flatness) -> str:
+        if "spectrum" not in facts:
             return ""
-        within = found["residuals"][0] if residual == "residuals" else found.get(residual or "")
-        return f"{found[key]:.4g}" + (f" (residual {within:.1g})" if within is not None else "")
+        value, *residual = pick(facts["spectrum"])
+        if value is None:
+            return ""
+        return f"{value:.4g}" + "".join(f" (residual {r:.1g})" for r in residual)
 
-    return pick
+    return show
 
 
-_LINES: tuple[tuple[str, Any], ...] = (
+_LINES: tuple[tuple[str, Callable[[Flatness], str]], ...] = (
     ("loss", lambda f: f"{f['loss']:.4g}"),
     ("accuracy", lambda f: f"{100 * f['accuracy']:.2f} %"),
     ("active parameters", lambda f: f"{f['active_dimensions']:,} of {f['dimensions']:,}"),
     ("adaptive trace ± standard error", lambda f: _number(f["adaptive_trace"])),
     ("trace ± standard error", lambda f: _number(f["trace"])),
     ("trace per active parameter", lambda f: f"{f['trace_per_parameter']:.4g}"),
-    ("trace with pruned directions", lambda f: _number(
-        (f.get("with_pruned_directions") or {}).get("trace")).strip("–")),
+    ("trace with pruned directions", _pruned),
     ("Fisher trace, empirical", lambda f: _number(f["fisher_empirical"])),
-    ("λ1", _spectrum("lambda_1", "residuals")),
-    ("λ1 / λ5", _spectrum("lambda_1_over_5")),
-    ("λmin", _spectrum("smallest", "smallest_residual")),
+    ("λ1", _of_spectrum(lambda s: (s["lambda_1"], s["residuals"][0]))),
+    ("λ1 / λ5", _of_spectrum(lambda s: (s["lambda_1_over_5"],))),
+    ("λmin", _of_spectrum(lambda s: (s["smallest"], s["smallest_residual"]))),
     ("method", lambda f: f["method"]),
-)  # fmt: skip
+)

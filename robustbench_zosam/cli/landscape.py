@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robustbench_zosam.cli import options as o
 from robustbench_zosam.cli.flatness import Paths, Split, SplitName
 
+if TYPE_CHECKING:
+    from robustbench_zosam.schema import LandscapeFile, ModelMap, ModelPath, ModelSlices
 
-class Directions(StrEnum):
+
+class SliceDirections(StrEnum):
     """Where the slices run."""
 
     RANDOM = "random"
@@ -35,12 +38,12 @@ class NormName(StrEnum):
 def landscape(
     models: Paths,
     directions: Annotated[
-        Directions,
+        SliceDirections,
         typer.Option(
             help="random, eigen: around each model; between: from the first to each other; plane: "
             "through three; pca: of checkpoints of one training, in order."
         ),
-    ] = Directions.RANDOM,
+    ] = SliceDirections.RANDOM,
     data: o.Data = None,
     data_root: o.DataRoot = None,
     model: o.Model = None,
@@ -65,8 +68,8 @@ def landscape(
 ) -> None:
     """Evaluate the loss along directions in weight space: numbers, .npz, .csv and a figure.
 
-    All models share images, directions, range and colour scale. The same command again goes on
-    with an interrupted plane.
+    All models share images, directions, range and colour scale. The same command again resumes an
+    interrupted plane.
     """
     settings = o.build_config(
         None,
@@ -85,13 +88,13 @@ def landscape(
     from robustbench_zosam.measurement.trained_models import load_configured
 
     require_writable(out)
-    subjects = load_configured(
+    trained = load_configured(
         models, settings, images=settings.landscape.images, split=split.value,
         seed=settings.landscape.seed,
     )  # fmt: skip
     with Bar("landscape") as bar:
         drawing = Drawing(
-            subjects,
+            trained,
             settings.landscape,
             out,
             norm.value,
@@ -108,7 +111,7 @@ def landscape(
     typer.echo(figure)
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(found: LandscapeFile) -> list[str]:
     return [
         line
         for name, facts in found["slices"].items()
@@ -116,10 +119,12 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _of_model(name: str, facts: dict[str, Any]) -> list[str]:
+def _of_model(name: str, facts: ModelSlices) -> list[str]:
     said = []
-    for kind in ("line", "plane"):
-        summary = facts[kind]["summary"]
+    for kind, summary in (
+        ("line", facts["line"]["summary"]),
+        ("plane", facts["plane"]["summary"]),
+    ):
         rise = ", ".join(f"{_said(v)} at {r}" for r, v in summary["rise"].items())
         said.append(
             f"{name} {kind}: loss {_said(summary['centre'])}; mean rise {rise or 'not in range'}; "
@@ -130,8 +135,8 @@ def _of_model(name: str, facts: dict[str, Any]) -> list[str]:
     return said
 
 
-def _of_several(name: str, facts: dict[str, Any]) -> list[str]:
-    if "barrier" not in facts:
+def _of_several(name: str, facts: ModelPath | ModelMap) -> list[str]:
+    if "marks" in facts:
         return [
             f"{m['name']}: at ({m['x']:.3g}, {m['y']:.3g}), {m['off_plane']:.2g} off the plane, "
             f"loss {_said(m['loss'])}"

@@ -1,43 +1,47 @@
 """Flatness of a minimum: curvature of the loss over the active parameters."""
 
-from robustbench_zosam.flatness.active import ActiveSet, nonzero_masks, resolve
-from robustbench_zosam.flatness.caveats import CAVEATS, Caveat
-from robustbench_zosam.flatness.density import DensityResult, spectral_density
-from robustbench_zosam.flatness.gate import GateResult, gate
-from robustbench_zosam.flatness.gauss_newton import GaussNewtonOperator
-from robustbench_zosam.flatness.hutchinson import ProbeEstimate, hutchinson
-from robustbench_zosam.flatness.lanczos import (
-    Quadrature,
-    Tridiagonal,
-    lanczos,
-    stochastic_quadrature,
+from robustbench_zosam.flatness.algorithms.eigenpairs import Eigenpairs, eigenpairs
+from robustbench_zosam.flatness.algorithms.hutchinson import ProbeEstimate, hutchinson
+from robustbench_zosam.flatness.algorithms.lanczos import Tridiagonal, lanczos
+from robustbench_zosam.flatness.algorithms.quadrature import Quadrature, stochastic_quadrature
+from robustbench_zosam.flatness.caveats import CAVEATS
+from robustbench_zosam.flatness.curvature import Curvature
+from robustbench_zosam.flatness.density import DensityResult
+from robustbench_zosam.flatness.exact.gate import GateResult, gate
+from robustbench_zosam.flatness.functions import (
+    hessian_trace,
+    sharpness,
+    spectral_density,
+    top_eigenvalues,
 )
-from robustbench_zosam.flatness.measures import BRIEF, FULL, Measure
-from robustbench_zosam.flatness.network import Data, Network
-from robustbench_zosam.flatness.operators import HessianOperator, LinearOperator, MatrixOperator
-from robustbench_zosam.flatness.results import ImageMean, TraceResult
-from robustbench_zosam.flatness.ritz import Eigenpairs, eigenpairs
-from robustbench_zosam.flatness.sharpness import Sharpness, SharpnessResult, sharpness
-from robustbench_zosam.flatness.spectrum import EigenResult, top_eigenvalues
-from robustbench_zosam.flatness.trace import hessian_trace
+from robustbench_zosam.flatness.means import SampleMean
+from robustbench_zosam.flatness.model.active import ActiveSet, nonzero_masks, resolve
+from robustbench_zosam.flatness.model.network import Data, Network
+from robustbench_zosam.flatness.operators.gauss_newton import GaussNewtonOperator
+from robustbench_zosam.flatness.operators.hessian import HessianOperator
+from robustbench_zosam.flatness.operators.linear import LinearOperator, MatrixOperator
+from robustbench_zosam.flatness.sharpness.family import Sharpness, SharpnessResult
+from robustbench_zosam.flatness.sharpness.measures import BRIEF, FULL, SharpnessMeasure
+from robustbench_zosam.flatness.spectrum import EigenResult
+from robustbench_zosam.flatness.trace import TraceResult
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # measures
+    "Curvature",
     "hessian_trace",
     "top_eigenvalues",
     "spectral_density",
     "sharpness",
     "gate",
     # what sharpness can be
-    "Measure",
+    "SharpnessMeasure",
     "BRIEF",
     "FULL",
     # what none of it says
     "CAVEATS",
-    "Caveat",
     # their results
     "TraceResult",
-    "ImageMean",
+    "SampleMean",
     "EigenResult",
     "DensityResult",
     "SharpnessResult",

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.active import Masks, Params
-from robustbench_zosam.flatness.hutchinson import standard_error
-from robustbench_zosam.flatness.lanczos import OnStep, stochastic_quadrature
+from robustbench_zosam.flatness.algorithms.lanczos import OnStep
+from robustbench_zosam.flatness.algorithms.quadrature import (
+    gaussian_mixture,
+    stochastic_quadrature,
+)
+from robustbench_zosam.flatness.means import standard_error
+from robustbench_zosam.flatness.model.bound import BoundModel, CurvatureResult
 from robustbench_zosam.flatness.noise import rademacher
-from robustbench_zosam.flatness.operators import HessianOperator
-from robustbench_zosam.flatness.subject import Facts, draw_by_name, measured
+from robustbench_zosam.flatness.operators.hessian import HessianOperator
+from robustbench_zosam.schema import Density
 
 
-@dataclass(frozen=True)
-class DensityResult(Facts):
+@dataclass(frozen=True, kw_only=True)
+class DensityResult(CurvatureResult):
     """The distribution of the eigenvalues of H_A.
 
     Attributes:
@@ -32,9 +33,7 @@ class DensityResult(Facts):
         sigma: width of the Gaussian around each node.
         trace: D_A times the mean eigenvalue.
         trace_se: its standard error over starts; None for one start.
-        seed: seed of the starts.
         unit: of the eigenvalues.
-        higher_is_better: None.
     """
 
     grid: np.ndarray
@@ -45,134 +44,87 @@ class DensityResult(Facts):
     sigma: float
     trace: float
     trace_se: float | None
-    seed: int
     unit: str = "nats per squared parameter unit"
-    higher_is_better: None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns everything as strict JSON values."""
+    def summary(self) -> Density:
+        """Returns what stands beside a stored trace, as strict JSON values; no curves."""
+        starts, steps = self.nodes.shape
         return {
-            f.name: value.tolist() if isinstance(value, np.ndarray) else value
-            for f in fields(self)
-            for value in (getattr(self, f.name),)
+            "chunk": self.chunk,
+            "batch_statistics": self.batch_statistics,
+            "sigma": self.sigma,
+            "trace": self.trace,
+            "trace_se": self.trace_se,
+            "seed": self.seed,
+            "unit": self.unit,
+            "higher_is_better": self.higher_is_better,
+            "starts": starts,
+            "steps": steps,
+            "lowest": float(self.nodes.min()),
+            "highest": float(self.nodes.max()),
         }
 
+    def to_dict(self) -> dict[str, object]:
+        """Returns everything as strict JSON values."""
+        curves = {
+            name: getattr(self, name).tolist() for name in ("grid", "density", "nodes", "weights")
+        }
+        se = None if self.se is None else self.se.tolist()
+        return {**self.context(), **curves, "se": se, **self.summary()}
 
-def spectral_density(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns the curves, for `numpy.savez`; no standard error for one start."""
+        found = {
+            "density_grid": self.grid,
+            "density": self.density,
+            "density_nodes": self.nodes,
+            "density_weights": self.weights,
+        }
+        return found if self.se is None else found | {"density_se": self.se}
+
+
+def measure_density(
+    model: BoundModel,
     *,
-    masks: Masks | None = None,
-    starts: int = 3,
-    steps: int = 60,
-    sigma: float | None = None,
-    points: int = 513,
-    params: Params = "all",
-    chunk: int = 32,
-    seed: int = 0,
-    dtype: torch.dtype | None = None,
-    include_pruned: bool = False,
-    on_step: OnStep | None = None,
+    starts: int,
+    steps: int,
+    sigma: float | None,
+    points: int,
+    on_step: OnStep | None,
 ) -> DensityResult:
-    """Estimates the spectral density of the Hessian over the active coordinates.
-
-    Without the restriction to active coordinates, a spike at 0 would hold the pruned ones. Costs
-    starts * steps Hessian-vector products.
-
-    Args:
-        model: any module mapping images to logits (n, C).
-        images: (n, ...) floating point.
-        labels: (n,) int64.
-        masks: parameter name to boolean tensor, True where active; None: nothing is pruned.
-        starts: random starts; two or more give standard errors.
-        steps: products for each.
-        sigma: width of the Gaussian around each node; (lambda_1 - lambda_min) / steps when None.
-        points: grid points, from lambda_min - 3 sigma to lambda_1 + 3 sigma.
-        params: "all", "weights" (tensors of dimension 2 and more), or "masked-layers".
-        chunk: images whose graph is held at once.
-        seed: seed of the starts.
-        dtype: type to compute in; that of the model when None.
-        include_pruned: measure pruned directions as well.
-        on_step: called with (products done, products in all).
-
-    Returns:
-        The density with its standard error over starts.
+    """Returns the density of a bound model; arguments as of `spectral_density`.
 
     Raises:
-        InputError: an argument is wrong.
-        DivergedError: the logits are not finite.
-
-    Source: Ubaru, Chen & Saad 2017; Ghorbani, Krishnan & Xiao, "An investigation into neural net
-        optimization via Hessian eigenvalue density", 2019.
-
-    Example:
-        >>> import torch
-        >>> from torch import nn
-        >>> from robustbench_zosam.flatness import spectral_density
-        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
-        >>> images, labels = torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 0, 1])
-        >>> found = spectral_density(model, images, labels, starts=2, steps=8)
-        >>> round(float(found.density.sum() * (found.grid[1] - found.grid[0])), 2)  # a density
-        1.0
+        InputError: an argument is out of range.
     """
     if steps < 2 or points < 3 or (sigma is not None and not sigma > 0):
         raise InputError(
             "steps must be at least 2, points at least 3 and sigma positive, "
             f"got {steps}, {points} and {sigma}"
         )
-    with measured(
-        model,
-        images,
-        labels,
-        masks=masks,
-        params=params,
-        include_pruned=include_pruned,
-        chunk=chunk,
-        dtype=dtype,
-    ) as subject:
-        quadrature = stochastic_quadrature(
-            HessianOperator(subject.network, subject.data, subject.active, chunk),
-            starts=starts,
-            steps=steps,
-            seed=seed,
-            draw=lambda index: draw_by_name(
-                subject, lambda shape, name: rademacher(shape, seed, "density", index, name)
-            ),
-            on_step=on_step,
-        )
+    quadrature = stochastic_quadrature(
+        HessianOperator(model.network, model.data, model.active, model.chunk),
+        starts=starts,
+        steps=steps,
+        seed=model.seed,
+        draw=lambda index: model.active.draw(
+            lambda shape, name: rademacher(shape, model.seed, "density", index, name)
+        ),
+        on_step=on_step,
+    )
     low, high = quadrature.nodes.min().item(), quadrature.nodes.max().item()
     width = sigma or max((high - low) / quadrature.steps, 1e-12 * max(abs(low), abs(high), 1e-12))
     grid = torch.linspace(low - 3 * width, high + 3 * width, points, dtype=torch.float64)
     each = gaussian_mixture(grid, quadrature.nodes, quadrature.weights, width)
     traces = quadrature.size * quadrature.means(lambda nodes: nodes)
-    several = starts > 1
     return DensityResult(
-        **asdict(subject.facts),
+        **model.bound(),
         grid=grid.numpy(),
         density=each.mean(0).numpy(),
-        se=(each.std(0) / starts**0.5).numpy() if several else None,
+        se=(each.std(0) / starts**0.5).numpy() if starts > 1 else None,
         nodes=quadrature.nodes.numpy(),
         weights=quadrature.weights.numpy(),
         sigma=width,
         trace=traces.mean().item(),
-        trace_se=standard_error(traces) if several else None,
-        seed=seed,
+        trace_se=standard_error(traces),
     )
-
-
-def gaussian_mixture(grid: Tensor, nodes: Tensor, weights: Tensor, sigma: float) -> Tensor:
-    """Smooths weighted points.
-
-    Args:
-        grid: where to evaluate, (g,).
-        nodes: centres, (starts, m).
-        weights: masses, (starts, m).
-        sigma: standard deviation of each Gaussian.
-
-    Returns:
-        A density for each start, (starts, g).
-    """
-    z = (grid[None, :, None] - nodes[:, None]) / sigma  # (starts, g, m)
-    kernels = torch.exp(-0.5 * z.square()) / (sigma * math.sqrt(2 * math.pi))
-    return (kernels * weights[:, None]).sum(2)

@@ -1,121 +1,121 @@
-"""The Hessian trace of a trained network."""
+"""What a measurement of the trace returns."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import get_args
+from dataclasses import dataclass
+from typing import Literal
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from torch import Tensor
 
-from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.active import Masks, Params
-from robustbench_zosam.flatness.exact import Plan
-from robustbench_zosam.flatness.gate import GateResult
-from robustbench_zosam.flatness.methods import MethodChoice, TraceRun
-from robustbench_zosam.flatness.results import TraceResult
-from robustbench_zosam.flatness.subject import measured
+from robustbench_zosam.flatness.exact.gate import GateResult
+from robustbench_zosam.flatness.means import SampleMean
+from robustbench_zosam.flatness.model.bound import CurvatureResult
+from robustbench_zosam.schema import Flatness
+
+Method = Literal["exact", "output-probe", "hvp", "control-variate"]
+MethodChoice = Literal["auto", "exact", "output-probe", "hvp", "control-variate"]
 
 
-def hessian_trace(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    masks: Masks | None = None,
-    method: MethodChoice = "auto",
-    params: Params = "all",
-    chunk: int = 16,
-    class_threshold: float = 1e-6,
-    probes: int = 30,
-    output_samples: int = 8,
-    seed: int = 0,
-    dtype: torch.dtype | None = None,
-    include_pruned: bool = False,
-    verdict: GateResult | None = None,
-) -> TraceResult:
-    """Measures the trace of the Hessian of the mean cross-entropy over the active coordinates.
+@dataclass(frozen=True, kw_only=True)
+class TraceResult(CurvatureResult):
+    """The Hessian trace of the mean cross-entropy over the active coordinates, and its company.
 
-    The model is evaluated in evaluation mode, without TF32 and autocast, and is left bit-identical.
-    "exact" needs a network whose logits are affine in each parameter tensor taken alone (the gate)
-    and made of convolutions, linear layers and batch norms; it has no probe noise up to 20 classes.
-    "output-probe" needs the gate only, "hvp" nothing. "control-variate" needs known layers but not
-    the gate: it adds the exact trace of the Gauss-Newton matrix and probes of the rest, which pays
-    where the gate fails only mildly (a smooth activation). "auto" takes the first
-    of the first three that applies; the result says which one and why.
+    The trace shrinks with the loss, hence loss and accuracy stand beside it.
 
-    Args:
-        model: any module mapping images to logits (n, C).
-        images: (n, 3, h, w) floating point in [0, 1].
-        labels: (n,) int64.
-        masks: parameter name to boolean tensor, True where active; None: nothing is pruned.
-        method: how to compute it.
-        params: "all", "weights" (tensors of dimension 2 and more), or "masked-layers".
-        chunk: images per pass.
-        class_threshold: the exact method leaves out a class for the images that give it less
-            probability; 0 visits all.
-        probes: random probes of the two estimators, one after another: many take time, not memory.
-        output_samples: random output directions per image in the exact method above 20 classes.
-        seed: seed of all draws.
-        dtype: type to compute in; that of the model when None.
-        include_pruned: measure pruned directions as well.
-        verdict: an earlier verdict of the gate on this architecture, to save its cost.
-
-    Returns:
-        Trace, adaptive trace and empirical Fisher trace with standard errors.
-
-    Raises:
-        InputError: an argument is wrong, or the chosen method does not apply to this model.
-        DivergedError: the logits are not finite.
-
-    Source: the residual part of the Hessian has a zero diagonal where the logits are affine in each
-        tensor, so that tr(H) = tr(G); G by sum_c p_c (e_c - p)(e_c - p)^T = diag(p) - p p^T.
-
-    Example:
-        >>> import torch
-        >>> from torch import nn
-        >>> from robustbench_zosam.flatness import hessian_trace
-        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False))
-        >>> _ = nn.init.zeros_(model[1].weight)
-        >>> images = torch.full((4, 3, 2, 2), 0.5)  # p = 1/2: trace = 2 p (1 - p) |x|^2 = 1.5
-        >>> result = hessian_trace(model, images, torch.tensor([0, 1, 0, 1]))
-        >>> result.method, round(result.value, 6), result.se
-        ('exact', 1.5, 0.0)
+    Attributes:
+        trace: of the Hessian; `value`, `se`, `se_probes`, `per_image`, `per_layer` are its own.
+        adaptive_trace: sum of theta_i^2 H_ii, which does not change when a filter before a batch
+            norm, or a ReLU pair, is rescaled.
+        fisher_model: trace of the Fisher information, labels drawn from the model, which is that of
+            the Gauss-Newton matrix; the trace itself where the gate passed, None under "hvp".
+        fisher_empirical: mean squared norm of the gradient of one image's own loss; None where
+            images interact (batch statistics).
+        skipped_mass: mean probability of the classes left out by the exact method.
+        method: the method that ran.
+        reason: why this method.
+        gate: verdict of the gate; None when it was not needed.
+        unit: of trace and standard errors.
     """
-    _check(method, probes)
-    plan = Plan(class_threshold, output_samples, seed)
-    with measured(
-        model,
-        images,
-        labels,
-        masks=masks,
-        params=params,
-        include_pruned=include_pruned,
-        chunk=chunk,
-        dtype=dtype,
-    ) as subject:
-        run = TraceRun(subject, plan, chunk, probes, verdict)
-        found = run.measure(method)
-    facts = asdict(subject.facts) | {"chunk": found.chunk}
-    del facts["batch_statistics"]  # the reason says it
-    return TraceResult(
-        **vars(found.trace),
-        **facts,
-        adaptive=found.adaptive,
-        fisher_empirical=found.fisher,
-        fisher_model=found.gauss_newton,
-        skipped_mass=found.skipped_mass,
-        method=found.method,
-        reason=found.reason,
-        gate=run.verdict,
-        seed=seed,
-    )
 
+    trace: SampleMean
+    adaptive_trace: SampleMean
+    fisher_model: SampleMean | None
+    fisher_empirical: SampleMean | None
+    skipped_mass: float
+    method: Method
+    reason: str
+    gate: GateResult | None
+    unit: str = "nats per squared parameter unit"
 
-def _check(method: str, probes: int) -> None:
-    if method not in get_args(MethodChoice):
-        raise InputError(
-            f"method must be one of {', '.join(get_args(MethodChoice))}, got {method!r}"
-        )
-    if probes < 1:
-        raise InputError(f"probes must be at least 1, got {probes}")
+    @property
+    def value(self) -> float:
+        """The trace."""
+        return self.trace.value
+
+    @property
+    def se(self) -> float | None:
+        """Its standard error from the choice of images; None where it cannot be told."""
+        return self.trace.se
+
+    @property
+    def se_probes(self) -> float | None:
+        """Its standard error from random probes at these images; None without probes."""
+        return self.trace.se_probes
+
+    @property
+    def per_image(self) -> Tensor | None:
+        """The trace of each image, (n,) float64; None where the method does not resolve images."""
+        return self.trace.per_image
+
+    @property
+    def per_layer(self) -> dict[str, float]:
+        """Share of each parameter tensor in the trace, by name."""
+        return self.trace.per_layer
+
+    @property
+    def trace_per_parameter(self) -> float:
+        """Trace divided by the number of active coordinates."""
+        return self.trace.value / self.active_dimensions
+
+    def to_dict(self) -> Flatness:
+        """Returns everything but the per-image numbers, as strict JSON values."""
+        model, empirical = self.fisher_model, self.fisher_empirical
+        return {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "images": self.images,
+            "dimensions": self.dimensions,
+            "active_dimensions": self.active_dimensions,
+            "dead_filters": self.dead_filters,
+            "skipped_mass": self.skipped_mass,
+            "method": self.method,
+            "reason": self.reason,
+            "params": self.params,
+            "include_pruned": self.include_pruned,
+            "dtype": self.dtype,
+            "chunk": self.chunk,
+            "seed": self.seed,
+            "unit": self.unit,
+            "higher_is_better": self.higher_is_better,
+            "trace": self.trace.to_dict(layers=False),
+            "per_layer": dict(self.per_layer),
+            "trace_per_parameter": self.trace_per_parameter,
+            "adaptive_trace": self.adaptive_trace.to_dict(),
+            "fisher_model": model.to_dict() if model else None,
+            "fisher_empirical": empirical.to_dict() if empirical else None,
+            "gate": self.gate.to_dict() if self.gate else None,
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns the per-image numbers, for `numpy.savez`; what is not resolved is absent."""
+        means = {
+            "trace": self.trace,
+            "adaptive_trace": self.adaptive_trace,
+            "fisher_empirical": self.fisher_empirical,
+        }
+        return {
+            f"{name}_per_image": mean.per_image.numpy()
+            for name, mean in means.items()
+            if mean is not None and mean.per_image is not None
+        }

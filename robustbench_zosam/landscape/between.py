@@ -6,8 +6,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import unwrap
-from robustbench_zosam.flatness.network import Data
+from robustbench_zosam.flatness.model.guard import unwrap
+from robustbench_zosam.flatness.model.network import Data
 from robustbench_zosam.landscape.maps import PathResult, barrier
 from robustbench_zosam.landscape.rows import Progress, counter
 from robustbench_zosam.landscape.states import (
@@ -39,7 +39,7 @@ def between(
 ) -> PathResult:
     """Evaluates the straight line between two models, on the union of their supports.
 
-    Batch-norm statistics are taken anew at every point, without which the middle means nothing. A
+    Batch-norm statistics are recomputed at every point, without which the middle means nothing. A
     barrier between independently initialised networks reflects the symmetry of permuting units,
     not sharpness. Both models are left bit-identical.
 
@@ -50,7 +50,7 @@ def between(
         labels: (n,) int64.
         masks: of both models; entries outside are taken for zero.
         points: from one model to the other, both included.
-        margin: how far the line goes on beyond either.
+        margin: how far the line extends beyond either.
         statistics: images for the batch norms; the same images when None.
         fixed_mask: project the second model on the support of the first.
         chunk: images per forward pass.

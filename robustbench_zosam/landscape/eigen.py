@@ -39,7 +39,7 @@ def quadratic(found: EigenResult, steps: Array, centre: float) -> Array:
         centre: the loss at 0.
 
     Returns:
-        Shape (eigenvectors, points).
+        Nats, (eigenvectors, points).
     """
     values = np.array(found.values)
     result: Array = centre + 0.5 * values[:, None] * np.square(steps)[None]

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-
-from robustbench_zosam.files import atomic_path
+from robustbench_zosam.files import atomic_path, write_arrays
+from robustbench_zosam.landscape.results import Columns
+from robustbench_zosam.landscape.summary import Array
 
 
 class Slice(Protocol):
     """Anything with a tidy table and raw arrays."""
 
-    def columns(self) -> dict[str, list[Any]]:
+    def columns(self) -> Columns:
         """Returns the table, column by column."""
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Array]:
         """Returns the arrays by name."""
 
 
-def write_csv(file: Path, columns: dict[str, list[Any]]) -> None:
+def write_csv(file: Path, columns: Mapping[str, Sequence[object]]) -> None:
     """Writes a table."""
     with atomic_path(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as text:
         writer = csv.writer(text)
@@ -40,7 +41,6 @@ def export(found: Slice, stem: Path) -> tuple[Path, Path]:
         Both files.
     """
     arrays, table = stem.with_name(stem.name + ".npz"), stem.with_name(stem.name + ".csv")
-    with atomic_path(arrays) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **found.arrays())  # type: ignore[arg-type] # the stubs want a bool first
+    write_arrays(arrays, **found.arrays())
     write_csv(table, found.columns())
     return arrays, table

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from robustbench_zosam.files import strict
-from robustbench_zosam.landscape.results import grid_columns
+from robustbench_zosam.landscape.results import Columns, grid_columns
 from robustbench_zosam.landscape.summary import Array
+from robustbench_zosam.schema import BarrierHeight, ModelMap, ModelMark, ModelPath
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,21 @@ class Barrier:
     position: float
     se: float | None
 
+    def to_dict(self) -> BarrierHeight:
+        """Returns strict JSON values."""
+        return {
+            "value": strict(self.value),
+            "position": strict(self.position),
+            "se": strict(self.se),
+        }
+
 
 def barrier(positions: Array, values: Array) -> Barrier:
-    """Finds the barrier of a path.
+    """Returns the barrier of the mean over images.
 
     Args:
         positions: t, (points,), with 0 and 1 among them.
         values: of each image, (points, n), maybe not finite.
-
-    Returns:
-        The barrier of the mean over images.
     """
     inside = np.flatnonzero((positions >= -1e-9) & (positions <= 1 + 1e-9))
     t = positions[inside, None]
@@ -77,21 +82,29 @@ class PathResult:
     fixed_mask: bool
     n: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ModelPath:
         """Returns everything as strict JSON values."""
-        plain = asdict(self) | self.columns() | {"axis": "0 first model, 1 second model"}
-        values = {"positions": plain.pop("position")}
-        values |= {"losses": plain.pop("loss"), "accuracies": plain.pop("accuracy")}
-        more = {"sparsities": list(self.sparsities), "bn": "recalibrated", "unit": "nats"}
-        return dict(strict(plain | values | more))
-
-    def columns(self) -> dict[str, list[Any]]:
-        """Returns a tidy table, one row for each point: position, loss, accuracy."""
         return {
-            "position": self.positions.tolist(),
-            "loss": self.losses.tolist(),
-            "accuracy": self.accuracies.tolist(),
+            "positions": self.positions.tolist(),
+            "losses": strict(self.losses.tolist()),
+            "accuracies": self.accuracies.tolist(),
+            "barrier": self.barrier.to_dict(),
+            "error_barrier": self.error_barrier.to_dict(),
+            "mask_overlap": self.mask_overlap,
+            "sparsities": list(self.sparsities),
+            "distance": strict(self.distance),
+            "fixed_mask": self.fixed_mask,
+            "n": self.n,
+            "axis": "0 first model, 1 second model",
+            "bn": "recalibrated",
+            "unit": "nats",
         }
+
+    def columns(self) -> Columns:
+        """Returns a tidy table, one row for each point: position, loss, accuracy."""
+        names = ("position", "loss", "accuracy")
+        values = (self.positions, self.losses, self.accuracies)
+        return {name: array.tolist() for name, array in zip(names, values, strict=True)}
 
     def arrays(self) -> dict[str, Array]:
         """Returns the raw arrays, for `numpy.savez`."""
@@ -122,13 +135,24 @@ class Mark:
     accuracy: float
     off_plane: float
 
+    def to_dict(self) -> ModelMark:
+        """Returns strict JSON values."""
+        return {
+            "name": self.name,
+            "x": strict(self.x),
+            "y": strict(self.y),
+            "loss": strict(self.loss),
+            "accuracy": self.accuracy,
+            "off_plane": strict(self.off_plane),
+        }
+
 
 @dataclass(frozen=True)
 class MapResult:
     """Loss and accuracy on a plane near several models, with recalibrated batch norms.
 
     Attributes:
-        kind: "plane" through three models, or "pca" of a training.
+        kind: "plane" through three models, or "pca" of the checkpoints of a training run.
         x: positions along the first axis, (points,).
         y: along the second, (points,).
         losses: rows along the second axis, (points, points), nats.
@@ -149,25 +173,27 @@ class MapResult:
     explained: tuple[float, float] | None
     n: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ModelMap:
         """Returns everything as strict JSON values."""
         caveat = "contours are the loss on the plane; marks carry their own loss, off the plane"
-        plain = {name: value.tolist() for name, value in self.arrays().items()}
-        more = {
+        return {
+            "x": strict(self.x.tolist()),
+            "y": strict(self.y.tolist()),
+            "losses": strict(self.losses.tolist()),
+            "accuracies": self.accuracies.tolist(),
             "kind": self.kind,
-            "marks": [asdict(mark) for mark in self.marks],
-            "unit_length": self.unit_length,
-            "explained": list(self.explained) if self.explained else None,
+            "marks": [mark.to_dict() for mark in self.marks],
+            "unit_length": strict(self.unit_length),
+            "explained": strict(self.explained),
             "nonfinite": int((~np.isfinite(self.losses)).sum()),
             "n": self.n,
             "bn": "recalibrated",
             "unit": "nats",
             "caveat": caveat if self.kind == "pca" else None,
         }
-        return dict(strict(plain | more))
 
-    def columns(self) -> dict[str, list[Any]]:
-        """Returns a tidy table, one row for each cell: x, y, loss, accuracy."""
+    def columns(self) -> Columns:
+        """Returns a tidy table, one row for each point: x, y, loss, accuracy."""
         return grid_columns({"x": self.x, "y": self.y}, self.losses, self.accuracies)
 
     def arrays(self) -> dict[str, Array]:

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import unwrap
-from robustbench_zosam.flatness.network import Data
+from robustbench_zosam.flatness.model.guard import unwrap
+from robustbench_zosam.flatness.model.network import Data
 from robustbench_zosam.landscape.maps import MapResult, Mark
 from robustbench_zosam.landscape.rows import (
     OnRow,

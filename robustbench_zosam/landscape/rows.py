@@ -1,4 +1,4 @@
-"""Rows of a slice: evaluated one after another, reported, kept, and gone on from."""
+"""Rows of a slice: evaluated one after another, reported, kept, and resumed from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import atomic_path
+from robustbench_zosam.files import write_arrays
 from robustbench_zosam.landscape.directions import Direction
 from robustbench_zosam.landscape.summary import Array
 from robustbench_zosam.landscape.surface import Surface
@@ -29,15 +29,7 @@ def evaluate_row(
     steps: Array,
     report: Callable[[], None],
 ) -> Array:
-    """Evaluates a row.
-
-    Args:
-        start: weights at step 0.
-        steps: how far each point is, (points,).
-
-    Returns:
-        Loss and accuracy at start + step * direction, (2, points).
-    """
+    """Returns loss and accuracy at start + step * direction for each step, (2, points)."""
     values: list[tuple[float, float]] = []
     for step in steps:
         values.append(open_surface.at(open_surface.shifted(start, direction, float(step))))
@@ -46,17 +38,7 @@ def evaluate_row(
 
 
 def finished_rows(finished: Array | None, points: int) -> list[Array]:
-    """Checks rows of an earlier call.
-
-    Args:
-        finished: (k, 2, points), or None.
-
-    Returns:
-        The k rows, copied.
-
-    Raises:
-        InputError: they have another shape.
-    """
+    """Returns the k rows of an earlier call, (k, 2, points) or None, checked and copied."""
     if finished is None:
         return []
     if finished.ndim != 3 or finished.shape[1:] != (2, points) or len(finished) > points:
@@ -67,11 +49,7 @@ def finished_rows(finished: Array | None, points: int) -> list[Array]:
 
 
 def counter(progress: Progress | None, total: int, done: int = 0) -> Callable[[], None]:
-    """Returns what to call after each point.
-
-    Args:
-        done: points of an earlier call.
-    """
+    """Returns what to call after each point; `done` are those of an earlier call."""
 
     def report() -> None:
         nonlocal done
@@ -104,16 +82,10 @@ class RowFile:
             return None  # absent or damaged: all rows are evaluated again
 
     def add(self, index: int, values: Array) -> None:
-        """Stores a row.
-
-        Args:
-            index: which one; rows come in order.
-            values: loss and accuracy, (2, points).
-        """
+        """Stores a row, (2, points): loss and accuracy; rows come in order."""
         self._rows = [*self._rows[:index], values]
-        with atomic_path(self._file) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, rows=np.stack(self._rows), key=np.array(self._key))
+        write_arrays(self._file, rows=np.stack(self._rows), key=np.array(self._key))
 
     def remove(self) -> None:
-        """Forgets the rows, once the slice is finished and kept elsewhere."""
+        """Deletes the file, once the slice is finished and kept elsewhere."""
         self._file.unlink(missing_ok=True)

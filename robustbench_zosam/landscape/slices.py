@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.active import ActiveSet, Masks, resolve
-from robustbench_zosam.flatness.guard import unwrap
-from robustbench_zosam.flatness.network import Data
+from robustbench_zosam.flatness.model.active import ActiveSet, Masks, resolve
+from robustbench_zosam.flatness.model.guard import unwrap
+from robustbench_zosam.flatness.model.network import Data
 from robustbench_zosam.landscape.directions import Direction, Norm, cosine, random_direction
 from robustbench_zosam.landscape.results import LineResult, PlaneResult
 from robustbench_zosam.landscape.rows import (
@@ -155,7 +155,7 @@ def plane(
     with surface(model, data, list(across), chunk) as open_surface:
         loss, _ = open_surface.at(open_surface.base)
         for index in range(len(rows), points):
-            start = open_surface.row(down, float(steps[index]))
+            start = open_surface.shifted(open_surface.base, down, float(steps[index]))
             rows.append(evaluate_row(open_surface, start, across, steps, report))
             if on_row is not None:
                 on_row(index, rows[-1].copy())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import unwrap
+from robustbench_zosam.flatness.model.guard import unwrap
 
 Weights = Mapping[str, Tensor]
 Masks = Mapping[str, Tensor]
@@ -20,11 +20,7 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def masked(weights: Weights, masks: Masks) -> dict[str, Tensor]:
-    """Returns weights with zeros outside the masks.
-
-    Args:
-        masks: by name; an absent tensor has no pruned entries.
-    """
+    """Returns weights with zeros outside the masks; a tensor without one has no pruned entries."""
     return {
         name: value * masks[name].to(value.device) if name in masks else value
         for name, value in weights.items()
@@ -32,11 +28,7 @@ def masked(weights: Weights, masks: Masks) -> dict[str, Tensor]:
 
 
 def require_same_shapes(states: Iterable[Weights]) -> None:
-    """Makes sure that models can be connected.
-
-    Raises:
-        InputError: their names or shapes differ.
-    """
+    """Refuses models whose parameters differ in names or shapes: they cannot be connected."""
     first, *others = ({name: tuple(v.shape) for name, v in state.items()} for state in states)
     for other in others:
         differing = sorted(
@@ -51,11 +43,7 @@ def require_same_shapes(states: Iterable[Weights]) -> None:
 
 
 def overlap(first: Masks, second: Masks) -> float | None:
-    """Returns the intersection of two supports over their union; None where neither has a mask.
-
-    Args:
-        first: masks by name; an absent tensor has no pruned entries.
-    """
+    """Returns the intersection of two supports over their union; None where neither has a mask."""
     both, either = 0, 0
     for name in first.keys() | second.keys():
         known = first.get(name, second.get(name))
@@ -67,7 +55,7 @@ def overlap(first: Masks, second: Masks) -> float | None:
 
 
 def sparsity(masks: Masks) -> float:
-    """Returns the share of zeros in the masked tensors, 0 without any."""
+    """Returns the fraction of zeros in the masked tensors, 0 without any."""
     total = sum(mask.numel() for mask in masks.values())
     return 1 - sum(int(mask.sum()) for mask in masks.values()) / total if total else 0.0
 
@@ -84,11 +72,7 @@ def length(weights: Weights) -> float:
 
 
 def combination(terms: Iterable[tuple[float, Weights]]) -> dict[str, Tensor]:
-    """Returns a linear combination.
-
-    Args:
-        terms: factors and weights; at least one.
-    """
+    """Returns a linear combination of one or more weights, given with their factors."""
     pairs = list(terms)
     return {
         name: sum((factor * state[name].to(value.device) for factor, state in pairs[1:]),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_zosam.files import strict
+from robustbench_zosam.schema import SliceSummary
 
 Array = NDArray[np.float64]
 _RADII = (0.25, 0.5, 1.0)
@@ -41,21 +41,24 @@ class Summary:
     rays: int
     negative_curvature: float
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> SliceSummary:
         """Returns strict JSON values."""
-        values = asdict(self) | {"rise": {str(r): rise for r, rise in self.rise.items()}}
-        return dict(strict(values))
+        return {
+            "centre": strict(self.centre),
+            "rise": {str(radius): strict(rise) for radius, rise in self.rise.items()},
+            "half_width": strict(self.half_width),
+            "censored": self.censored,
+            "rays": self.rays,
+            "negative_curvature": strict(self.negative_curvature),
+        }
 
 
 def summarise_lines(steps: Array, loss: Array) -> Summary:
-    """Summarises curves through one centre.
+    """Returns the summary of curves through one centre, over both sides of all directions.
 
     Args:
         steps: (points,) symmetric about 0, an odd count.
         loss: (directions, points).
-
-    Returns:
-        The summary over both sides of all directions.
     """
     middle = len(steps) // 2
     rays = np.concatenate([loss[:, middle:], loss[:, middle::-1]])
@@ -65,15 +68,14 @@ def summarise_lines(steps: Array, loss: Array) -> Summary:
 
 
 def summarise_plane(steps: Array, loss: Array) -> Summary:
-    """Summarises a square grid.
+    """Returns the summary of a square grid, over 64 rays from the centre.
+
+    They are interpolated bilinearly, which reads a convex bowl high by up to (step between
+    points)^2 / 8 times the sum of its two curvatures.
 
     Args:
         steps: (points,) symmetric about 0, an odd count, of both axes.
         loss: (points, points).
-
-    Returns:
-        The summary over 64 rays from the centre, interpolated bilinearly, which reads a convex
-        bowl high by up to (step between points)^2 / 8 times the sum of its two curvatures.
     """
     radii = steps[len(steps) // 2 :]
     angles = np.arange(_ANGLES) * 2 * np.pi / _ANGLES

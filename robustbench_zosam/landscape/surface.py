@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import accepting, device_of, fitting, measuring, unwrap
-from robustbench_zosam.flatness.network import Data, uses_batch_statistics
+from robustbench_zosam.flatness.model.guard import accepting, device_of, fitting, measuring, unwrap
+from robustbench_zosam.flatness.model.network import Data, uses_batch_statistics
 from robustbench_zosam.models.predict import quick_layout
 
 _STATISTICS = 256  # images of a chunk that batch statistics are taken from
@@ -34,8 +34,8 @@ class Surface:
         names: the parameters that move.
         tensors: these parameters.
         base: their stored values.
-        statistics: images in chunks from which batch-norm statistics are taken anew at each point;
-            none: the running ones stay.
+        statistics: images in chunks from which batch-norm statistics are recomputed at each
+            point; none: the running ones stay.
     """
 
     module: nn.Module
@@ -45,48 +45,20 @@ class Surface:
     base: list[Tensor]
     statistics: list[Tensor] = field(default_factory=list)
 
-    def row(self, direction: Mapping[str, Tensor], step: float) -> list[Tensor]:
-        """Returns theta + step * direction, in the order of `names`."""
-        return self.shifted(self.base, direction, step)
-
     def shifted(
         self, start: Sequence[Tensor], direction: Mapping[str, Tensor], step: float
     ) -> list[Tensor]:
-        """Displaces weights, leaving the given ones alone.
-
-        Args:
-            start: values in the order of `names`.
-
-        Returns:
-            New tensors.
-        """
+        """Returns start + step * direction as new tensors, in the order of `names`."""
         deltas = [direction[name] for name in self.names]
         return list(torch._foreach_add(list(start), deltas, alpha=step))
 
     def at(self, values: Sequence[Tensor]) -> tuple[float, float]:
-        """Evaluates the model.
-
-        Args:
-            values: weights in the order of `names`.
-
-        Returns:
-            Mean cross-entropy in nats, possibly not finite, and accuracy in [0, 1].
-        """
+        """Returns mean cross-entropy in nats, maybe not finite, and accuracy at these weights."""
         losses, correct = self.per_image(values)
         return losses.mean().item(), correct.double().mean().item()
 
     def per_image(self, values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Evaluates the model image by image.
-
-        Args:
-            values: weights in the order of `names`.
-
-        Returns:
-            Cross-entropy (n,) float64 in nats, possibly not finite, and whether it is right (n,).
-
-        Raises:
-            InputError: the model fails on these images.
-        """
+        """Returns cross-entropy (n,) float64 and whether each prediction is right (n,)."""
         for parameter, value in zip(self.tensors, values, strict=True):
             parameter.data = value
         if self.statistics:
@@ -103,8 +75,7 @@ class Surface:
 def recalibrate(module: nn.Module, images: Sequence[Tensor]) -> None:
     """Replaces running statistics of batch norms by the mean over chunks of images.
 
-    Args:
-        module: the model; left in evaluation mode.
+    The norms are left in evaluation mode.
     """
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
@@ -127,14 +98,10 @@ def surface(
     chunk: int,
     statistics: Tensor | None = None,
 ) -> Iterator[Surface]:
-    """Opens a model for displacement; afterwards it is bit-identical, whatever happened.
+    """Yields a model opened for displacement; afterwards it is bit-identical, whatever happened.
 
     Args:
-        model: any module returning logits (n, C).
-        statistics: images from which batch-norm statistics are taken anew at each point.
-
-    Yields:
-        The surface.
+        statistics: images from which batch-norm statistics are recomputed at each point.
 
     Raises:
         InputError: a batch norm has no running statistics.

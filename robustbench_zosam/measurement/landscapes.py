@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -28,12 +27,13 @@ from robustbench_zosam.landscape import (
     three_models,
     trajectory,
 )
-from robustbench_zosam.landscape.directions import Norm
+from robustbench_zosam.landscape.directions import Direction, Norm
 from robustbench_zosam.landscape.export import Slice
 from robustbench_zosam.landscape.states import weights_of
 from robustbench_zosam.measurement.flatness import image_hash
-from robustbench_zosam.measurement.trained_models import Subjects, about
+from robustbench_zosam.measurement.trained_models import TrainedModels, about
 from robustbench_zosam.provenance import versions
+from robustbench_zosam.schema import LandscapeFile, ModelMap, ModelPath, ModelSlices
 
 KINDS = ("random", "eigen", "between", "plane", "pca")
 _EIGEN_STEPS = 20
@@ -47,7 +47,7 @@ class Drawing:
     """Landscapes of several models, written as they are finished.
 
     Attributes:
-        subjects: models and images.
+        trained: models and images.
         settings: range, counts and seed.
         out: folder.
         norm: scale of random directions.
@@ -55,19 +55,16 @@ class Drawing:
         on_progress: called after each point.
     """
 
-    subjects: Subjects
+    trained: TrainedModels
     settings: LandscapeConfig
     out: Path
     norm: Norm
     span: float | None
     on_progress: Progress
-    slices: dict[str, Any] = field(default_factory=dict)
+    slices: dict[str, ModelSlices | ModelPath | ModelMap] = field(default_factory=dict)
 
-    def draw(self, kind: str) -> dict[str, Any]:
-        """Evaluates all slices of a kind, going on from rows that are already there.
-
-        Returns:
-            What was written to OUT/landscape.json.
+    def draw(self, kind: str) -> LandscapeFile:
+        """Returns what it writes to OUT/landscape.json; resumes from rows that are already there.
 
         Raises:
             InputError: the kind needs another number of models.
@@ -81,12 +78,12 @@ class Drawing:
             "plane": self._three,
             "pca": self._training,
         }[kind]()
-        found = {
+        found: LandscapeFile = {
             "directions": kind,
-            "data": self.subjects.data.name,
-            "split": self.subjects.split,
-            "images": len(self.subjects.labels),
-            "images_sha256": image_hash(self.subjects),
+            "data": self.trained.data.name,
+            "split": self.trained.split,
+            "images": len(self.trained.labels),
+            "images_sha256": image_hash(self.trained),
             "settings": self.settings.model_dump(mode="json"),
             "slices": self.slices,
             "versions": versions(),
@@ -95,28 +92,28 @@ class Drawing:
         return found
 
     def _random(self) -> None:
-        for name in self.subjects.models:
+        for name in self.trained.models:
             with about(name):
-                self._one(name, span=self.settings.span, norm=self.norm)
+                self.slices[name] = self._around(name, self.settings.span, norm=self.norm)
 
     def _eigen(self) -> None:
-        found = {name: self._eigenvalues(name) for name in self.subjects.models}
+        found = {name: self._eigenvalues(name) for name in self.trained.models}
         span = self.span or eigen_span(found.values())
         for name, pairs in found.items():
-            self._one(name, span=span, directions=pairs.vectors)
-            facts = self.slices[name]
+            facts = self._around(name, span, directions=pairs.vectors)
             steps, centre = facts["line"]["positions"], facts["line"]["summary"]["centre"]
             local = quadratic(pairs, torch.tensor(steps).double().numpy(), centre or 0.0)
             facts["eigenvalues"], facts["residuals"] = list(pairs.values), list(pairs.residuals)
             facts["quadratic"] = local.tolist()
+            self.slices[name] = facts
 
     def _eigenvalues(self, name: str) -> EigenResult:
         with about(name):
             return top_eigenvalues(
-                self.subjects.models[name].model,
-                self.subjects.images,
-                self.subjects.labels,
-                masks=self.subjects.masks(name),
+                self.trained.models[name].model,
+                self.trained.images,
+                self.trained.labels,
+                masks=self.trained.masks(name),
                 k=2,
                 steps=_EIGEN_STEPS,
                 smallest=False,
@@ -124,54 +121,73 @@ class Drawing:
                 on_step=self._reporter(f"{name} eigenvectors"),
             )
 
-    def _one(self, name: str, **how: Any) -> None:
-        """Draws a line and a plane through one model."""
-        s, settings = self.subjects, self.settings
-        where = (s.models[name].model, s.images, s.labels)
-        common: dict[str, Any] = {"masks": s.masks(name), "seed": settings.seed, **how}
+    def _around(
+        self,
+        name: str,
+        span: float,
+        norm: Norm = "filter",
+        directions: Sequence[Direction] | None = None,
+    ) -> ModelSlices:
+        """Evaluates a line and a plane through one model."""
+        s, settings = self.trained, self.settings
+        model, masks = s.models[name].model, s.masks(name)
         lines = line(
-            *where,
+            model,
+            s.images,
+            s.labels,
+            masks=masks,
+            span=span,
             points=settings.points,
             seeds=settings.directions,
+            seed=settings.seed,
+            norm=norm,
+            directions=directions,
             progress=self._reporter(f"{name} line"),
-            **common,
         )
-        rows = self._rows(name, "plane", how)
+        # given directions follow from the weights and the seed
+        how = {"span": span} if directions else {"span": span, "norm": norm}
+        rows = self._rows(name, "plane", str(how))
         surface = plane(
-            *where,
+            model,
+            s.images,
+            s.labels,
+            masks=masks,
+            span=span,
             points=settings.grid,
+            seed=settings.seed,
+            norm=norm,
+            directions=directions,
             progress=self._reporter(f"{name} plane"),
             on_row=rows.add,
             finished=rows.finished,
-            **common,
         )
         self._keep(f"{name}-line", lines)
         self._keep(f"{name}-plane", surface)
         rows.remove()
-        self.slices[name] = {"line": lines.to_dict(), "plane": surface.to_dict()}
+        return {"line": lines.to_dict(), "plane": surface.to_dict()}
 
     def _between(self) -> None:
-        names = list(self.subjects.models)
+        names = list(self.trained.models)
         if len(names) < 2:
             raise InputError(f"--directions between needs two models or more, got {len(names)}")
         first = names[0]
         for other in names[1:]:
             label = f"{first}--{other}"
             found = between(
-                self.subjects.models[first].model,
-                self.subjects.models[other].model,
-                self.subjects.images,
-                self.subjects.labels,
-                masks=(self.subjects.masks(first), self.subjects.masks(other)),
+                self.trained.models[first].model,
+                self.trained.models[other].model,
+                self.trained.images,
+                self.trained.labels,
+                masks=(self.trained.masks(first), self.trained.masks(other)),
                 progress=self._reporter(label),
             )
             self._keep_alone(label, found)
 
     def _three(self) -> None:
-        s = self.subjects
+        s = self.trained
         if len(s.models) != 3:
             raise InputError(f"--directions plane needs three models, got {len(s.models)}")
-        rows = self._rows("models", "plane", list(s.models))
+        rows = self._rows("models", "plane", str(list(s.models)))
         found = three_models(
             {name: one.model for name, one in s.models.items()},
             s.images,
@@ -183,8 +199,8 @@ class Drawing:
         rows.remove()
 
     def _training(self) -> None:
-        s = self.subjects
-        rows = self._rows("models", "pca", list(s.models))
+        s = self.trained
+        rows = self._rows("models", "pca", str(list(s.models)))
         found = trajectory(
             next(iter(s.models.values())).model,
             {name: weights_of(one.model) for name, one in s.models.items()},
@@ -203,11 +219,11 @@ class Drawing:
             finished=rows.finished,
         )
 
-    def _rows(self, name: str, kind: str, how: Any) -> RowFile:
-        weights = [weights_of(one.model) for one in self.subjects.models.values()]
+    def _rows(self, name: str, kind: str, how: str) -> RowFile:
+        weights = [weights_of(one.model) for one in self.trained.models.values()]
         sums = [[v.double().sum().item() for v in state.values()] for state in weights]
         settings = canonical_json(self.settings)
-        key = json.dumps([settings, image_hash(self.subjects), str(_plain(how)), name, sums])
+        key = json.dumps([settings, image_hash(self.trained), how, name, sums])
         return RowFile(self.out / f".{name}-{kind}-rows.npz", key)
 
     def _reporter(self, what: str) -> Callable[[int, int], None]:
@@ -219,8 +235,3 @@ class Drawing:
     def _keep_alone(self, name: str, found: PathResult | MapResult) -> None:
         self._keep(name, found)
         self.slices[name] = found.to_dict()
-
-
-def _plain(how: Any) -> Any:
-    """Returns settings without tensors, which follow from the weights and the seed."""
-    return {k: v for k, v in how.items() if k != "directions"} if isinstance(how, dict) else how

@@ -1,4 +1,4 @@
-"""Trained models that a user points at: files, cells of a run, or whole runs, and their data."""
+"""Trained models that a user names: files, cells of a run, or whole runs, and their data."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from robustbench_zosam.machine import choose_device
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.for_data import load_for
 from robustbench_zosam.models.predict import to_unit
-from robustbench_zosam.runs.cell_store import CellStore
 
-_MODEL = "model.safetensors"
+MODEL_FILE, SPEC_FILE = "model.safetensors", "cell.json"  # as `runs` names them, which comes later
 
 
 @dataclass(frozen=True)
-class Subjects:
-    """Models with the images they are measured on.
+class TrainedModels:
+    """Trained models with the images they are measured on.
 
     Attributes:
         models: by name, on the device, with masks there.
@@ -51,14 +50,7 @@ class Subjects:
 
 @contextmanager
 def about(name: str) -> Iterator[None]:
-    """Says which model it was that could not be measured.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        InputError: with the model's name in front.
-    """
+    """Puts the model's name in front of the message where it cannot be measured."""
     try:
         yield
     except (InputError, DivergedError) as error:
@@ -67,24 +59,10 @@ def about(name: str) -> Iterator[None]:
 
 def load_configured(
     paths: Sequence[Path], config: ExperimentConfig, *, images: int, split: str, seed: int
-) -> Subjects:
-    """Loads models and images as a configuration says.
-
-    Args:
-        paths: checkpoint files, folders of cells, or output folders of `evaluate`.
-        config: data, architecture and device, where they were set.
-        images: at most this many, drawn class by class.
-        split: "train", "validation" or "test".
-        seed: of the choice of images.
-
-    Returns:
-        The models, in order.
-
-    Raises:
-        InputError: a path holds no model, or the models do not belong to one data set.
-    """
+) -> TrainedModels:
+    """Loads models and images with the data, architecture and device that a configuration sets."""
     given = config.model_fields_set
-    return load_subjects(
+    return load_trained_models(
         paths,
         data=config.data if "data" in given else None,
         model=config.model if "model" in given else None,
@@ -95,7 +73,7 @@ def load_configured(
     )
 
 
-def load_subjects(
+def load_trained_models(
     paths: Sequence[Path],
     *,
     data: DataConfig | None,
@@ -104,7 +82,7 @@ def load_subjects(
     split: str = "train",
     seed: int = 0,
     device: str = "cpu",
-) -> Subjects:
+) -> TrainedModels:
     """Loads models and their images.
 
     Args:
@@ -116,7 +94,7 @@ def load_subjects(
         seed: of the choice of images.
 
     Returns:
-        The models, in order.
+        The models, in the order of the paths.
 
     Raises:
         InputError: a path holds no model, or the models do not belong to one data set.
@@ -134,7 +112,7 @@ def load_subjects(
     chosen = found.splits[split]
     chosen = chosen.take(balanced_subset(chosen.labels, images, seed))
     pixels = to_unit(torch.from_numpy(chosen.images[:]).to(device))
-    return Subjects(models, found, pixels, torch.from_numpy(chosen.labels).to(device), split)
+    return TrainedModels(models, found, pixels, torch.from_numpy(chosen.labels).to(device), split)
 
 
 def _files(path: Path) -> list[Path]:
@@ -143,8 +121,8 @@ def _files(path: Path) -> list[Path]:
         raise InputError(f"{path} does not exist: give a checkpoint or an output folder")
     if path.is_file():
         return [path]
-    found = [path / _MODEL] if (path / _MODEL).is_file() else []
-    found = found or sorted((path / "cells").glob(f"*/{_MODEL}"))
+    found = [path / MODEL_FILE] if (path / MODEL_FILE).is_file() else []
+    found = found or sorted((path / "cells").glob(f"*/{MODEL_FILE}"))
     if not found:
         raise InputError(f"{path} holds no trained model: run `zosam-robust evaluate --out {path}`")
     return found
@@ -152,7 +130,7 @@ def _files(path: Path) -> list[Path]:
 
 def _names(files: Sequence[Path]) -> list[str]:
     """Returns a name for each model: its cell's, else its file's, longer where two are alike."""
-    short = [file.parent.name if file.name == _MODEL else file.stem for file in files]
+    short = [file.parent.name if file.name == MODEL_FILE else file.stem for file in files]
     names = [
         name if short.count(name) == 1 else str(file.with_suffix(""))
         for name, file in zip(short, files, strict=True)
@@ -176,8 +154,8 @@ def _data(files: Sequence[Path], config: DataConfig | None) -> Dataset:
 
 def _prepared(file: Path) -> Path | None:
     """Returns the decoded data of a cell's run, where it is still there."""
-    spec = CellStore(file.parent).spec_file
-    if file.name != _MODEL or not spec.is_file():
+    spec = file.with_name(SPEC_FILE)
+    if file.name != MODEL_FILE or not spec.is_file():
         return None
     decoded = Path(read_json(spec)["data_file"])  # the one key needed, of any version
     beside = file.parents[2] / "cache" / decoded.name  # where a run that was moved has it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from robustbench_zosam.data.dataset import Dataset, balanced_subset
 from robustbench_zosam.files import write_arrays
-from robustbench_zosam.landscape import LineResult, PlaneResult, line, plane
+from robustbench_zosam.landscape import line, plane
 from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.predict import to_unit
@@ -81,17 +80,11 @@ def measure_landscape(
         progress=on_progress,
     )
     return {
-        "line": _slice_facts(lines),
-        "plane": _slice_facts(surface),
+        "line": lines.to_dict(),
+        "plane": surface.to_dict(),
         "norm": "filter",
         "images": len(labels),
     }
-
-
-def _slice_facts(result: LineResult | PlaneResult) -> Any:
-    """Returns a slice under the names of the result schema."""
-    names = {"steps": "positions", "loss": "losses", "error": "errors"}
-    return {names.get(key, key): value for key, value in result.to_dict().items()}
 
 
 def _training_images(data: Dataset, count: int, seed: int, device: str) -> tuple[Tensor, Tensor]:

@@ -44,42 +44,124 @@ class Caveat(TypedDict):
     source: str
 
 
+class CurvatureContext(TypedDict):
+    """What every measure of the curvature of one model has in common."""
+
+    loss: float
+    """Mean cross-entropy of the images, in nats."""
+    accuracy: float
+    images: int
+    dimensions: int
+    """Entries of all parameters with a gradient."""
+    active_dimensions: int
+    """Those that are not pruned."""
+    dead_filters: int
+    """Output filters without any active weight."""
+    params: str
+    """Which tensors are measured."""
+    include_pruned: bool
+    """Whether pruned directions are measured as well."""
+    dtype: str
+
+
 class Spectrum(TypedDict, total=False):
     """Outer eigenvalues of the Hessian."""
 
+    chunk: int
+    """Images per pass."""
+    batch_statistics: bool
+    """Whether a batch norm has no running statistics, so that values belong to the chunk size."""
     values: list[float]
-    """The largest, descending."""
+    """The largest ones, descending."""
     residuals: list[float]
-    """Of these; each bounds the distance to an eigenvalue."""
+    """Norm of H v - lambda v: an eigenvalue lies within this distance."""
+    errors: list[float]
+    """Estimated distance from an eigenvalue, by residual and gap."""
+    smallest: float | None
+    smallest_residual: float | None
+    se: float | None
+    """Standard error of the largest one from the choice of images; None for a single chunk."""
+    steps: int
+    """Lanczos steps."""
+    tol: float
+    """Residual asked for, relative to the largest eigenvalue."""
+    seed: int
+    unit: str
+    higher_is_better: None
     lambda_1: float
     lambda_5: float | None
     lambda_1_over_5: float | None
-    smallest: float | None
-    smallest_residual: float | None
+    """None where there are not five, or the fifth is not positive."""
+    converged: bool
+    """Whether all residuals are below what was asked for."""
 
 
 class Density(TypedDict, total=False):
     """Spectral density; its curve is stored in `flatness.npz`."""
 
+    chunk: int
+    batch_statistics: bool
+    sigma: float
+    """Width of the Gaussian around each node."""
+    trace: float
+    trace_se: float | None
+    """Standard error over starts; None for one start."""
+    seed: int
+    unit: str
+    higher_is_better: None
     starts: int
+    """Random starts of the quadrature."""
     steps: int
+    """Products for each."""
     lowest: float
     highest: float
 
 
-class SharpnessMeasure(TypedDict):
+class SharpnessValue(TypedDict):
+    """A number of a measure of sharpness."""
+
+    value: float | None
+    """None where it does not apply or the loss overflows, see `reason`."""
+    se: float | None
+    """Standard error from the choice of images or batches; None where it cannot be told."""
+    se_draws: NotRequired[float | None]
+    """Standard error from random displacements at these images; None without them."""
+    reason: NotRequired[str]
+
+
+class MeasuredSharpness(SharpnessValue):
     """One measure of sharpness, as is and with normalised logits."""
 
     name: str
-    value: float | None
-    se: float | None
-    logit_normalised: NotRequired[ImageMean]
+    kind: NotRequired[str]
+    rho: NotRequired[float | None]
+    """Radius; None for measures without one."""
+    q: NotRequired[str]
+    """Norm of the ball, or kind of the noise."""
+    adaptive: NotRequired[bool]
+    """Whether steps are proportional to the size of the weights."""
+    m: NotRequired[int | None]
+    """Images that share a perturbation; None: all."""
+    draws: NotRequired[int]
+    steps: NotRequired[int]
+    """Of gradient ascent."""
+    source: NotRequired[str]
+    logit_normalised: NotRequired[SharpnessValue]
+    unit: NotRequired[str]
 
 
 class SharpnessFamily(TypedDict, total=False):
     """Measures of sharpness."""
 
-    measures: list[SharpnessMeasure]
+    chunk: int
+    batch_statistics: bool
+    measures: list[MeasuredSharpness]
+    norm: float
+    """Euclidean norm of the active parameters."""
+    normalised_loss: float
+    """Mean cross-entropy of normalised logits, in nats."""
+    seed: int
+    higher_is_better: None
 
 
 class Flatness(TypedDict):
@@ -118,3 +200,29 @@ class Flatness(TypedDict):
     density: NotRequired[Density]
     sharpness: NotRequired[SharpnessFamily]
     caveats: NotRequired[list[Caveat]]
+
+
+class PairedModels(TypedDict):
+    """The difference of a measure between two models, first minus second, over common images."""
+
+    first: str
+    second: str
+    measure: str
+    mean: float
+    ci95: list[float]
+    """Bootstrap interval over images, for these two models."""
+    images: int
+
+
+class FlatnessFile(TypedDict):
+    """flatness.json of the command `flatness`."""
+
+    data: str
+    split: str
+    images: int
+    images_sha256: str
+    settings: dict[str, object]
+    models: dict[str, Flatness]
+    pairs: list[PairedModels]
+    caveats: list[Caveat]
+    versions: dict[str, str]

@@ -76,4 +76,4 @@ def test_a_vision_transformer_falls_back(tools, pictures):
     assert "not affine" in found.reason
     top = top_eigenvalues(model, images, labels, masks=masks, k=1, steps=3, smallest=False)
     assert top.values[0] > 0
-    assert found.D_A == top.D_A < 0.2 * found.D
+    assert found.active_dimensions == top.active_dimensions < 0.2 * found.dimensions

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from robustbench_zosam.flatness import Measure, hessian_trace, sharpness, top_eigenvalues
+from robustbench_zosam.flatness import SharpnessMeasure, hessian_trace, sharpness, top_eigenvalues
 from robustbench_zosam.landscape import line
 
 
@@ -35,6 +35,11 @@ def test_trace_eigenvalues_sharpness_and_slices(tools, images, labels):
     assert abs(trace.value - dense.trace().item()) < 4 * trace.se_probes
     top = top_eigenvalues(net, images, labels, k=1, steps=40, tol=1e-8, dtype=torch.float64)
     assert top.values[0] == pytest.approx(torch.linalg.eigvalsh(dense)[-1].item(), rel=1e-8)
-    found = sharpness(net, images, labels, measures=[Measure("fisher-rao"), Measure("sam", 0.05)])
+    found = sharpness(
+        net,
+        images,
+        labels,
+        measures=[SharpnessMeasure("fisher-rao"), SharpnessMeasure("sam", 0.05)],
+    )
     assert all(one.raw.value > 0 for one in found.measures)
     assert line(net, images, labels, points=3, seeds=1).nonfinite == 0

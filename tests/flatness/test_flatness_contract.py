@@ -138,10 +138,10 @@ def test_single_class_single_image_and_zero_bias(model, images, labels):
         model.head.bias.zero_()
     one_class = hessian_trace(model, images, torch.zeros_like(labels))
     assert one_class.value > 0
-    assert one_class.adaptive.per_layer["head.bias"] == 0
+    assert one_class.adaptive_trace.per_layer["head.bias"] == 0
     assert one_class.per_layer["head.bias"] > 0
     alone = hessian_trace(model, images[:1], labels[:1])
-    assert (alone.se, alone.n) == (None, 1)
+    assert (alone.se, alone.images) == (None, 1)
     assert alone.value > 0
 
 
@@ -151,12 +151,16 @@ def test_results_are_strict_json(tools, model, images, labels, method):
     facts = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert facts["trace"]["value"] == result.value
     assert facts["method"] == method
-    assert facts["D"] == sum(p.numel() for p in model.parameters()) == facts["D_A"]
-    assert facts["trace_per_param"] == result.value / result.D_A
+    assert (
+        facts["dimensions"]
+        == sum(p.numel() for p in model.parameters())
+        == facts["active_dimensions"]
+    )
+    assert facts["trace_per_parameter"] == result.value / result.active_dimensions
     assert facts["higher_is_better"] is None
     assert (facts["gate"] is None) == (method == "hvp")
     names = {"fisher_empirical"} | ({"trace", "adaptive_trace"} if method == "exact" else set())
-    assert set(result.arrays()) == names
+    assert set(result.arrays()) == {f"{name}_per_image" for name in names}
 
 
 def test_a_failed_gate_without_a_finite_ratio_is_strict_json(tools, images, labels):

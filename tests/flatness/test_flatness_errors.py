@@ -22,8 +22,8 @@ from robustbench_zosam.flatness import (
     Data,
     GaussNewtonOperator,
     MatrixOperator,
-    Measure,
     Network,
+    SharpnessMeasure,
     hessian_trace,
     hutchinson,
     resolve,
@@ -31,7 +31,7 @@ from robustbench_zosam.flatness import (
     spectral_density,
     top_eigenvalues,
 )
-from robustbench_zosam.flatness.guard import measuring
+from robustbench_zosam.flatness.model.guard import measuring
 
 DOUBLE = {"dtype": torch.float64}
 N = 12
@@ -144,7 +144,7 @@ class TestProbes:
             plain += off_diagonal(share)
             adaptive += off_diagonal(theta(net).square()[:, None] * share)
         assert found.se_probes**2 == pytest.approx(plain / probes, rel=0.5)
-        assert found.adaptive.se_probes**2 == pytest.approx(adaptive / probes, rel=0.5)
+        assert found.adaptive_trace.se_probes**2 == pytest.approx(adaptive / probes, rel=0.5)
 
     @pytest.mark.parametrize("chunk", [N, 5])
     def test_output_probes(self, points, chunk):
@@ -171,7 +171,7 @@ class TestProbes:
         assert found.fisher_model.se_probes is None  # few classes: exact
         assert found.se_probes**2 == pytest.approx(off_diagonal(rest) / probes, rel=0.5)
         weighted = theta(net).square()[:, None] * rest
-        assert found.adaptive.se_probes**2 == pytest.approx(
+        assert found.adaptive_trace.se_probes**2 == pytest.approx(
             off_diagonal(weighted) / probes, rel=0.5
         )
 
@@ -205,7 +205,7 @@ def test_sampled_output_directions(points):
             net, points, labels, output_samples=samples, seed=seed, verdict=verdict, **DOUBLE
         )
         verdict = found.gate
-        squares.append([found.se_probes**2, found.adaptive.se_probes**2])
+        squares.append([found.se_probes**2, found.adaptive_trace.se_probes**2])
     p, x, weight = net(points).softmax(1).detach(), points.flatten(1), net[1].weight.detach()
     plain = adaptive = 0.0
     for n in range(N):
@@ -304,10 +304,10 @@ class TestSharpness:
     @pytest.mark.parametrize(
         "measure",
         [
-            Measure("average", 0.2, adaptive=True, draws=3),
-            Measure("lpf", 0.2, draws=3),
-            Measure("fisher-rao"),
-            Measure("relative-flatness"),
+            SharpnessMeasure("average", 0.2, adaptive=True, draws=3),
+            SharpnessMeasure("lpf", 0.2, draws=3),
+            SharpnessMeasure("fisher-rao"),
+            SharpnessMeasure("relative-flatness"),
         ],
         ids=lambda measure: measure.kind,
     )
@@ -327,7 +327,7 @@ class TestSharpness:
         """One more draw is known from two means, and from two standard errors."""
         labels, values, squares = targets(3), {}, {}
         for draws in (5, 6):
-            found = self.one(points, labels, Measure(kind, 0.3, draws=draws)).raw
+            found = self.one(points, labels, SharpnessMeasure(kind, 0.3, draws=draws)).raw
             values[draws] = draws * found.value
             squares[draws] = draws * (draws - 1) * found.se_draws**2 + draws * found.value**2
         sixth = values[6] - values[5]
@@ -336,9 +336,9 @@ class TestSharpness:
     @pytest.mark.parametrize(
         "measure",
         [
-            Measure("sam", 0.1, m=4),
-            Measure("worst", 0.1, m=4, steps=3),
-            Measure("keskar", 1e-3, q="inf", m=4, steps=3),
+            SharpnessMeasure("sam", 0.1, m=4),
+            SharpnessMeasure("worst", 0.1, m=4, steps=3),
+            SharpnessMeasure("keskar", 1e-3, q="inf", m=4, steps=3),
         ],
         ids=lambda measure: measure.kind,
     )

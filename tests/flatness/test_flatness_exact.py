@@ -13,10 +13,10 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from robustbench_zosam.flatness import Network, hessian_trace, resolve
-from robustbench_zosam.flatness.exact import Plan, _Directions
-from robustbench_zosam.flatness.layers import rule_for
-from robustbench_zosam.flatness.network import Predictions
-from robustbench_zosam.flatness.tape import Tape, UnsupportedError, layers_of
+from robustbench_zosam.flatness.exact.layers import rule_for
+from robustbench_zosam.flatness.exact.sweep import SweepPlan, _Directions
+from robustbench_zosam.flatness.exact.tape import Tape, UnsupportedError, layers_of
+from robustbench_zosam.flatness.model.network import Predictions
 
 DOUBLE = {"dtype": torch.float64, "class_threshold": 0.0}
 
@@ -41,8 +41,8 @@ def test_trace_layers_and_adaptive_equal_the_dense_hessian(tools, model, images,
     assert result.value == pytest.approx(active.sum().item(), rel=1e-10)
     assert result.per_layer == pytest.approx(by_layer(model, active), rel=1e-10, abs=1e-12)
     adaptive = active * theta(model).square()
-    assert result.adaptive.value == pytest.approx(adaptive.sum().item(), rel=1e-10)
-    assert result.adaptive.per_layer == pytest.approx(
+    assert result.adaptive_trace.value == pytest.approx(adaptive.sum().item(), rel=1e-10)
+    assert result.adaptive_trace.per_layer == pytest.approx(
         by_layer(model, adaptive), rel=1e-10, abs=1e-12
     )
     assert list(result.per_layer) == [name for name, _ in model.named_parameters()]
@@ -101,7 +101,10 @@ def test_frozen_parameters_are_not_part_of_theta(model, images, labels):
     model.stem.requires_grad_(False)
     model.norm2.bias.requires_grad_(False)
     result = hessian_trace(model, images, labels, **DOUBLE)
-    assert sum(p.numel() for p in model.stem.parameters()) + 4 == everything.D - result.D
+    assert (
+        sum(p.numel() for p in model.stem.parameters()) + 4
+        == everything.dimensions - result.dimensions
+    )
     kept = {n: v for n, v in everything.per_layer.items() if n in result.per_layer}
     assert result.per_layer == pytest.approx(kept, rel=1e-10)
 
@@ -142,7 +145,7 @@ class TestClasses:
         logits = torch.randn(7, 10, generator=draw, dtype=torch.float64) * scales[:, None]
         labels = torch.randint(0, 10, (7,), generator=draw)
         labels[4] = logits[4].argmax()
-        directions = _Directions(Predictions(logits.log_softmax(1), labels), Plan(0.0))
+        directions = _Directions(Predictions(logits.log_softmax(1), labels), SweepPlan(0.0))
         passes = list(directions.passes(torch.arange(7)))
         p = directions.p
         others = torch.stack([p[:, torch.arange(10) != c].sum(1) for c in range(10)], 1)
@@ -180,7 +183,7 @@ class TestClasses:
         assert 0 < result.se_probes < 0.1 * result.value
         assert abs(result.value - dense.trace().item()) < 4 * result.se_probes
         adaptive = (dense.diagonal() * theta(net).square()).sum().item()
-        assert abs(result.adaptive.value - adaptive) < 4 * result.adaptive.se_probes
+        assert abs(result.adaptive_trace.value - adaptive) < 4 * result.adaptive_trace.se_probes
 
     def test_sampled_directions_do_not_depend_on_the_chunk(self, tools, images, labels):
         net = tools.settle(tools.Residual(classes=21))

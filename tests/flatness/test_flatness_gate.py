@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.flatness import gate, hessian_trace, top_eigenvalues
-from robustbench_zosam.flatness.piecewise import FixedSlopes
+from robustbench_zosam.flatness.exact.piecewise import FixedSlopes
 
 
 class SharedConv(nn.Module):

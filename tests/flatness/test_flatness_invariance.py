@@ -79,8 +79,11 @@ class TestMasks:
         two = hessian_trace(soft, images, labels, **DOUBLE)
         assert (one.method, two.method) == ("exact", "exact")
         assert two.value == pytest.approx(one.value, rel=1e-10)
-        assert two.adaptive.value == pytest.approx(one.adaptive.value, rel=1e-10)
-        assert (two.D_A, two.dead_filters) == (one.D_A, one.dead_filters)
+        assert two.adaptive_trace.value == pytest.approx(one.adaptive_trace.value, rel=1e-10)
+        assert (two.active_dimensions, two.dead_filters) == (
+            one.active_dimensions,
+            one.dead_filters,
+        )
 
     def test_include_pruned_measures_all_directions(self, tools, model, images, labels):
         masks = tools.random_masks(model)
@@ -88,7 +91,7 @@ class TestMasks:
         labelled = hessian_trace(model, images, labels, masks=masks, include_pruned=True)
         assert labelled.value == dense.value
         assert labelled.include_pruned
-        assert labelled.D_A == labelled.D
+        assert labelled.active_dimensions == labelled.dimensions
 
     def test_fully_pruned_filter_is_counted_and_inert(self, tools, model, images, labels):
         masks = {"grouped.weight": torch.ones_like(model.grouped.weight, dtype=torch.bool)}
@@ -115,7 +118,7 @@ def test_rescaling_before_a_batch_norm_moves_the_plain_trace_alone(model, images
     assert torch.allclose(model(images), logits, rtol=1e-3)
     after = hessian_trace(model, images, labels, **DOUBLE)
     name = "grouped.weight"
-    assert after.adaptive.per_layer[name] == pytest.approx(
-        before.adaptive.per_layer[name], rel=1e-4
+    assert after.adaptive_trace.per_layer[name] == pytest.approx(
+        before.adaptive_trace.per_layer[name], rel=1e-4
     )
     assert after.per_layer[name] == pytest.approx(before.per_layer[name] / 4, rel=1e-3)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness import BRIEF, CAVEATS, FULL, Measure, sharpness
+from robustbench_zosam.flatness import BRIEF, CAVEATS, FULL, SharpnessMeasure, sharpness
 
 
 def test_an_overflowing_loss_is_documented(images, labels):
@@ -22,7 +22,10 @@ def test_an_overflowing_loss_is_documented(images, labels):
             return x.mean((1, 2, 3))[:, None] * torch.exp(self.w * 20)
 
     found = sharpness(
-        Overflow(), images, labels % 2, measures=[Measure("worst", 50.0), Measure("lpf", 50.0)]
+        Overflow(),
+        images,
+        labels % 2,
+        measures=[SharpnessMeasure("worst", 50.0), SharpnessMeasure("lpf", 50.0)],
     )
     written = [json.loads(json.dumps(m.to_dict(), allow_nan=False)) for m in found.measures]
     assert [w["value"] for w in written] == [None, None]
@@ -30,9 +33,16 @@ def test_an_overflowing_loss_is_documented(images, labels):
 
 
 def test_facts_stand_beside_and_json_is_strict(model, images, labels):
-    found = sharpness(model, images, labels, measures=[Measure("fisher-rao")])
+    found = sharpness(model, images, labels, measures=[SharpnessMeasure("fisher-rao")])
     written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert {"loss", "accuracy", "normalised_loss", "norm", "n", "D_A"} <= written.keys()
+    assert {
+        "loss",
+        "accuracy",
+        "normalised_loss",
+        "norm",
+        "images",
+        "active_dimensions",
+    } <= written.keys()
     assert written["measures"][0]["source"].startswith("Liang")
     assert written["measures"][0]["logit_normalised"]["value"] > 0
 
@@ -46,7 +56,7 @@ def test_the_families_have_distinct_names_and_caveats_have_sources():
     assert len({m.name for m in FULL}) == len(FULL)
     assert len({m.name for m in BRIEF}) == len(BRIEF)
     assert {m.kind for m in BRIEF} == {m.kind for m in FULL}
-    assert all(c.source and c.text.endswith(".") for c in CAVEATS)
+    assert all(c["source"] and c["text"].endswith(".") for c in CAVEATS)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +71,7 @@ def test_the_families_have_distinct_names_and_caveats_have_sources():
 )
 def test_wrong_measures(settings, needle):
     with pytest.raises(InputError, match=needle):
-        Measure(**settings)
+        SharpnessMeasure(**settings)
 
 
 def test_no_measures(model, images, labels):

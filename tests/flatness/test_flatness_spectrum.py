@@ -25,7 +25,7 @@ from robustbench_zosam.flatness import (
     stochastic_quadrature,
     top_eigenvalues,
 )
-from robustbench_zosam.flatness.guard import measuring
+from robustbench_zosam.flatness.model.guard import measuring
 
 
 def symmetric(values, seed=0):
@@ -164,8 +164,8 @@ class TestNetworks:
         assert found.values == pytest.approx(true[:5].tolist(), abs=1e-8)
         assert found.smallest == pytest.approx(true[-1].item(), abs=1e-8)
         assert found.converged
-        assert found.ratio == pytest.approx((true[0] / true[4]).item())
-        assert (found.D_A, found.n) == (len(dense), len(images))
+        assert found.lambda_1_over_5 == pytest.approx((true[0] / true[4]).item())
+        assert (found.active_dimensions, found.images) == (len(dense), len(images))
 
     def test_vectors_are_masked_unit_eigenvectors(self, tools, subject, images, labels):
         net, masks, dense = subject
@@ -205,7 +205,7 @@ class TestNetworks:
         assert everywhere.values[0] > inside.values[0]
         assert everywhere.include_pruned
         assert not inside.include_pruned
-        assert everywhere.D_A == inside.D
+        assert everywhere.active_dimensions == inside.dimensions
 
     def test_density_has_the_moments_of_the_spectrum(self, subject, images, labels):
         # 4 standard errors: false alarm below 2e-4

@@ -15,7 +15,7 @@ from robustbench_zosam.config import DataConfig, FlatnessConfig, ModelConfig
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.measurement.curvature import measure_curvature
-from robustbench_zosam.measurement.trained_models import load_subjects
+from robustbench_zosam.measurement.trained_models import load_trained_models
 from robustbench_zosam.models import build_model
 from robustbench_zosam.models.checkpoints import save_checkpoint
 
@@ -161,11 +161,11 @@ def test_a_model_of_other_data_needs_its_name(files, digits, tmp_path):
     other = tmp_path / "other.safetensors"
     save_checkpoint(other, model, config, classes=digits.classes, facts={"data": "street"})
     with pytest.raises(InputError, match="trained on street"):
-        load_subjects([other], data=None, model=None, images=5)
+        load_trained_models([other], data=None, model=None, images=5)
 
 
 def test_a_run_measures_what_its_settings_ask_for(files):
-    subjects = load_subjects(files[:1], data=None, model=None, images=4)
+    subjects = load_trained_models(files[:1], data=None, model=None, images=4)
     settings = FlatnessConfig(spectrum=True, steps=4, sharpness=True, density=False)
     seen = []
     facts, arrays = measure_curvature(

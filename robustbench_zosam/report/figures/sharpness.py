@@ -9,7 +9,7 @@ from functools import partial
 from robustbench_zosam.report import text
 from robustbench_zosam.report.panel import PageTable
 from robustbench_zosam.report.run import Run
-from robustbench_zosam.schema import Flatness, SharpnessMeasure, Spectrum
+from robustbench_zosam.schema import Flatness, MeasuredSharpness, Spectrum
 
 Pick = Callable[[Flatness], float | None]
 
@@ -62,7 +62,7 @@ def _eigenvalue(read: Callable[[Spectrum], float | None], flatness: Flatness) ->
     return read(spectrum) if spectrum else None
 
 
-def _family(flatness: Flatness) -> list[SharpnessMeasure]:
+def _family(flatness: Flatness) -> list[MeasuredSharpness]:
     family = flatness.get("sharpness")
     return family.get("measures", []) if family else []
 

@@ -9,9 +9,9 @@ from types import TracebackType
 import torch
 from torch import Tensor, nn
 
-from robustbench_zosam.flatness.active import ActiveSet
-from robustbench_zosam.flatness.layers import Rule, Squares, Weights, rule_for
-from robustbench_zosam.flatness.network import Network
+from robustbench_zosam.flatness.exact.layers import Rule, Squares, Weights, rule_for
+from robustbench_zosam.flatness.model.active import ActiveSet
+from robustbench_zosam.flatness.model.network import Network
 
 _BUDGET = 1 << 28  # bytes of output gradients held at once
 
@@ -21,7 +21,7 @@ class UnsupportedError(Exception):
 
 
 @dataclass(frozen=True)
-class Layer:
+class RecordedLayer:
     """A module that owns active parameters, and how to differentiate it.
 
     Attributes:
@@ -37,23 +37,20 @@ class Layer:
     weights: Weights
 
 
-def layers_of(network: Network, active: ActiveSet) -> list[Layer]:
-    """Finds the layers that own the active parameters.
-
-    Returns:
-        One layer for each owning module.
+def layers_of(network: Network, active: ActiveSet) -> list[RecordedLayer]:
+    """Returns the layers that own the active parameters.
 
     Raises:
         UnsupportedError: a selected parameter belongs to no supported layer.
     """
-    layers: list[Layer] = []
+    layers: list[RecordedLayer] = []
     missing = set(active.masks)
     for prefix, module in network.module.named_modules():
         names = _roles(prefix, module, active)
         rule = rule_for(module)
         if names and rule is not None:
             weights = {role: _weights(network, active, name) for role, name in names.items()}
-            layers.append(Layer(module, rule, names, weights))
+            layers.append(RecordedLayer(module, rule, names, weights))
             missing -= set(names.values())
     if missing:
         owners = {type(network.module.get_submodule(n.rpartition(".")[0])) for n in missing}
@@ -88,7 +85,7 @@ class Tape:
         outputs: layer index to its output, in the graph.
     """
 
-    layers: list[Layer]
+    layers: list[RecordedLayer]
     inputs: dict[int, Tensor] = field(default_factory=dict)
     outputs: dict[int, Tensor] = field(default_factory=dict)
     _versions: dict[int, int] = field(default_factory=dict)
@@ -132,14 +129,13 @@ class Tape:
         return max(1, _BUDGET // max(1, bytes_each))
 
     def squares(self, logits: Tensor, cotangents: list[Tensor]) -> dict[str, Tensor]:
-        """Differentiates sum(logits * cotangent) and squares per image.
+        """Returns per-image weighted sums of squared gradients of sum(logits * cotangent).
+
+        By parameter name, (p, b, 2) float64.
 
         Args:
             logits: (b, C), in the graph of the recorded outputs.
             cotangents: p tensors of shape (b, C).
-
-        Returns:
-            Parameter name to per-image weighted sums of squared gradients, (p, b, 2) float64.
 
         Raises:
             UnsupportedError: a layer's input was overwritten, or is not one row for each image.

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import measuring, unwrap
-from robustbench_zosam.flatness.network import Network
+from robustbench_zosam.flatness.exact.piecewise import FixedSlopes
+from robustbench_zosam.flatness.model.guard import measuring, unwrap
+from robustbench_zosam.flatness.model.network import Network
 from robustbench_zosam.flatness.noise import gaussian
-from robustbench_zosam.flatness.piecewise import FixedSlopes
-from robustbench_zosam.flatness.twice import (
+from robustbench_zosam.flatness.operators.derivatives import (
     NoSecondDerivativeError,
     gradient,
     second_derivatives,
 )
+from robustbench_zosam.schema import GateVerdict
 
 _IMAGES = 8
 _TOLERANCE = 1e-8
@@ -44,6 +45,17 @@ class GateResult:
     n: int
     reason: str
     seed: int
+
+    def to_dict(self) -> GateVerdict:
+        """Returns strict JSON values."""
+        return {
+            "passed": self.passed,
+            "max_ratio": self.max_ratio if math.isfinite(self.max_ratio) else None,
+            "tensors": self.tensors,
+            "n": self.n,
+            "reason": self.reason,
+            "seed": self.seed,
+        }
 
 
 def gate(

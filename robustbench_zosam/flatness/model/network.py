@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from robustbench_zosam.errors import DivergedError, InputError
-from robustbench_zosam.flatness.guard import device_of
+from robustbench_zosam.flatness.model.guard import device_of
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,12 @@ class Network:
 
     @classmethod
     def of(cls, module: nn.Module, dtype: torch.dtype | None = None) -> Network:
-        """Reads the present values of a module.
+        """Returns a network at the current values of an unwrapped module.
+
+        Storage of parameters is shared with the module where the type is the same.
 
         Args:
-            module: any unwrapped module with parameters.
             dtype: type to compute in; that of the first parameter when None.
-
-        Returns:
-            The network; storage is shared with the module where the type is the same.
         """
         device = device_of(module)
         dtype = dtype or next(module.parameters()).dtype
@@ -53,14 +51,11 @@ class Network:
         return cls(module, parameters, buffers, device, dtype)
 
     def __call__(self, images: Tensor, replaced: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Evaluates the logits.
+        """Returns the logits, shape (n, C).
 
         Args:
             images: (n, ...) on any device, of any floating-point type.
             replaced: parameter name to the value that stands in for it.
-
-        Returns:
-            Logits, shape (n, C).
 
         Raises:
             InputError: the model's output is not a matrix of logits.
@@ -78,6 +73,10 @@ class Network:
     def leaves(self) -> dict[str, Tensor]:
         """Returns theta: the parameters that require a gradient, by name."""
         return {name: value for name, value in self.parameters.items() if value.requires_grad}
+
+    def select(self, names: Iterable[str]) -> list[Tensor]:
+        """Returns the parameters of these names."""
+        return [self.parameters[name] for name in names]
 
 
 def uses_batch_statistics(module: nn.Module) -> bool:
@@ -123,17 +122,7 @@ class Data:
         return len(self.labels)
 
     def chunks(self, size: int) -> Iterator[Data]:
-        """Yields consecutive parts.
-
-        Args:
-            size: images in a part; the last one may be smaller.
-
-        Yields:
-            Data of at most `size` images.
-
-        Raises:
-            InputError: the size is not positive.
-        """
+        """Yields consecutive parts of `size` images; the last one may be smaller."""
         if size < 1:
             raise InputError(f"chunk must be at least 1, got {size}")
         for start in range(0, len(self), size):
@@ -142,7 +131,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the network says of all images, at theta.
+    """The predictions of all images at theta.
 
     Attributes:
         log_p: log-probabilities, (n, C) float64 on the network's device.
@@ -165,10 +154,7 @@ class Predictions:
 
 @torch.no_grad()
 def predict(network: Network, data: Data, chunk: int) -> Predictions:
-    """Evaluates the log-probabilities of all images in chunks.
-
-    Returns:
-        Log-probabilities and labels on the network's device.
+    """Returns the log-probabilities of all images, evaluated in chunks.
 
     Raises:
         InputError: a label is not a class of the model.

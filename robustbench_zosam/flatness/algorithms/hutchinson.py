@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.flatness.means import standard_error
 from robustbench_zosam.flatness.noise import rademacher
-from robustbench_zosam.flatness.operators import LinearOperator
+from robustbench_zosam.flatness.operators.linear import LinearOperator
 
 _FEWEST = 8  # probes before the standard error is worth looking at
 
@@ -41,13 +42,10 @@ class ProbeEstimate:
 def diagonal_samples(
     operator: LinearOperator, draw: Callable[[int], Tensor], probes: int
 ) -> Iterator[Tensor]:
-    """Yields unbiased samples v * (A v) of the operator's diagonal.
+    """Yields unbiased samples v * (A v) of the operator's diagonal, (size,) float64.
 
     Args:
         draw: index of a probe to the probe v, entries -1 and +1, shape (size,).
-
-    Yields:
-        float64 vectors of shape (size,).
     """
     for index in range(probes):
         vector = draw(index).to(operator.device, operator.dtype)
@@ -93,16 +91,11 @@ def hutchinson(
         if rtol is not None and len(samples) >= _FEWEST and _precise(samples, rtol):
             break
     values = torch.tensor(samples, dtype=torch.float64)
-    return ProbeEstimate(values.mean().item(), standard_error(values), values, seed)
-
-
-def standard_error(samples: Tensor) -> float:
-    """Returns the standard error of the mean of independent samples, NaN for fewer than two."""
-    if len(samples) < 2:
-        return math.nan
-    return (samples.std() / math.sqrt(len(samples))).item()
+    se = standard_error(values)
+    return ProbeEstimate(values.mean().item(), math.nan if se is None else se, values, seed)
 
 
 def _precise(samples: list[float], rtol: float) -> bool:
     values = torch.tensor(samples, dtype=torch.float64)
-    return standard_error(values) <= rtol * abs(values.mean().item())
+    se = standard_error(values)
+    return se is not None and se <= rtol * abs(values.mean().item())

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robustbench_zosam.flatness.network import Data
-from robustbench_zosam.flatness.subject import Subject
+from robustbench_zosam.flatness.model.bound import BoundModel
+from robustbench_zosam.flatness.model.network import Data
 
 Transform = Callable[[Tensor], Tensor]
 _TINY = 1e-12
@@ -22,13 +22,7 @@ def raw(logits: Tensor) -> Tensor:
 
 
 def normalised(logits: Tensor) -> Tensor:
-    """Centres each image's logits and gives them unit norm, which removes their scale.
-
-    Args:
-        logits: (n, C).
-
-    Returns:
-        Shape (n, C).
+    """Returns each image's logits (n, C) centred and of unit norm, which removes their scale.
 
     Source: Andriushchenko et al., arXiv 2302.07011.
     """
@@ -41,36 +35,19 @@ class Neighbourhood:
     """The loss as a function of a displacement of the active coordinates.
 
     Attributes:
-        subject: what is measured.
+        model: what is measured.
         transform: applied to the logits before cross-entropy.
     """
 
-    subject: Subject
+    model: BoundModel
     transform: Transform
 
-    @property
-    def theta(self) -> Tensor:
-        """The active coordinates, (D_A,)."""
-        return self.subject.active.gather(self.subject.network.parameters).detach()
-
     def chunks(self, data: Data | None = None) -> Iterator[Data]:
-        """Yields the images in the chunks of the measurement.
-
-        Args:
-            data: some of the images; all when None.
-        """
-        yield from (data or self.subject.data).chunks(self.subject.facts.chunk)
+        """Yields some of the images, or all, in the chunks of the measurement."""
+        yield from (data or self.model.data).chunks(self.model.chunk)
 
     def per_image(self, delta: Tensor | None = None, data: Data | None = None) -> Tensor:
-        """Evaluates each image's loss.
-
-        Args:
-            delta: displacement, (D_A,); None: at theta.
-            data: the images; all when None.
-
-        Returns:
-            Nats, maybe not finite, (n,) float64.
-        """
+        """Returns each image's loss, see `per_image_each`, (n,) float64."""
         return self.per_image_each((self.transform,), delta, data)[0]
 
     @torch.no_grad()
@@ -80,14 +57,13 @@ class Neighbourhood:
         delta: Tensor | None = None,
         data: Data | None = None,
     ) -> Tensor:
-        """Evaluates each image's loss under several transforms of the same logits.
+        """Returns each image's loss under k transforms of the same logits, (k, n) float64.
+
+        In nats, maybe not finite.
 
         Args:
             delta: displacement, (D_A,); None: at theta.
             data: the images; all when None.
-
-        Returns:
-            Nats, maybe not finite, (k, n) float64.
         """
         moved = {} if delta is None else self._moved(delta)
         return torch.cat([self._losses(part, moved, transforms) for part in self.chunks(data)], 1)
@@ -95,22 +71,14 @@ class Neighbourhood:
     def value_and_gradient(
         self, delta: Tensor | None = None, data: Data | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Evaluates each image's loss, and differentiates their mean.
-
-        Args:
-            delta: displacement, (D_A,); None: at theta.
-            data: the images; all when None.
-
-        Returns:
-            Losses (n,) float64, and the gradient (D_A,).
-        """
-        active, network = self.subject.active, self.subject.network
+        """Returns each image's loss, (n,) float64, and the gradient of their mean, (D_A,)."""
+        active, network = self.model.active, self.model.network
         moved = {} if delta is None else self._moved(delta)
         leaves = {
             name: moved.get(name, network.parameters[name]).detach().requires_grad_()
             for name in active.masks
         }
-        count = len(data or self.subject.data)
+        count = len(data or self.model.data)
         total, values = None, []
         for part in self.chunks(data):
             losses = self._losses(part, leaves, (self.transform,))[0]
@@ -124,14 +92,14 @@ class Neighbourhood:
         return torch.cat(values), total
 
     def _moved(self, delta: Tensor) -> dict[str, Tensor]:
-        network = self.subject.network
-        steps = self.subject.active.scatter(delta.to(network.dtype))
+        network = self.model.network
+        steps = self.model.active.scatter(delta.to(network.dtype))
         return {name: network.parameters[name].detach() + step for name, step in steps.items()}
 
     def _losses(
         self, part: Data, replaced: dict[str, Tensor], transforms: Sequence[Transform]
     ) -> Tensor:
-        logits = self.subject.network(part.images, replaced).double()
+        logits = self.model.network(part.images, replaced).double()
         labels = part.labels.to(logits.device)
         return torch.stack([
             F.cross_entropy(transform(logits), labels, reduction="none") for transform in transforms

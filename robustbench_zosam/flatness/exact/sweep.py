@@ -23,10 +23,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.active import ActiveSet
-from robustbench_zosam.flatness.network import Data, Network, Predictions
+from robustbench_zosam.flatness.exact.tape import (
+    RecordedLayer,
+    Tape,
+    UnsupportedError,
+    layers_of,
+)
+from robustbench_zosam.flatness.model.bound import BoundModel
+from robustbench_zosam.flatness.model.network import Predictions
 from robustbench_zosam.flatness.noise import gaussian, rademacher
-from robustbench_zosam.flatness.tape import Layer, Tape, UnsupportedError, layers_of
 
 _ENUMERATE = 20  # classes up to which all of them are visited
 _LEAST = 1e-100  # mass whose square a float64 still holds
@@ -74,12 +79,7 @@ class Sums:
         return cls(pair, pair.clone(), pair[:, 0].clone())
 
     def add(self, rows: Tensor, done: Pass, squares: dict[str, Tensor]) -> None:
-        """Adds one pass.
-
-        Args:
-            rows: indices of the chunk's images, (b,).
-            squares: parameter name to per-image squares, (b, 2).
-        """
+        """Adds one pass over the images of these indices (b,); squares by name are (b, 2)."""
         total = torch.stack(list(squares.values())).sum(0)
         weighted = total * done.weight[:, None]
         self.per_image[rows] += weighted
@@ -91,17 +91,13 @@ class Sums:
                 shares[name] = shares.get(name, 0) + (weight @ value) / len(self.fisher)
 
     def sampling_error(self, samples: int) -> Tensor:
-        """Returns the standard error from the random output directions, (2,).
-
-        Returns:
-            Plain and adaptive, from the spread of each image's samples.
-        """
+        """Returns the standard errors from the random output directions, (plain, adaptive)."""
         spread = samples * self.squares - self.per_image.square()
         return (spread.clamp(min=0).sum(0) / (samples - 1)).sqrt() / len(self.fisher)
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """Which passes to make.
 
     Attributes:
@@ -125,33 +121,20 @@ class Plan:
         return classes <= _ENUMERATE
 
 
-def sweep(
-    network: Network,
-    data: Data,
-    active: ActiveSet,
-    predictions: Predictions,
-    plan: Plan,
-    chunk: int,
-) -> Sums:
-    """Computes plain and adaptive traces and the empirical Fisher trace.
-
-    Args:
-        network: the network; the gate must have passed.
-
-    Returns:
-        Per-image and per-layer sums.
+def sweep(model: BoundModel, plan: SweepPlan) -> Sums:
+    """Returns the sums of plain, adaptive and empirical Fisher traces; the gate must have passed.
 
     Raises:
         UnsupportedError: the engine cannot treat this network.
     """
-    layers = layers_of(network, active)
-    _check_against_autograd(network, data, active, layers)
-    sums = Sums.zeros(len(data), network.device)
-    directions = _Directions(predictions, plan)
-    for rows in torch.split(directions.order(), chunk):
-        here = rows.to(data.images.device)
+    layers = layers_of(model.network, model.active)
+    _check_against_autograd(model, layers)
+    images = model.data.images
+    sums = Sums.zeros(len(images), model.network.device)
+    directions = _Directions(model.predictions, plan)
+    for rows in torch.split(directions.order(), model.chunk):
         with Tape(layers) as tape:
-            logits = network(data.images[here])
+            logits = model.network(images[rows.to(images.device)])
         for group in _grouped(directions.passes(rows), tape.passes_at_once()):
             squares = tape.squares(logits, [one.cotangent.to(logits.dtype) for one in group])
             for index, one in enumerate(group):
@@ -168,7 +151,7 @@ def _grouped(passes: Iterator[Pass], size: int) -> Iterator[list[Pass]]:
 class _Directions:
     """Chooses the output directions of each chunk."""
 
-    def __init__(self, predictions: Predictions, plan: Plan) -> None:
+    def __init__(self, predictions: Predictions, plan: SweepPlan) -> None:
         self.log_p, self.labels = predictions.log_p, predictions.labels  # (n, C), (n,)
         self.p = self.log_p.exp()
         self.plan = plan
@@ -239,20 +222,19 @@ class _Directions:
             yield Pass(root * xi - p * inner, share, never)
 
 
-def _check_against_autograd(
-    network: Network, data: Data, active: ActiveSet, layers: list[Layer]
-) -> None:
+def _check_against_autograd(model: BoundModel, layers: list[RecordedLayer]) -> None:
     """Compares the rules with autograd on one image, which finds what hooks cannot see."""
     with Tape(layers) as tape:
-        logits = network(data.images[:1])
+        logits = model.network(model.data.images[:1])
     cotangent = gaussian(tuple(logits.shape), 0, "check").to(logits)
     ours = tape.squares(logits, [cotangent])
-    leaves = network.leaves()
-    selected = [leaves[name] for name in active.masks]
-    gradients = torch.autograd.grad((logits * cotangent).sum(), selected, materialize_grads=True)
+    masks = model.active.masks
+    gradients = torch.autograd.grad(
+        (logits * cotangent).sum(), model.network.select(masks), materialize_grads=True
+    )
     theirs = {
         name: (gradient.double().square() * mask).sum()
-        for (name, mask), gradient in zip(active.masks.items(), gradients, strict=True)
+        for (name, mask), gradient in zip(masks.items(), gradients, strict=True)
     }
     floor = 1e-6 * torch.stack(list(theirs.values())).sum()
     for name, expected in theirs.items():

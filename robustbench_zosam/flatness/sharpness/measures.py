@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.ascent import Norm
+from robustbench_zosam.flatness.sharpness.ascent import Norm
 
 Kind = Literal["sam", "average", "worst", "keskar", "lpf", "fisher-rao", "relative-flatness"]
 
@@ -23,7 +23,7 @@ _RADIUS = {"sam", "average", "worst", "keskar", "lpf"}
 
 
 @dataclass(frozen=True)
-class Measure:
+class SharpnessMeasure:
     """One measure with its settings.
 
     Attributes:
@@ -83,31 +83,31 @@ class Measure:
 _SYMBOL = {"keskar": "epsilon", "lpf": "sigma"}
 
 BRIEF = (
-    Measure("sam", 0.05),
-    Measure("sam", 0.05, m=128),
-    Measure("average", 0.1, adaptive=True),
-    Measure("average", 0.01),
-    Measure("worst", 0.5, adaptive=True, m=128),
-    Measure("keskar", 1e-3, q="inf"),
-    Measure("lpf", 0.01),
-    Measure("fisher-rao"),
-    Measure("relative-flatness"),
+    SharpnessMeasure("sam", 0.05),
+    SharpnessMeasure("sam", 0.05, m=128),
+    SharpnessMeasure("average", 0.1, adaptive=True),
+    SharpnessMeasure("average", 0.01),
+    SharpnessMeasure("worst", 0.5, adaptive=True, m=128),
+    SharpnessMeasure("keskar", 1e-3, q="inf"),
+    SharpnessMeasure("lpf", 0.01),
+    SharpnessMeasure("fisher-rao"),
+    SharpnessMeasure("relative-flatness"),
 )
 """One or two measures of each kind."""
 
 FULL = (
-    *(Measure("sam", rho) for rho in (0.05, 0.1, 0.2)),
-    *(Measure("sam", rho, m=128) for rho in (0.05, 0.1, 0.2)),
-    *(Measure("average", rho, adaptive=True) for rho in (0.05, 0.1, 0.2, 0.4)),
-    *(Measure("average", rho) for rho in (0.05, 0.1, 0.2, 0.4)),
-    *(Measure("worst", rho, m=128) for rho in (0.25, 0.5, 1.0, 2.0)),
-    *(Measure("worst", rho, adaptive=True, m=128) for rho in (0.5, 1.0, 2.0, 4.0)),
-    *(Measure("worst", rho, "inf", m=128) for rho in (0.0005, 0.001, 0.002, 0.004)),
-    *(Measure("worst", rho, "inf", True, 128) for rho in (0.001, 0.002, 0.004, 0.008)),
-    Measure("keskar", 1e-3, q="inf"),
-    Measure("keskar", 5e-4, q="inf"),
-    Measure("lpf", 0.01, draws=100),
-    Measure("fisher-rao"),
-    Measure("relative-flatness"),
+    *(SharpnessMeasure("sam", rho) for rho in (0.05, 0.1, 0.2)),
+    *(SharpnessMeasure("sam", rho, m=128) for rho in (0.05, 0.1, 0.2)),
+    *(SharpnessMeasure("average", rho, adaptive=True) for rho in (0.05, 0.1, 0.2, 0.4)),
+    *(SharpnessMeasure("average", rho) for rho in (0.05, 0.1, 0.2, 0.4)),
+    *(SharpnessMeasure("worst", rho, m=128) for rho in (0.25, 0.5, 1.0, 2.0)),
+    *(SharpnessMeasure("worst", rho, adaptive=True, m=128) for rho in (0.5, 1.0, 2.0, 4.0)),
+    *(SharpnessMeasure("worst", rho, "inf", m=128) for rho in (0.0005, 0.001, 0.002, 0.004)),
+    *(SharpnessMeasure("worst", rho, "inf", True, 128) for rho in (0.001, 0.002, 0.004, 0.008)),
+    SharpnessMeasure("keskar", 1e-3, q="inf"),
+    SharpnessMeasure("keskar", 5e-4, q="inf"),
+    SharpnessMeasure("lpf", 0.01, draws=100),
+    SharpnessMeasure("fisher-rao"),
+    SharpnessMeasure("relative-flatness"),
 )
 """All radii; hours on one core for a CIFAR network."""

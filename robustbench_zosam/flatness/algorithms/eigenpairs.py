@@ -11,9 +11,9 @@ from torch import Tensor
 
 from robustbench_zosam.checks import require_choice
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.lanczos import OnStep, Tridiagonal, lanczos
+from robustbench_zosam.flatness.algorithms.lanczos import OnStep, Tridiagonal, lanczos
 from robustbench_zosam.flatness.noise import gaussian
-from robustbench_zosam.flatness.operators import LinearOperator
+from robustbench_zosam.flatness.operators.linear import LinearOperator
 
 Resolve = Literal["vectors", "values"]
 """What the tolerance is asked of: residuals, or the much smaller errors of the eigenvalues."""
@@ -47,15 +47,14 @@ class Eigenpairs:
 
 
 def eigenvalue_errors(values: Tensor, residuals: Tensor) -> Tensor:
-    """Estimates how far each Ritz value is from an eigenvalue.
+    """Returns how far each Ritz value is from an eigenvalue, estimated, (m,).
+
+    The residual, or its square over the gap to the neighbours where that is less. An estimate,
+    since the gap is that of Ritz values, less their residuals.
 
     Args:
         values: all Ritz values, descending, (m,).
         residuals: of each, (m,).
-
-    Returns:
-        The residual, or its square over the gap to the neighbours where that is less, (m,). An
-        estimate, since the gap is that of Ritz values, less their residuals.
 
     Source: Kato, "On the upper and lower bounds of eigenvalues", 1949.
     """

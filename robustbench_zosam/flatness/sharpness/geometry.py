@@ -7,28 +7,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
-from robustbench_zosam.flatness.losses import Neighbourhood, Transform
-from robustbench_zosam.flatness.twice import gradient
+from robustbench_zosam.flatness.operators.derivatives import gradient
+from robustbench_zosam.flatness.sharpness.neighbourhood import Neighbourhood, Transform
 
 
 def fisher_rao(around: Neighbourhood) -> Tensor:
     """Returns the squared Fisher-Rao norm theta^T G theta of the active parameters, image by image.
 
-    Returns:
-        Variance under p_n of the derivative of the logits in the direction theta, (n,) float64.
+    The variance under p_n of the derivative of the logits in the direction theta, (n,) float64.
 
     Source: Liang et al., "Fisher-Rao metric, geometry, and complexity of neural networks", 2019.
     """
-    network, active = around.subject.network, around.subject.active
-    leaves = network.leaves()
-    selected = {name: leaves[name] for name in active.masks}
-    direction = active.scatter(around.theta)
+    network, active = around.model.network, around.model.active
+    direction = active.scatter(around.model.theta)
     rows: list[Tensor] = []
     for part in around.chunks():
         logits = around.transform(network(part.images))
         seed = torch.zeros_like(logits, requires_grad=True)
-        pulled = gradient(logits, list(selected.values()), seed)
-        live = [(g, direction[name]) for g, name in zip(pulled, selected, strict=True)]
+        pulled = gradient(logits, network.select(active.masks), seed)
+        live = [(g, direction[name]) for g, name in zip(pulled, active.masks, strict=True)]
         live = [pair for pair in live if pair[0].requires_grad]
         slope = torch.zeros_like(logits)
         if live:  # the derivative of J^T s with respect to s, along theta, is J theta
@@ -41,24 +38,21 @@ def fisher_rao(around: Neighbourhood) -> Tensor:
 
 
 def relative_flatness(around: Neighbourhood) -> Tensor | str:
-    """Returns relative flatness of the last linear layer, image by image.
+    """Returns relative flatness of the last linear layer, (n,) float64, or why there is none.
 
     sum over its neurons s, s' of <w_s, w_s'> tr(H_ss'), where the block H_ss' of the Hessian is
     lambda_ss' a a^T for the layer's input a and the Hessian lambda of the loss in the logits.
 
-    Returns:
-        (n,) float64, or why the model has no such layer.
-
     Source: Petzka et al., "Relative flatness and generalization", 2021.
     """
-    network = around.subject.network
+    network = around.model.network
     rows: list[Tensor] = []
     for part in around.chunks():
         found = _last_layer(around, part.images)
         if isinstance(found, str):
             return found
         name, a, logits = found
-        mask = around.subject.active.masks.get(f"{name}.weight")
+        mask = around.model.active.masks.get(f"{name}.weight")
         if mask is None:
             return f"the last layer {name!r} is not among the selected parameters"
         keep = mask.double()
@@ -74,7 +68,7 @@ def _last_layer(around: Neighbourhood, images: Tensor) -> tuple[str, Tensor, Ten
     """Returns name, input and output of the linear layer whose output the logits are."""
     seen: list[tuple[str, Tensor, Tensor]] = []
     handles = []
-    for name, module in around.subject.network.module.named_modules():
+    for name, module in around.model.network.module.named_modules():
         if isinstance(module, nn.Linear):
 
             def record(
@@ -84,7 +78,7 @@ def _last_layer(around: Neighbourhood, images: Tensor) -> tuple[str, Tensor, Ten
 
             handles.append(module.register_forward_hook(record))
     try:
-        logits = around.subject.network(images)
+        logits = around.model.network(images)
     finally:
         for handle in handles:
             handle.remove()

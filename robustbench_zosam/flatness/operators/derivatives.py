@@ -26,15 +26,7 @@ class NoSecondDerivativeError(InputError):
 
 @contextmanager
 def second_derivatives() -> Iterator[None]:
-    """Names the operation where torch has no second derivative.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        NoSecondDerivativeError: instead of torch's own error.
-        RuntimeError: any other of torch.
-    """
+    """Turns torch's error about a missing second derivative into one that names the operation."""
     try:
         yield
     except RuntimeError as error:
@@ -46,17 +38,13 @@ def second_derivatives() -> Iterator[None]:
 def gradient(
     output: Tensor, inputs: Sequence[Tensor], cotangent: Tensor | None = None
 ) -> tuple[Tensor, ...]:
-    """Returns gradients with their graph.
+    """Returns one gradient with its graph for each input, zeros where there is no dependence.
 
     Where a gradient passes a function marked once_differentiable, a second derivative by
     `torch.autograd.grad` lacks that function's share, without an error.
 
     Args:
-        output: a scalar, or a tensor where a cotangent is given.
-        cotangent: weights of the output's entries.
-
-    Returns:
-        One gradient for each input, zeros where the output does not depend on it.
+        output: a scalar, or a tensor where a cotangent (weights of its entries) is given.
 
     Raises:
         NoSecondDerivativeError: such a function is in the graph.

@@ -32,12 +32,9 @@ Rule = Callable[[nn.Module, Tensor, Tensor, Weights], Squares]
 
 
 def rule_for(module: nn.Module) -> Rule | None:
-    """Finds how to differentiate a layer.
+    """Returns how to differentiate a layer, or None.
 
     A subclass that changes `forward` computes something else and has no rule.
-
-    Returns:
-        The rule, or None when there is none.
     """
     if isinstance(module, _CONV) and _inherits(module, _CONV, "forward", "_conv_forward"):
         return _conv_squares
@@ -93,15 +90,12 @@ def _conv_slice(module: nn.Conv2d, a: Tensor, g: Tensor, weights: Tensor) -> Ten
 
 
 def _contracted(rows: Tensor, patches: Tensor, weights: Tensor) -> Tensor:
-    """Forms the gradients of a few images at a time and sums their weighted squares.
+    """Returns weighted sums of squared gradients (p, b, q), formed for a few images at a time.
 
     Args:
         rows: output gradients, (p, b, groups, out / groups, positions).
         patches: inputs, (b, groups, fan-in, positions).
         weights: (out * fan-in, q).
-
-    Returns:
-        Shape (p, b, q).
     """
     passes, _, groups, out, _ = rows.shape
     step = _images_at_once(passes * len(weights), patches)

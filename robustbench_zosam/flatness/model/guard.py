@@ -1,4 +1,4 @@
-"""What every measurement promises: exact arithmetic settings, and a model left as it was found."""
+"""What every measurement guarantees: IEEE arithmetic, and a model left as it was found."""
 
 from __future__ import annotations
 
@@ -32,10 +32,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Returns the one device of the model.
-
-    Returns:
-        The device all parameters are on.
+    """Returns the one device that all parameters are on.
 
     Raises:
         InputError: the model has no parameters, or they are on several devices.
@@ -62,9 +59,6 @@ def measuring(model: nn.Module, *, evaluation: bool = True) -> Iterator[None]:
 
     Args:
         evaluation: whether to switch the model to evaluation mode.
-
-    Yields:
-        Nothing.
     """
     device = device_of(model)
     with ExitStack() as stack:
@@ -105,14 +99,7 @@ def _same_module_state(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def accepting(images: Tensor) -> Iterator[None]:
-    """Says in one sentence that a model fails on the images, instead of a trace through its code.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        InputError: the model failed.
-    """
+    """Turns a failure of the model on the images into an InputError of one sentence."""
     try:
         yield
     except _FAILURES as error:
@@ -127,14 +114,7 @@ def accepting(images: Tensor) -> Iterator[None]:
 
 @contextmanager
 def fitting(chunk: int) -> Iterator[None]:
-    """Says in one sentence that memory does not suffice.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        InputError: an allocation failed.
-    """
+    """Turns a failed allocation into an InputError of one sentence."""
     try:
         yield
     except _FAILURES as error:

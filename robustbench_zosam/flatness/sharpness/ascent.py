@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from robustbench_zosam.flatness.losses import Neighbourhood
-from robustbench_zosam.flatness.network import Data
+from robustbench_zosam.flatness.model.network import Data
+from robustbench_zosam.flatness.sharpness.neighbourhood import Neighbourhood
 
 Norm = Literal["2", "inf"]
 _MOMENTUM = 0.75
@@ -19,18 +19,13 @@ _PROGRESS = 0.75  # share of the steps since the last checkpoint that must have 
 def worst_rise(
     around: Neighbourhood, data: Data, scale: Tensor, rho: float, q: Norm, steps: int
 ) -> float:
-    """Climbs to a large loss at theta + scale * u with |u|_q at most rho.
+    """Returns the largest mean loss found at theta + scale * u, |u|_q <= rho, minus that at theta.
 
-    With scale = |theta| a pruned weight cannot move and no division by a weight is needed: the set
-    of displacements is a ball in u.
+    At least 0; infinite where the loss overflows. With scale = |theta| a pruned weight cannot move
+    and no division by a weight is needed: the set of displacements is a ball in u.
 
     Args:
         scale: size of a step in each coordinate, (D_A,).
-        q: "2" or "inf".
-
-    Returns:
-        The largest mean loss found minus that at theta, at least 0; infinite where the loss
-        overflows.
 
     Source: the step rule of Croce & Hein, "Reliable evaluation of adversarial robustness with an
         ensemble of diverse parameter-free attacks", 2020, algorithm 1, here in weight space as in

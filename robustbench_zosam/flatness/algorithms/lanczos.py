@@ -1,4 +1,4 @@
-"""Lanczos' iteration and the spectral density of any symmetric operator, from products alone."""
+"""Lanczos' iteration for any symmetric operator."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.noise import gaussian, rademacher
-from robustbench_zosam.flatness.operators import LinearOperator
+from robustbench_zosam.flatness.noise import gaussian
+from robustbench_zosam.flatness.operators.linear import LinearOperator
 
 OnStep = Callable[[int, int], None]
 """Called with (products done, products at most)."""
@@ -33,10 +33,9 @@ class Tridiagonal:
     basis: Tensor
 
     def ritz(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns Ritz values in descending order, residual norms, and their vectors in T's space.
+        """Returns Ritz values, residual norms, and their vectors in T's space.
 
-        Returns:
-            values (m,), residuals |A y - value y| (m,), vectors as columns (m, m).
+        Values (m,) are descending, residuals |A y - value y| (m,), vectors columns (m, m).
         """
         t = torch.diag(self.alphas)
         t += torch.diag(self.betas[:-1], 1) + torch.diag(self.betas[:-1], -1)
@@ -56,7 +55,7 @@ def lanczos(
 ) -> Tridiagonal:
     """Runs Lanczos' iteration with full re-orthogonalisation.
 
-    Where the Krylov space closes, it goes on from a fresh direction orthogonal to it, so that
+    Where the Krylov space closes, it continues from a fresh direction orthogonal to it, so that
     multiple eigenvalues are found as often as they occur.
 
     Args:
@@ -78,7 +77,7 @@ def lanczos(
     if steps < 1:
         raise InputError(f"steps must be at least 1, got {steps}")
     steps = min(steps, operator.size)
-    basis = _room(operator, steps)
+    basis = _allocated(operator, steps)
     alphas = torch.zeros(steps, dtype=torch.float64)
     betas = torch.zeros(steps, dtype=torch.float64)
     basis[0] = start / start.norm()
@@ -103,7 +102,7 @@ def lanczos(
     return done
 
 
-def _room(operator: LinearOperator, steps: int) -> Tensor:
+def _allocated(operator: LinearOperator, steps: int) -> Tensor:
     try:
         return torch.empty(steps, operator.size, dtype=operator.dtype, device=operator.device)
     except (RuntimeError, MemoryError) as error:
@@ -129,72 +128,3 @@ def _coupling(rest: Tensor, product: Tensor) -> float:
 def _fresh(basis: Tensor, seed: int) -> Tensor:
     noise = gaussian((basis.shape[1],), seed, "lanczos", len(basis)).to(basis)
     return _orthogonal(_orthogonal(noise / noise.norm(), basis), basis)
-
-
-@dataclass(frozen=True)
-class Quadrature:
-    """A spectral density as weighted points, one set for each random start.
-
-    Attributes:
-        nodes: eigenvalues of the tridiagonal matrices, (starts, m) float64.
-        weights: share of each node in its start's mass, (starts, m) float64; they add up to 1.
-        steps: products used for each start.
-        size: dimension of the space.
-    """
-
-    nodes: Tensor
-    weights: Tensor
-    steps: int
-    size: int
-
-    def means(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Returns (1 / size) tr f(A), estimated by each start alone, (starts,)."""
-        return (self.weights * function(self.nodes)).sum(1)
-
-
-def stochastic_quadrature(
-    operator: LinearOperator,
-    *,
-    starts: int = 3,
-    steps: int = 60,
-    seed: int = 0,
-    draw: Callable[[int], Tensor] | None = None,
-    on_step: OnStep | None = None,
-) -> Quadrature:
-    """Estimates the distribution of an operator's eigenvalues.
-
-    Args:
-        operator: A.
-        starts: number of random signs to start from.
-        steps: products for each.
-        seed: seed of the starts.
-        draw: index to a start vector of signs, (size,); drawn by `seed` when None.
-        on_step: called after each product.
-
-    Returns:
-        Nodes and weights.
-
-    Raises:
-        InputError: an argument is out of range.
-
-    Source: Bai, Fahey & Golub 1996; Ubaru, Chen & Saad, "Fast estimation of tr(f(A)) via
-        stochastic Lanczos quadrature", 2017.
-    """
-    if starts < 1:
-        raise InputError(f"starts must be at least 1, got {starts}")
-    steps = min(steps, operator.size)
-    nodes = torch.zeros(starts, steps, dtype=torch.float64)
-    weights = torch.zeros_like(nodes)
-    for index in range(starts):
-        signs = draw(index) if draw else rademacher((operator.size,), seed, "density", index)
-
-        def report(done: int, _: int, index: int = index) -> None:
-            if on_step is not None:
-                on_step(index * steps + done, starts * steps)
-
-        found = lanczos(
-            operator, signs.to(operator.device, operator.dtype), steps, seed=seed, on_step=report
-        )
-        nodes[index], _, vectors = found.ritz()
-        weights[index] = vectors[0].square()
-    return Quadrature(nodes, weights, steps, operator.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.guard import device_of, unwrap
+from robustbench_zosam.flatness.model.guard import device_of, unwrap
 
 Masks = Mapping[str, Tensor | None]
 Params = Literal["all", "weights", "masked-layers"]
@@ -45,25 +45,11 @@ class ActiveSet:
         return sum(self.sizes.values())
 
     def gather(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Collects the active entries.
-
-        Args:
-            tensors: at least the selected tensors, by name.
-
-        Returns:
-            Flat vector, shape (D_A,).
-        """
+        """Collects the active entries of tensors by name, as a flat vector (D_A,)."""
         return torch.cat([tensors[name][mask] for name, mask in self.masks.items()])
 
     def scatter(self, vector: Tensor) -> dict[str, Tensor]:
-        """Distributes a flat vector; pruned entries are zero.
-
-        Args:
-            vector: shape (D_A,).
-
-        Returns:
-            Selected tensors by name.
-        """
+        """Distributes a flat vector (D_A,) over tensors by name; pruned entries are zero."""
         parts = torch.split(vector, list(self.sizes.values()))
         zeros = {name: vector.new_zeros(mask.shape) for name, mask in self.masks.items()}
         return {
@@ -71,18 +57,25 @@ class ActiveSet:
             for (name, mask), part in zip(self.masks.items(), parts, strict=True)
         }
 
+    def draw(self, noise: Callable[[tuple[int, ...], str], Tensor]) -> Tensor:
+        """Draws a flat vector tensor by tensor, so that the order of parameters does not matter.
+
+        Args:
+            noise: shape and parameter name to noise of that shape.
+
+        Returns:
+            Shape (D_A,), of the noise's type, on the masks' device.
+        """
+        return self.gather({
+            name: noise(tuple(mask.shape), name).to(mask.device)
+            for name, mask in self.masks.items()
+        })
+
 
 def nonzero_masks(model: nn.Module) -> dict[str, Tensor]:
-    """Guesses masks from exact zeros in weight tensors.
+    """Returns masks inferred from exact zeros in weight tensors, for models whose masks are lost.
 
-    For models whose masks are lost. Tensors of dimension 0 and 1 get none: a bias that is exactly
-    zero is not pruned.
-
-    Args:
-        model: any module.
-
-    Returns:
-        Parameter name to boolean mask.
+    Tensors of dimension 0 and 1 get none: a bias that is exactly zero is not pruned.
     """
     return {
         name: parameter.detach() != 0
@@ -98,7 +91,7 @@ def resolve(
     *,
     include_pruned: bool = False,
 ) -> ActiveSet:
-    """Determines the active set of a model.
+    """Returns the active set of a model.
 
     Masks of `torch.nn.utils.prune` (buffer `weight_mask` beside parameter `weight_orig`) are found
     and combined with the given ones.
@@ -109,9 +102,6 @@ def resolve(
         params: "all", "weights" (tensors of dimension 2 and more), or "masked-layers" (tensors
             that have a mask).
         include_pruned: also count pruned coordinates as active.
-
-    Returns:
-        The active set.
 
     Raises:
         InputError: a mask fits no parameter, nothing is active, or the model is on several devices.

@@ -1,0 +1,1 @@
+"""Algorithms for any symmetric linear operator, from matrix-vector products alone."""

@@ -1,0 +1,1 @@
+"""The model under measurement: active coordinates, evaluation, and leaving no trace."""

@@ -1,0 +1,120 @@
+"""A model bound for one measurement, and what stands beside every result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from robustbench_zosam.flatness.model.active import ActiveSet
+from robustbench_zosam.flatness.model.network import (
+    Data,
+    Network,
+    Predictions,
+    uses_batch_statistics,
+)
+from robustbench_zosam.schema import CurvatureContext
+
+
+class _Bound(CurvatureContext):
+    chunk: int
+    batch_statistics: bool
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvatureResult:
+    """What stands beside every measure of curvature, since none means anything without it.
+
+    Attributes:
+        loss: mean cross-entropy, nats.
+        accuracy: fraction in [0, 1].
+        images: number of images.
+        dimensions: D, the number of entries of theta.
+        active_dimensions: D_A, the number of active coordinates.
+        dead_filters: output filters without any active weight.
+        params: the selection of tensors.
+        include_pruned: whether pruned coordinates count as active.
+        dtype: type of the computation.
+        chunk: images per pass.
+        batch_statistics: whether a batch norm has no running statistics, so that all values belong
+            to this chunk size.
+        seed: seed of all draws.
+        higher_is_better: None; a smaller value is not in itself better.
+    """
+
+    loss: float
+    accuracy: float
+    images: int
+    dimensions: int
+    active_dimensions: int
+    dead_filters: int
+    params: str
+    include_pruned: bool
+    dtype: str
+    chunk: int
+    batch_statistics: bool
+    seed: int
+    higher_is_better: None = None
+
+    def context(self) -> CurvatureContext:
+        """Returns what the measures of one model have in common, as JSON values."""
+        return {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "images": self.images,
+            "dimensions": self.dimensions,
+            "active_dimensions": self.active_dimensions,
+            "dead_filters": self.dead_filters,
+            "params": self.params,
+            "include_pruned": self.include_pruned,
+            "dtype": self.dtype,
+        }
+
+
+@dataclass(frozen=True)
+class BoundModel:
+    """A model at the values it is measured at.
+
+    Attributes:
+        network: the model at tensors of our own.
+        data: the images.
+        active: the coordinates.
+        predictions: log-probabilities of the images.
+        params: the selection of tensors.
+        include_pruned: whether pruned coordinates count as active.
+        chunk: images per pass.
+        seed: seed of all draws.
+    """
+
+    network: Network
+    data: Data
+    active: ActiveSet
+    predictions: Predictions
+    params: str
+    include_pruned: bool
+    chunk: int
+    seed: int
+
+    @cached_property
+    def theta(self) -> Tensor:
+        """The active coordinates, (D_A,)."""
+        return self.active.gather(self.network.parameters).detach()
+
+    def bound(self) -> _Bound:
+        """Returns the fields that every `CurvatureResult` has."""
+        return {
+            "loss": self.predictions.loss,
+            "accuracy": self.predictions.accuracy,
+            "images": len(self.data),
+            "dimensions": self.active.total,
+            "active_dimensions": self.active.size,
+            "dead_filters": self.active.dead_filters,
+            "params": self.params,
+            "include_pruned": self.include_pruned,
+            "dtype": str(self.network.dtype).removeprefix("torch."),
+            "chunk": self.chunk,
+            "batch_statistics": uses_batch_statistics(self.network.module),
+            "seed": self.seed,
+        }

@@ -1,0 +1,1 @@
+"""Symmetric linear operators: what the algorithms work on."""
