@@ -36,7 +36,7 @@ _REGISTRIES = {
     Kind.SUITES: "robustbench_zosam.robustness.registry:SUITES",
     Kind.METRICS: "robustbench_zosam.metrics:METRICS",
     Kind.RECIPES: "robustbench_zosam.recipes:RECIPES",
-    Kind.EXPORTS: "robustbench_zosam.results.exports:EXPORTS",
+    Kind.EXPORTS: "robustbench_zosam.report.exports:EXPORTS",
 }
 
 

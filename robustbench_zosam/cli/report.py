@@ -25,7 +25,7 @@ def report(
     ] = False,
 ) -> None:
     """Rebuild report.html from results.json, without measuring anything or importing torch."""
-    from robustbench_zosam.results.exports import EXPORTS, export
+    from robustbench_zosam.report.exports import EXPORTS, export
 
     wanted = dict.fromkeys([*(kinds or ()), *(["figures"] if figures else ())])
     for kind in wanted:

@@ -7,7 +7,6 @@ from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.results.versions import VERSION, upgrade
 
 if TYPE_CHECKING:
-    from robustbench_zosam.results.exports import EXPORTS, export
     from robustbench_zosam.results.frames import (
         claims_frame,
         comparisons_frame,
@@ -31,9 +30,6 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "comparisons_frame",
     "methods_frame",
     "tidy",
-    # for other programs
-    "EXPORTS",
-    "export",
 ]
 
 __getattr__ = lazy_exports(__name__)

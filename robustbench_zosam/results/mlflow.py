@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from robustbench_zosam.results.exports import optional
 from robustbench_zosam.results.series import series
+from robustbench_zosam.results.writers import optional
 from robustbench_zosam.schema import Cell, MethodFacts, Results
 
 _BATCH = 1000  # metrics that a server takes at a time

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from robustbench_zosam.results.exports import optional
 from robustbench_zosam.results.series import series
+from robustbench_zosam.results.writers import optional
 from robustbench_zosam.schema import Results
 
 

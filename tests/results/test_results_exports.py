@@ -7,7 +7,8 @@ import pytest
 import corruptions
 from robustbench_zosam.cli import main
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.results import EXPORTS, export, tidy
+from robustbench_zosam.report import EXPORTS, export
+from robustbench_zosam.results import tidy
 from robustbench_zosam.results.robustbench import entries
 from robustbench_zosam.results.series import series
 

@@ -130,7 +130,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Predictions:
+class ClassProbabilities:
     """The predictions of all images at theta.
 
     Attributes:
@@ -153,7 +153,7 @@ class Predictions:
 
 
 @torch.no_grad()
-def predict(network: Network, data: Data, chunk: int) -> Predictions:
+def predict(network: Network, data: Data, chunk: int) -> ClassProbabilities:
     """Returns the log-probabilities of all images, evaluated in chunks.
 
     Raises:
@@ -170,4 +170,4 @@ def predict(network: Network, data: Data, chunk: int) -> Predictions:
         raise DivergedError(
             "the model's logits are not finite on these images, so its curvature is undefined"
         )
-    return Predictions(logits.log_softmax(1), data.labels.to(network.device))
+    return ClassProbabilities(logits.log_softmax(1), data.labels.to(network.device))
