@@ -16,11 +16,14 @@ Floats = NDArray[np.float64]
 _NODES, _OTHER = 160, 80  # of the quadratures over the mean squares of seeds and of images
 _FEW = 30  # up to so many images their mean square is integrated over as well
 _TAIL = 1e-13
+_ROUNDING = 1e-12
 
 
 def mean_squares(table: Floats) -> MeanSquares:
     """Returns the mean squares of a crossed two-way table, (seeds, images)."""
     seeds, images = table.shape
+    if np.ptp(table) <= _ROUNDING * np.abs(table).max():
+        return MeanSquares(0.0, 0.0, 0.0)  # a constant table has no spread but that of its mean
     mean = table.mean()
     rows, columns = table.mean(axis=1) - mean, table.mean(axis=0) - mean
     interaction = table - mean - rows[:, None] - columns[None, :]
