@@ -35,10 +35,27 @@ def initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def projection(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
+    """Returns a strided 1x1 convolution.
+
+    With fewer than 8 input channels in channels-last memory, torch's CPU kernel writes beyond its
+    own memory (2.14 and 2.15): those inputs are laid out channels-first.
+    """
+    made = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+    if inputs < 8 and stride > 1:
+        made.register_forward_pre_hook(_channels_first)
+    return made
+
+
+def _channels_first(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    del module
+    return tuple(x.contiguous() for x in inputs)
+
+
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     if stride == 1 and inputs == outputs:
         return nn.Sequential()
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(projection(inputs, outputs, stride), nn.BatchNorm2d(outputs))
 
 
 class BasicBlock(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustbench_zosam.models.residual import initialise, scaled
+from robustbench_zosam.models.residual import initialise, projection, scaled
 
 
 class PreActivationBlock(nn.Module):
@@ -22,7 +22,7 @@ class PreActivationBlock(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.shortcut = None
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.shortcut = projection(inputs, outputs, stride)
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns the block's output, (n, inputs, h, w) to (n, outputs, h/stride, w/stride)."""
