@@ -1,7 +1,7 @@
 """Every metric, described once: name, unit, direction, bounds, how it is computed and printed."""
 
 from robustbench_zosam.metrics.metric import PERCENT, CellMetric, ConditionMetric, Format, Metric
-from robustbench_zosam.metrics.predictions import Predictions, calibration_error
+from robustbench_zosam.metrics.predictions import LabelledPredictions, calibration_error
 from robustbench_zosam.metrics.slope import slope_weights
 from robustbench_zosam.metrics.table import (
     METRICS,
@@ -24,7 +24,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Metric",
     "PERCENT",
     # scoring predictions
-    "Predictions",
+    "LabelledPredictions",
     "calibration_error",
     "score",
     "slope_weights",

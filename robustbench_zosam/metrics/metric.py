@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 
-from robustbench_zosam.metrics.predictions import Predictions
+from robustbench_zosam.metrics.predictions import LabelledPredictions
 from robustbench_zosam.registry import Entry
 from robustbench_zosam.schema import Cell
 
@@ -83,12 +83,12 @@ class ConditionMetric(Metric):
         mean_qualifier: stands beside the printed unit there.
     """
 
-    target: Callable[[Predictions], float] | str
+    target: Callable[[LabelledPredictions], float] | str
     _: KW_ONLY
     mean_short: str = ""
     mean_qualifier: str = "corrupted"
 
-    def compute(self, predictions: Predictions) -> float:
+    def compute(self, predictions: LabelledPredictions) -> float:
         """Returns the score."""
         value = self.load()(predictions)
         assert value is not None

@@ -1,4 +1,4 @@
-"""Predictions of a classifier, and what is scored of them: accuracy, proper scores, calibration."""
+"""Predictions of a classifier and their scores: accuracy, proper scores, calibration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BINS = 15  # of both calibration errors, over confidences in [0, 1]
 
 
 @dataclass(frozen=True)
-class Predictions:
+class LabelledPredictions:
     """What a model says of n images, with their labels.
 
     Attributes:
@@ -22,7 +22,7 @@ class Predictions:
         labels: true classes, (n,).
 
     Example:
-        >>> found = Predictions(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
+        >>> found = LabelledPredictions(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
         >>> found.correct.tolist(), accuracy(found)
         ([True, False], 0.5)
     """
@@ -60,29 +60,29 @@ class Predictions:
         return values[np.arange(len(self.labels)), self.labels]
 
 
-def accuracy(predictions: Predictions) -> float:
+def accuracy(predictions: LabelledPredictions) -> float:
     """Returns the fraction of images whose top class is the true one."""
     return float(predictions.correct.mean())
 
 
-def nll(predictions: Predictions) -> float:
+def nll(predictions: LabelledPredictions) -> float:
     """Returns the mean negative log-likelihood of the true class, in nats."""
     return float(-predictions.of_true_class(predictions.log_probabilities).mean())
 
 
-def brier(predictions: Predictions) -> float:
+def brier(predictions: LabelledPredictions) -> float:
     """Returns the mean squared distance to the one-hot label, summed over classes, in [0, 2]."""
     probabilities = predictions.probabilities
     squared = (probabilities**2).sum(axis=1) - 2 * predictions.of_true_class(probabilities) + 1
     return float(squared.mean())
 
 
-def ece(predictions: Predictions) -> float:
+def ece(predictions: LabelledPredictions) -> float:
     """Returns the expected calibration error of the top class."""
     return calibration_error(predictions.confidence, predictions.correct)
 
 
-def rmsce(predictions: Predictions) -> float:
+def rmsce(predictions: LabelledPredictions) -> float:
     """Returns the root-mean-square calibration error of the top class."""
     return calibration_error(predictions.confidence, predictions.correct, rms=True)
 

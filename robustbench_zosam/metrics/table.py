@@ -28,7 +28,7 @@ def cell_metrics() -> dict[str, CellMetric]:
     return {metric.name: metric for metric in found if isinstance(metric, CellMetric)}
 
 
-def score(found: predictions.Predictions) -> dict[str, float]:
+def score(found: predictions.LabelledPredictions) -> dict[str, float]:
     """Returns every metric of predictions, by name."""
     return {name: metric.compute(found) for name, metric in condition_metrics().items()}
 

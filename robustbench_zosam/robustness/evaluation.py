@@ -15,7 +15,7 @@ from torch import nn
 
 from robustbench_zosam.data.dataset import Labels, Split
 from robustbench_zosam.data.pixels import Images, Pixels
-from robustbench_zosam.metrics import Predictions, score
+from robustbench_zosam.metrics import LabelledPredictions, score
 from robustbench_zosam.models.predict import predict_logits
 from robustbench_zosam.robustness.plan import SuitePlan
 from robustbench_zosam.robustness.references import find_reference, relative_errors
@@ -142,12 +142,12 @@ def _channels_first(images: Images) -> Images:
 
 def _predict(
     model: nn.Module, batches: Iterable[tuple[Pixels, Labels]], device: torch.device
-) -> Predictions:
+) -> LabelledPredictions:
     logits, labels = [], []
     for images, own in batches:
         logits.append(predict_logits(model, images, device).numpy())
         labels.append(own)
-    return Predictions(np.concatenate(logits), np.concatenate(labels))
+    return LabelledPredictions(np.concatenate(logits), np.concatenate(labels))
 
 
 def _means(pairs: Iterable[tuple[K, float]]) -> dict[K, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,19 +73,12 @@ class SuitePlan(BaseModel):
     notes: tuple[str, ...] = ()
 
     def open(self) -> Suite:
-        """Opens the files that the plan selects.
-
-        Returns:
-            The selected corruptions, severities and images.
-
-        Raises:
-            InputError: they are not as their layout says.
-        """
+        """Opens the corruptions, severities and images that the plan selects."""
         with input_errors():
             suite = open_layout(self.layout, self.folders, self.classes, self.name)
         return select(suite, self.corruptions, self.severities, self.limit, self.limit_seed)
 
-    def identity_parts(self) -> dict[str, Any]:
+    def identity_parts(self) -> dict[str, object]:
         """Returns all that can change a measurement on this suite, as JSON values."""
         return self.model_dump(mode="json", exclude={"folders", "name", "left_out", "notes"})
 
@@ -106,15 +99,13 @@ class SuitePlan(BaseModel):
 
 
 def plan_generated(config: SuiteConfig, facts: DataFacts, cache: Path) -> SuitePlan:
-    """Says which suite of a run's own test images a configuration means, without making it.
+    """Plans a suite made of a run's own test images, without making it.
 
     Args:
-        config: corruptions, severities, preset and seed.
-        facts: of the clean data.
         cache: folder in which suites are kept.
 
     Returns:
-        The suite.
+        The suite that the configuration means.
 
     Raises:
         InputError: a corruption or the preset is unknown.
@@ -142,12 +133,7 @@ def plan_generated(config: SuiteConfig, facts: DataFacts, cache: Path) -> SuiteP
 
 
 def choose_preset(preset: str, side: int) -> str:
-    """Returns a preset, by the size of the images where it is left open.
-
-    Args:
-        preset: its name, or "auto".
-        side: of the images, pixels.
-    """
+    """Returns a preset by name; "auto" chooses by the side of the images, in pixels."""
     if preset != "auto":
         return corruptions.check_preset(preset)
     if side < 48:  # between the 32 of CIFAR and the 64 of Tiny-ImageNet
@@ -156,11 +142,7 @@ def choose_preset(preset: str, side: int) -> str:
 
 
 def expand(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the corruptions that names and group names mean, in canonical order.
-
-    Args:
-        names: corruptions, or the groups common, extra and all.
-    """
+    """Returns the named corruptions and those of named groups, in canonical order."""
     wanted = set(_expand(names))
     return tuple(name for name in corruptions.names("all") if name in wanted)
 
@@ -174,24 +156,17 @@ def _expand(names: tuple[str, ...]) -> Iterator[str]:
 
 
 def category(name: str) -> str:
-    """Returns the group a condition is averaged in.
-
-    Args:
-        name: of a corruption, or of a test set that was collected anew.
-    """
+    """Returns the category of a corruption; a newly collected test set is a natural shift."""
     return corruptions.category(name) if name in corruptions.names("all") else NATURAL
 
 
 def open_layout(
     layout: Layout, folders: tuple[str, ...], classes: tuple[str, ...], name: str
 ) -> Suite:
-    """Opens the files of a suite, all of them.
+    """Returns all that is present of a suite.
 
     Args:
         classes: their names, in the order of the labels.
-
-    Returns:
-        Whatever is present of it.
     """
     from corruptions import suites
 
@@ -215,13 +190,10 @@ def open_layout(
 def select(
     suite: Suite, names: tuple[str, ...], severities: tuple[int, ...], limit: int | None, seed: int
 ) -> Suite:
-    """Returns a part of a suite.
+    """Returns a part of a suite, read from disk when used.
 
     Args:
-        limit: images to keep at most, the same as `balanced_subset` keeps of equal labels.
-
-    Returns:
-        The part, read from disk when used.
+        limit: maximum images per condition; `balanced_subset` keeps the same ones of equal labels.
     """
     kept = replace(suite, corruptions=names, severities=severities)
     if limit is None or limit >= len(suite):
@@ -230,14 +202,7 @@ def select(
 
 
 def take(suite: Suite, chosen: NDArray[np.int64]) -> Suite:
-    """Returns some images of every condition of a suite.
-
-    Args:
-        chosen: indices of the images, in the order wanted.
-
-    Returns:
-        The part, read from disk when used, and nothing else with it.
-    """
+    """Returns images of every condition of a suite by index; no others are read from disk."""
 
     def read(corruption: str, severity: int, first: int, last: int) -> NDArray[np.uint8]:
         parts = [suite.read(corruption, severity, i, i + 1) for i in chosen[first:last]]

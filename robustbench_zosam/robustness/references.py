@@ -98,7 +98,7 @@ def _read(file: Path) -> Reference:
             for row in csv.DictReader(stream):
                 error = float(row["error"])
                 if not 0 <= error <= 1:
-                    raise InputError(f"{file} gives the error {error}: use shares in [0, 1]")
+                    raise InputError(f"{file} gives the error {error}: use fractions in [0, 1]")
                 if row["corruption"] == "clean":
                     clean = error
                 else:

@@ -41,7 +41,7 @@ SUITES.add(
     ),
     SuiteInfo(
         "cifar100-c",
-        "CIFAR-100-C: the same of CIFAR-100",
+        "CIFAR-100-C: the same corruptions of CIFAR-100",
         f"{_READERS}:open_array_suite",
         _HENDRYCKS,
         folders=("CIFAR-100-C",),
@@ -63,7 +63,7 @@ SUITES.add(
     ),
     SuiteInfo(
         "cifar10.1",
-        "CIFAR-10.1 v6: 2,000 test images for CIFAR-10 collected anew",
+        "CIFAR-10.1 v6: 2,000 newly collected test images for CIFAR-10",
         f"{_READERS}:open_cifar10_1",
         "Recht et al. 2018, arXiv 1806.00451",
         folders=("CIFAR-10.1", "cifar10.1"),

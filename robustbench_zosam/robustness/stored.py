@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +39,7 @@ def plan_stored(
     Args:
         config: `source` is NAME, PATH or NAME:PATH; corruptions and severities select.
         data: whose `limit` applies to the suite too, and whose `root` is searched for NAME.
-        facts: of the clean data.
-        labels: of the clean test images.
+        labels: of the clean test images, (n,).
 
     Returns:
         The suite, with what is absent of it.
@@ -161,14 +160,14 @@ def _check(
 
 
 def _fingerprint(folders: tuple[str, ...]) -> str:
-    """Returns a hash that changes when files are added, removed or written anew."""
+    """Returns a hash that changes when files are added, removed or rewritten."""
     listed = [entry for folder in folders for entry in _entries(Path(folder))]
     return hashlib.sha256(canonical_json(listed).encode()).hexdigest()
 
 
-def _entries(folder: Path) -> Iterator[list[Any]]:
+def _entries(folder: Path) -> Iterator[tuple[str, int, int]]:
     """Yields arrays with size and time, and class folders, whose time changes with their files."""
     for path in sorted([*folder.glob("*.npy"), *folder.glob("*/[1-5]/*")]):
         if path.is_dir() or path.suffix == ".npy":
             stat = path.stat()
-            yield [str(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns]
+            yield str(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns

@@ -1,4 +1,4 @@
-"""Getting the images of a suite ready, once for all models."""
+"""Preparing the images of a suite, once for all models."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ _BLOCK = 500  # images read at a time
 def generate_suite(
     plan: SuitePlan, test: Split, on_progress: OnProgress = lambda done, total: None
 ) -> None:
-    """Makes what is missing of a suite, in the layout of CIFAR-10-C.
+    """Generates what is missing of a suite, in the layout of CIFAR-10-C.
 
     Args:
-        plan: what to make, and where.
-        test: the clean test images.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -41,8 +39,8 @@ def verify_suite(
     """Decodes every image of a suite of JPEG files once, so that a damaged one costs no training.
 
     Args:
-        plan: the suite; other layouts need no decoding and are left alone.
-        marker: written afterwards; nothing is done when it is there for these files.
+        plan: suites of other layouts need no decoding.
+        marker: written afterwards; nothing is done where it exists for these files.
         on_progress: called with (images done, images in all).
 
     Raises:

@@ -27,11 +27,11 @@ def write_suite(
     seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
-    """Corrupts the test images of a data set at all severities; goes on where it was interrupted.
+    """Corrupts the test images of a data set at all severities; resumes an interrupted copy.
 
     Args:
         corruptions: names, or the groups common, extra and all.
-        preset: whose constants; by image size if "auto".
+        preset: severity constants of which suite; by image size if "auto".
         layout: "cifar-c" (arrays) or "imagenet-c" (JPEG files in class folders); arrays for
             images of less than 48 pixels if "auto".
         on_progress: called with (images written, images in all).

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import brier_score_loss
 
-from robustbench_zosam.metrics import Predictions, calibration_error, score
+from robustbench_zosam.metrics import LabelledPredictions, calibration_error, score
 
 logit_arrays = st.tuples(st.integers(1, 40), st.integers(2, 6)).flatmap(
     lambda shape: arrays(np.float32, shape, elements=st.floats(-30, 30, width=32))
@@ -20,7 +20,7 @@ logit_arrays = st.tuples(st.integers(1, 40), st.integers(2, 6)).flatmap(
 def test_scores_agree_with_other_libraries(logits: np.ndarray, seed: int):
     classes = logits.shape[1]
     labels = np.random.default_rng(seed).integers(classes, size=len(logits))
-    found = score(Predictions(logits, labels))
+    found = score(LabelledPredictions(logits, labels))
     double = torch.from_numpy(logits).double()
     expected = float(F.cross_entropy(double, torch.from_numpy(labels)))
     assert found["nll"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
@@ -61,7 +61,7 @@ def test_full_confidence_belongs_to_the_last_bin():
 
 def test_perfect_and_hopeless_predictions():
     logits = np.array([[50.0, -50.0], [-50.0, 50.0]], dtype=np.float32)
-    right, wrong = (score(Predictions(logits, np.array(y))) for y in ([0, 1], [1, 0]))
+    right, wrong = (score(LabelledPredictions(logits, np.array(y))) for y in ([0, 1], [1, 0]))
     assert (right["accuracy"], right["brier"], right["ece"]) == (1, 0, 0)
     assert right["nll"] < 1e-30
     assert (wrong["accuracy"], wrong["brier"], wrong["ece"], wrong["nll"]) == (0, 2, 1, 100)

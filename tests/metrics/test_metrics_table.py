@@ -21,7 +21,7 @@ from robustbench_zosam.metrics import (
     METRICS,
     ConditionMetric,
     Format,
-    Predictions,
+    LabelledPredictions,
     cell_metrics,
     columns,
     condition_metrics,
@@ -35,10 +35,10 @@ from robustbench_zosam.results.series import series
 from robustbench_zosam.results.tables import markdown, tables
 from robustbench_zosam.robustness import evaluate, generate_suite, plan_generated
 
-BUILT_IN = ("accuracy", "nll", "brier", "ece", "rmsce")  # part of the identity of stored stages
+BUILT_IN = ("accuracy", "nll", "brier", "ece", "rmsce")  # in this order, so that runs resume
 
 
-def entropy(predictions: Predictions) -> float:
+def entropy(predictions: LabelledPredictions) -> float:
     each = predictions.probabilities * predictions.log_probabilities
     return float(-each.sum(axis=1).mean())
 
@@ -72,7 +72,7 @@ def plugin(monkeypatch):
 
 
 def test_stored_stages_keep_their_identity():
-    assert tuple(condition_metrics()) == BUILT_IN
+    assert tuple(condition_metrics())[: len(BUILT_IN)] == BUILT_IN
 
 
 def test_every_metric_of_predictions_has_a_mean_under_corruption():
@@ -131,9 +131,11 @@ def measured(stripes, folder):
 def test_a_metric_of_another_package_goes_all_the_way(
     plugin, stripes, runs, tmp_path, monkeypatch, capsys
 ):
-    assert tuple(condition_metrics()) == (*BUILT_IN, "entropy")
+    assert list(condition_metrics())[-1] == "entropy"
     logits = np.zeros((3, 4))
-    assert score(Predictions(logits, np.zeros(3, dtype=int)))["entropy"] == pytest.approx(np.log(4))
+    assert score(LabelledPredictions(logits, np.zeros(3, dtype=int)))["entropy"] == pytest.approx(
+        np.log(4)
+    )
 
     robustness = measured(stripes, tmp_path)
     rows = robustness["rows"]
