@@ -113,16 +113,3 @@ def require_inputs(inputs: Tensor) -> Tensor:
     if not bool(inputs.isfinite().all()):
         raise InputError("inputs hold NaN or infinite values: clean them first")
     return inputs.double()
-
-
-def require_targets(targets: Tensor, count: int) -> Tensor:
-    """Returns one finite target per input, shape (n,), in double precision.
-
-    Raises:
-        InputError: another shape, or numbers that are not finite.
-    """
-    if targets.shape != (count,) or not bool(targets.isfinite().all()):
-        raise InputError(
-            f"targets have shape {tuple(targets.shape)}: give {count} finite numbers, one per input"
-        )
-    return targets.double()

@@ -11,6 +11,7 @@ from robustbench_zosam.nzk.schema import StudyResults
 from robustbench_zosam.nzk.verdict import claims, verdict
 from robustbench_zosam.nzk.views import VIEWS, load, ratio
 from robustbench_zosam.report import text
+from robustbench_zosam.report.origin import origin
 from robustbench_zosam.report.page import render_page, scripted_names
 from robustbench_zosam.report.panel import PageTable
 
@@ -34,7 +35,14 @@ def render(results: StudyResults) -> str:
     contents = {
         "kind": "Neural zeroth-order kernel",
         "title": results["title"],
-        "results": results,
+        "facts": _facts(results),
+        "problems": [
+            (problem["title"], f"{problem['detail']}; {problem['dimension']} weights")
+            for problem in results["problems"]
+        ],
+        "draws": results["distributions"]["draws"],
+        "command": results["provenance"]["command"],
+        "origin": tuple(origin(results["provenance"])),
         "data": scripted_names(VIEWS.values()),
         "verdict": verdict(results),
         "blocks": (
@@ -50,6 +58,16 @@ def render(results: StudyResults) -> str:
         "config": json.dumps(results["config"], indent=2, ensure_ascii=False),
     }
     return render_page("nzk.html.j2", contents, "robustbench_zosam.nzk")
+
+
+def _facts(results: StudyResults) -> str:
+    config = results["config"]
+    return (
+        f"{text.count(len(results['problems']), 'problem')}, "
+        f"{text.count(len(config['seeds']), 'seed')}, tuned over "
+        f"{text.count(results['tuning']['rates'], 'learning rate')} with "
+        f"{text.count(config['steps'], 'step')} each."
+    )
 
 
 def _distributions(results: StudyResults) -> PageTable:

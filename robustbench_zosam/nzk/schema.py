@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from robustbench_zosam.schema import Hardware
+from robustbench_zosam.report.origin import Origin
 
 VERSION = 1
 
@@ -166,18 +166,6 @@ class TuningBudget(TypedDict):
     rates: int
 
 
-class StudyProvenance(TypedDict):
-    """Where the numbers come from."""
-
-    command: str
-    finished: str
-    seconds: float
-    commit: str | None
-    dirty: bool | None
-    versions: dict[str, str]
-    hardware: Hardware
-
-
 class StudyResults(TypedDict):
     """The whole comparison."""
 
@@ -188,4 +176,4 @@ class StudyResults(TypedDict):
     tuning: TuningBudget
     distributions: DistributionStudy
     problems: list[ProblemResult]
-    provenance: StudyProvenance
+    provenance: Origin

@@ -12,6 +12,7 @@ from robustbench_zosam.nzk.schema import (
 )
 from robustbench_zosam.nzk.views import inside, ratio, speed_up
 from robustbench_zosam.report import text
+from robustbench_zosam.report.claims import ClaimRow
 
 _PAPER = "arXiv 2603.21169"
 
@@ -30,7 +31,7 @@ def verdict(results: StudyResults) -> list[str]:
     return [*sentences, *(_drift(p) for p in results["problems"] if not p["linear"])]
 
 
-def claims(results: StudyResults) -> list[dict[str, str]]:
+def claims(results: StudyResults) -> list[ClaimRow]:
     """Returns the claims of the paper with what was measured."""
     linear = [problem for problem in results["problems"] if problem["linear"]]
     found = [_moments_claim(results)]
@@ -110,42 +111,41 @@ _RATES: tuple[Rates, ...] = ("equal", "tuned")
 _ALPHA = 0.01
 
 
-def _constant_claim(linear: list[ProblemResult]) -> dict[str, str]:
+def _constant_claim(linear: list[ProblemResult]) -> ClaimRow:
     tests = _constancy_tests(linear)
     smallest = min(test["p"] for test in tests)
     fine = smallest > _ALPHA / len(tests)
-    return {
-        "statement": "The expected kernel of a linear model stays constant through training.",
-        "source": _PAPER,
-        "measured": f"smallest of {len(tests)} p-values: {text.number(smallest, 2)}",
-        "test": "χ² test that the traces at seven steps share one mean; 1 % level, Bonferroni",
-        "verdict": "supported" if fine else "not supported",
-        "why": "no test rejects" if fine else "a test rejects",
-    }
+    return ClaimRow(
+        statement="The expected kernel of a linear model stays constant through training.",
+        source=_PAPER,
+        measured=f"smallest of {len(tests)} p-values: {text.number(smallest, 2)}",
+        test="χ² test that the traces at seven steps share one mean; 1 % level, Bonferroni",
+        verdict="supported" if fine else "not supported",
+        why="no test rejects" if fine else "a test rejects",
+    )
 
 
-def _moments_claim(results: StudyResults) -> dict[str, str]:
+def _moments_claim(results: StudyResults) -> ClaimRow:
     rows = {row["distribution"]: row for row in results["distributions"]["rows"] if row["shared"]}
     low, high = rows["rademacher"], rows["laplace"]
     distance = (high["measured"] - low["measured"]) / (high["se"] ** 2 + low["se"] ** 2) ** 0.5
     apart = distance > 3
-    return {
-        "statement": "The expected kernel depends on the first and second moments of the "
-        "directions.",
-        "source": f"{_PAPER}, abstract",
-        "measured": "shared vector, all variances 1: Rademacher "
+    return ClaimRow(
+        statement="The expected kernel depends on the first and second moments of the directions.",
+        source=f"{_PAPER}, abstract",
+        measured="shared vector, all variances 1: Rademacher "
         f"{text.number(low['measured'])} ± {text.number(1.96 * low['se'], 2)}, Laplace "
         f"{text.number(high['measured'])} ± {text.number(1.96 * high['se'], 2)} times the tangent "
         "kernel",
-        "test": "difference above 3 standard errors; theory: m₄ + (d−1)m₂²",
-        "verdict": "not supported" if apart else "inconclusive",
-        "why": "holds for independent vectors; with a shared vector the fourth moment enters"
+        test="difference above 3 standard errors; theory: m₄ + (d−1)m₂²",
+        verdict="not supported" if apart else "inconclusive",
+        why="holds for independent vectors; with a shared vector the fourth moment enters"
         if apart
         else "the two cannot be told apart with these draws",
-    }
+    )
 
 
-def _evolution_claim(linear: list[ProblemResult]) -> dict[str, str]:
+def _evolution_claim(linear: list[ProblemResult]) -> ClaimRow:
     words, shares = [], []
     for problem in linear:
         for name in KERNELS:
@@ -158,33 +158,33 @@ def _evolution_claim(linear: list[ProblemResult]) -> dict[str, str]:
                 "with"
             )
     good = min(shares) > 0.8
-    return {
-        "statement": "Under squared loss, the expected kernel predicts the evolution of the model.",
-        "source": _PAPER,
-        "measured": "; ".join(words),
-        "test": "points of the curve at the equal rate whose 95 % interval holds the prediction",
-        "verdict": "supported" if good else "inconclusive",
-        "why": "exact for the mean output; the loss needs the noise term, which grows with the rate"
+    return ClaimRow(
+        statement="Under squared loss, the expected kernel predicts the evolution of the model.",
+        source=_PAPER,
+        measured="; ".join(words),
+        test="points of the curve at the equal rate whose 95 % interval holds the prediction",
+        verdict="supported" if good else "inconclusive",
+        why="exact for the mean output; the loss needs the noise term, which grows with the rate"
         if good
         else "with noise, fewer than four fifths of the points of a curve are met; neighbouring "
         "points share their seeds, so their errors are correlated",
-    }
+    )
 
 
-def _acceleration_claim(results: StudyResults) -> dict[str, str]:
+def _acceleration_claim(results: StudyResults) -> ClaimRow:
     rows = [speed_up(problem, "tuned", "shared", "plain") for problem in results["problems"]]
     kinds = {gain(row) for row in rows}
     equal, tuned = (_each(results, rates, "independent") for rates in _RATES)
-    held = "supported" if kinds == {"gain"} else "not supported"
-    return {
-        "statement": "A single shared random vector accelerates zero-order training.",
-        "source": _PAPER,
-        "measured": f"equal rate, to independent vectors: {equal}; tuned, to independent vectors: "
+    held = kinds == {"gain"}
+    return ClaimRow(
+        statement="A single shared random vector accelerates zero-order training.",
+        source=_PAPER,
+        measured=f"equal rate, to independent vectors: {equal}; tuned, to independent vectors: "
         f"{tuned}; tuned, to plain ZO-SGD: {_each(results, 'tuned', 'plain')}",
-        "test": "ratio of steps, paired by seed; a gain is an interval above 1",
-        "verdict": held,
-        "why": "plain ZO-SGD, which uses one vector too, is not slower everywhere at its own "
-        "learning rate"
-        if held == "not supported"
-        else "also against plain ZO-SGD at its own learning rate",
-    }
+        test="ratio of steps, paired by seed; a gain is an interval above 1",
+        verdict="supported" if held else "not supported",
+        why="also against plain ZO-SGD at its own learning rate"
+        if held
+        else "plain ZO-SGD, which uses one vector too, is not slower everywhere at its own "
+        "learning rate",
+    )

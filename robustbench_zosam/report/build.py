@@ -10,6 +10,7 @@ from robustbench_zosam.files import write_text
 from robustbench_zosam.report import parameters, tables
 from robustbench_zosam.report.answers import answers
 from robustbench_zosam.report.charts.colours import scale
+from robustbench_zosam.report.claims import claim_rows
 from robustbench_zosam.report.figures.forest import forest
 from robustbench_zosam.report.figures.gallery import sample_gallery, worst_failures
 from robustbench_zosam.report.figures.landscape import slices
@@ -20,6 +21,7 @@ from robustbench_zosam.report.figures.severity import severity_curves
 from robustbench_zosam.report.figures.training import training_curves
 from robustbench_zosam.report.glossary import glossary
 from robustbench_zosam.report.heatmap import heat_map
+from robustbench_zosam.report.origin import materials, origin, recipe
 from robustbench_zosam.report.page import render_page, scripted_names
 from robustbench_zosam.report.panel import Block
 from robustbench_zosam.report.run import Run, load_run
@@ -47,11 +49,12 @@ def render(run: Run) -> str:
 
 
 def _contents(run: Run) -> dict[str, object]:
+    provenance = run.results["provenance"]
     return {
         "kind": "Robustness report",
         "title": run.results["title"],
         "run": run,
-        "results": run.results,
+        "partial": run.results["data"]["partial"],
         "data": _embedded(run),
         "config": json.dumps(run.results["config"], indent=2, ensure_ascii=False),
         "question": question(run),
@@ -76,6 +79,10 @@ def _contents(run: Run) -> dict[str, object]:
         "failures": tables.failures(run),
         "parameters": parameters.differing(run),
         "common": parameters.common(run),
+        "claims": tuple(claim_rows(run.results)),
+        "command": provenance["command"],
+        "recipe": recipe(run),
+        "origin": (*origin(provenance, provenance["workers"]), *materials(run)),
     }
 
 

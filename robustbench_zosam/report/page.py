@@ -41,9 +41,7 @@ def render_page(template: str, contents: Mapping[str, object], package: str = _H
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.filters.update(
-        condition=text.condition, count=text.count, percent=text.percent, minus=text.minus
-    )
+    environment.filters.update(condition=text.condition, count=text.count, percent=text.percent)
     environment.globals.update(swatch=swatch, marker_drawings=marker_drawings)
     script = _script()
     return environment.get_template(template).render(

@@ -25,7 +25,6 @@ class RunEntry:
 
     Attributes:
         name: short and unique in the page.
-        run: the stored results.
         facts: how large it was, in sentences.
         verdict: its answer, in sentences.
     """
@@ -34,6 +33,11 @@ class RunEntry:
     run: Run
     facts: tuple[str, ...]
     verdict: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """What reproduces it."""
+        return self.run.results["provenance"]["command"]
 
 
 def build_side_by_side(

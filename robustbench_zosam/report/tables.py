@@ -98,6 +98,12 @@ class MethodRow:
     rank: str = ""
     ties: int = 0
 
+    @property
+    def detail(self) -> str:
+        """The setting, and the role of what is not the subject of the run."""
+        role = self.method.facts["role"]
+        return ", ".join(filter(None, (self.method.setting, role if role != "method" else "")))
+
 
 @dataclass(frozen=True)
 class MethodTable:

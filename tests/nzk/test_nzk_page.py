@@ -99,7 +99,7 @@ def test_the_page_shows_the_stored_numbers(results, page):
         row = speed_up(problem, "tuned", "shared", "plain")
         assert row["value"] is None or text.number(row["value"], 2) in page
     for claim in claims(results):
-        assert claim["verdict"] in page
+        assert claim.verdict in page
     assert escape(results["provenance"]["command"].split(" --")[0]) in page
 
 
@@ -132,7 +132,7 @@ def test_the_verdict_follows_the_numbers(results):
         assert words in verdict(changed)[0]
         kinds = {gain(speed_up(p, "tuned", "shared", "plain")) for p in changed["problems"]}
         held = "supported" if kinds == {"gain"} else "not supported"
-        assert claims(changed)[-1]["verdict"] == held
+        assert claims(changed)[-1].verdict == held
 
 
 @pytest.mark.parametrize("value", [(0.5, 0.4, 0.8, "loss"), (1, 0.5, 2, "tie"), (3, 2, 4, "gain")])
