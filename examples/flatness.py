@@ -13,7 +13,7 @@ from robustbench_zosam.data import DATASETS
 from robustbench_zosam.flatness import Measure, hessian_trace, sharpness, top_eigenvalues
 from robustbench_zosam.models import build_model
 
-data = DATASETS.load("digits")(DataConfig(image_size=16, limit=512))
+data = DATASETS["digits"].load()(DataConfig(image_size=16, limit=512))
 images = torch.from_numpy(data.train.images).float() / 255
 labels = torch.from_numpy(data.train.labels)
 model = build_model(ModelConfig(width=0.25), len(data.classes), *data.channel_statistics())

@@ -18,7 +18,7 @@ from robustbench_zosam.sparsity import create_masker
 
 EPOCHS, BATCH = 6, 32
 
-data = DATASETS.load("digits")(DataConfig(image_size=16, limit=512))
+data = DATASETS["digits"].load()(DataConfig(image_size=16, limit=512))
 images = torch.from_numpy(data.train.images).float() / 255  # (n, 3, 32, 32) in [0, 1]
 labels = torch.from_numpy(data.train.labels)
 model = build_model(ModelConfig(width=0.25), len(data.classes), *data.channel_statistics())

@@ -15,8 +15,8 @@ class DatasetInfo(Entry[Callable[[DataConfig], Dataset]]):
     """What is known of a data set without reading it.
 
     Attributes:
-        root: what the data root is to be, in words.
-        folder: published folder inside the root, to which reading is confined.
+        root: what `data.root` must be, in words.
+        folder: published folder in it, to which reading is confined.
         streams: whether images can stay in files.
     """
 
