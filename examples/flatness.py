@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from robustbench_zosam.config import DataConfig, ModelConfig
 from robustbench_zosam.data import DATASETS
-from robustbench_zosam.flatness import Measure, hessian_trace, sharpness, top_eigenvalues
+from robustbench_zosam.flatness import Curvature, SharpnessMeasure
 from robustbench_zosam.models import build_model
 
 data = DATASETS["digits"].load()(DataConfig(image_size=16, limit=512))
@@ -26,14 +26,15 @@ for _ in range(20):
 # Training images without augmentation, the same ones for all models that are compared. A sparse
 # model's `masks` (parameter name to boolean tensor) restrict everything to its active weights.
 images, labels = images[:128], labels[:128]
-trace = hessian_trace(model, images, labels)
+curvature = Curvature(model, images, labels)
+trace = curvature.trace()
 print(f"trace of the Hessian: {trace.value:.1f} ± {trace.se:.1f} ({trace.method}: {trace.reason})")
-print(f"adaptive trace, which no rescaling of weights changes: {trace.adaptive.value:.1f}")
+print(f"adaptive trace, which no rescaling of weights changes: {trace.adaptive_trace.value:.1f}")
 print(f"measured at loss {trace.loss:.3f} and accuracy {trace.accuracy:.3f}")
 
-top = top_eigenvalues(model, images, labels, k=3)
+top = curvature.eigenvalues(k=3)
 for value, residual in zip(top.values, top.residuals, strict=True):
     print(f"eigenvalue {value:.2f}, exact to {residual:.2g}")
 
-sam = sharpness(model, images, labels, measures=[Measure("sam", rho=0.05)])
+sam = curvature.sharpness([SharpnessMeasure("sam", rho=0.05)])
 print(f"SAM sharpness at radius 0.05: {sam.measures[0].raw.value:.3f}")
