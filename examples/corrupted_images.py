@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from corruptions import category, corrupt, names
 from robustbench_zosam.config import DataConfig, ModelConfig
 from robustbench_zosam.data import DATASETS
-from robustbench_zosam.metrics import Predictions, score
+from robustbench_zosam.metrics import LabelledPredictions, score
 from robustbench_zosam.models import build_model, predict_logits
 
 data = DATASETS["digits"].load()(DataConfig(image_size=16, limit=384))
@@ -32,7 +32,7 @@ for _ in range(10):
 def accuracy(images: NDArray[np.uint8]) -> float:
     """Takes uint8 images; the classifier normalises them itself."""
     logits = predict_logits(model, images, torch.device("cpu"))
-    return score(Predictions(logits.numpy(), data.test.labels))["accuracy"]
+    return score(LabelledPredictions(logits.numpy(), data.test.labels))["accuracy"]
 
 
 # The result for an image depends only on the image, its index in the data set (`start` is the first

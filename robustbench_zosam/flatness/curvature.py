@@ -18,7 +18,7 @@ from robustbench_zosam.flatness.exact.sweep import SweepPlan
 from robustbench_zosam.flatness.model.active import Masks, Params, resolve
 from robustbench_zosam.flatness.model.bound import BoundModel
 from robustbench_zosam.flatness.model.guard import accepting, fitting, measuring, unwrap
-from robustbench_zosam.flatness.model.network import ClassProbabilities, Data, Network, predict
+from robustbench_zosam.flatness.model.network import Data, Network, Predictions, predict
 from robustbench_zosam.flatness.operators.derivatives import second_derivatives
 from robustbench_zosam.flatness.sharpness.family import SharpnessResult, measure_sharpness
 from robustbench_zosam.flatness.sharpness.measures import BRIEF, SharpnessMeasure
@@ -82,7 +82,7 @@ class Curvature:
         self._masks, self._params, self._dtype = masks, params, dtype
         self._chunk, self._seed = chunk, seed
         self._verdict = verdict
-        self._predictions: ClassProbabilities | None = None
+        self._predictions: Predictions | None = None
 
     def trace(
         self,
@@ -176,7 +176,7 @@ class Curvature:
                 self._seed,
             )
 
-    def _predict(self, network: Network) -> ClassProbabilities:
+    def _predict(self, network: Network) -> Predictions:
         with accepting(self._data.images):
             found = predict(network, self._data, 16 if self._chunk is None else self._chunk)
         if not network(self._data.images[:2]).requires_grad:

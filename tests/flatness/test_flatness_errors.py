@@ -249,7 +249,7 @@ class TestImages:
     def test_per_image_values_have_the_standard_error_of_their_mean(self, points):
         net, labels = linear(4), targets(4)
         found = hessian_trace(net, points, labels, **DOUBLE)
-        for mean in (found, found.adaptive, found.fisher_empirical, found.fisher_model):
+        for mean in (found, found.adaptive_trace, found.fisher_empirical, found.fisher_model):
             assert mean.value == pytest.approx(mean.per_image.mean().item())
             assert mean.se == pytest.approx(stats.sem(mean.per_image.numpy()))
         assert found.se_probes is None

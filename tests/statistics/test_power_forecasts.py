@@ -5,8 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from robustbench_zosam.claims.power import seeds_to_find, settle_mean, settle_ratio
 from scipy import stats
+
+from robustbench_zosam.claims.settle import settle_mean, settle_ratio
+from robustbench_zosam.statistics import seeds_to_find
 
 
 def exact_power(n, effect, level):
@@ -82,12 +84,6 @@ def test_each_component_counts_by_its_own_size(field, value):
     expected = seeds_to_find(effect, share[field], level=0.9)
     assert number(words) == expected > 2
     assert words.endswith("with 80 % probability, by the spread of these 2.")
-
-
-def test_a_row_without_level_is_planned_at_95_percent():
-    components = {"seed": 4e-4, "image": 0.0, "residual": 0.0}
-    row = {"components": components, "n_seeds": 2, "n_images": 1}
-    assert number(settle_mean(row, "inconclusive", 0.02, "it")) == 10  # effect of one spread
 
 
 def test_a_ratio_is_planned_on_the_spread_of_its_logarithms():

@@ -30,7 +30,7 @@ from robustbench_zosam.flatness.exact.tape import (
     layers_of,
 )
 from robustbench_zosam.flatness.model.bound import BoundModel
-from robustbench_zosam.flatness.model.network import ClassProbabilities
+from robustbench_zosam.flatness.model.network import Predictions
 from robustbench_zosam.flatness.noise import gaussian, rademacher
 
 _ENUMERATE = 20  # classes up to which all of them are visited
@@ -151,7 +151,7 @@ def _grouped(passes: Iterator[Pass], size: int) -> Iterator[list[Pass]]:
 class _Directions:
     """Chooses the output directions of each chunk."""
 
-    def __init__(self, predictions: ClassProbabilities, plan: SweepPlan) -> None:
+    def __init__(self, predictions: Predictions, plan: SweepPlan) -> None:
         self.log_p, self.labels = predictions.log_p, predictions.labels  # (n, C), (n,)
         self.p = self.log_p.exp()
         self.plan = plan

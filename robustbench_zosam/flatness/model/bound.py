@@ -9,9 +9,9 @@ from torch import Tensor
 
 from robustbench_zosam.flatness.model.active import ActiveSet
 from robustbench_zosam.flatness.model.network import (
-    ClassProbabilities,
     Data,
     Network,
+    Predictions,
     uses_batch_statistics,
 )
 from robustbench_zosam.schema import CurvatureContext
@@ -91,7 +91,7 @@ class BoundModel:
     network: Network
     data: Data
     active: ActiveSet
-    predictions: ClassProbabilities
+    predictions: Predictions
     params: str
     include_pruned: bool
     chunk: int

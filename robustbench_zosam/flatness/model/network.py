@@ -130,7 +130,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class ClassProbabilities:
+class Predictions:
     """The predictions of all images at theta.
 
     Attributes:
@@ -153,7 +153,7 @@ class ClassProbabilities:
 
 
 @torch.no_grad()
-def predict(network: Network, data: Data, chunk: int) -> ClassProbabilities:
+def predict(network: Network, data: Data, chunk: int) -> Predictions:
     """Returns the log-probabilities of all images, evaluated in chunks.
 
     Raises:
@@ -170,4 +170,4 @@ def predict(network: Network, data: Data, chunk: int) -> ClassProbabilities:
         raise DivergedError(
             "the model's logits are not finite on these images, so its curvature is undefined"
         )
-    return ClassProbabilities(logits.log_softmax(1), data.labels.to(network.device))
+    return Predictions(logits.log_softmax(1), data.labels.to(network.device))
