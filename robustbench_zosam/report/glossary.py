@@ -29,12 +29,8 @@ _CONTROL = (
 )
 
 
-def glossary(run: Run) -> tuple[tuple[str, str], ...]:
-    """Returns the methods of a run and the terms of its verdict, each with its meaning."""
-    return tuple(_terms(run))
-
-
-def _terms(run: Run) -> Iterator[tuple[str, str]]:
+def glossary(run: Run) -> Iterator[tuple[str, str]]:
+    """Yields the methods and metrics of a run and the terms of its verdict, with their meanings."""
     yield from _named((method.facts["optimizer"] for method in run.methods), OPTIMIZERS)
     yield from _named((method.facts["sparsifier"] for method in run.methods), SPARSIFIERS)
     if any(method.facts["role"] == "control" for method in run.methods):

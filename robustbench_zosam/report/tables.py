@@ -198,12 +198,8 @@ def _seeds(run: Run, method: MethodView) -> str:
     return str(done) if done == planned else f"{done} of {planned}"
 
 
-def failures(run: Run) -> tuple[tuple[str, str, str], ...]:
-    """Returns method, seed and reason of each cell that failed or diverged."""
-    return tuple(_failures(run))
-
-
-def _failures(run: Run) -> Iterator[tuple[str, str, str]]:
+def failures(run: Run) -> Iterator[tuple[str, str, str]]:
+    """Yields method, seed and reason of each training run that failed or diverged."""
     for failure in run.results["failures"]:
         yield _label(run, failure["method"]), str(failure["seed"]), failure["error"]
     for cell in run.results["cells"]:

@@ -23,11 +23,8 @@ def mean_squares(table: Floats) -> MeanSquares:
     """Returns the mean squares of a crossed two-way table, (seeds, images)."""
     seeds, images = table.shape
     if np.ptp(table) <= _ROUNDING * np.abs(table).max():
-        return {
-            "seed": 0.0,
-            "image": 0.0,
-            "residual": 0.0,
-        }  # a constant table has no spread but that of its mean
+        # A constant table has no spread but that of its mean.
+        return {"seed": 0.0, "image": 0.0, "residual": 0.0}
     mean = table.mean()
     rows, columns = table.mean(axis=1) - mean, table.mean(axis=0) - mean
     interaction = table - mean - rows[:, None] - columns[None, :]

@@ -8,7 +8,13 @@ import torch
 from scipy import stats
 from torch import nn
 
-from robustbench_zosam.nzk import Directions, FlatModel, Regression, nzk_expected, nzk_monte_carlo
+from robustbench_zosam.nzk import (
+    FlatModel,
+    ProbeDistribution,
+    Regression,
+    nzk_expected,
+    nzk_monte_carlo,
+)
 from robustbench_zosam.nzk.compare import _band, _speed_up
 from robustbench_zosam.nzk.measure import by_distribution, homogeneity, through_training
 from robustbench_zosam.nzk.problems import Problem
@@ -43,7 +49,11 @@ def test_the_error_of_the_trace_is_that_of_enumerated_signs(shared):
         entries = (inner * torch.outer(slopes[:, 0], slopes[:, 1])).flatten()
     draws = 6000
     found = nzk_monte_carlo(
-        nn.Linear(D, 1, bias=False), data(), Directions("rademacher"), shared=shared, draws=draws
+        nn.Linear(D, 1, bias=False),
+        data(),
+        ProbeDistribution("rademacher"),
+        shared=shared,
+        draws=draws,
     )
     assert found.draws == draws
     # a standard deviation from 6000 draws is known to about 2 %
@@ -55,7 +65,12 @@ def test_the_error_of_the_trace_is_that_of_enumerated_signs(shared):
 
 def test_two_draws_have_the_unbiased_error():
     found = nzk_monte_carlo(
-        nn.Linear(D, 1, bias=False), data(1), Directions(), shared=True, draws=2, epsilon=None
+        nn.Linear(D, 1, bias=False),
+        data(1),
+        ProbeDistribution(),
+        shared=True,
+        draws=2,
+        epsilon=None,
     )
     # one input: the only entry is the trace, and both errors come from the same two values
     assert found.trace == pytest.approx(found.value.item())
@@ -98,7 +113,7 @@ def test_distributions_are_compared_in_units_of_the_tangent_kernel():
     assert theory["rademacher", True] == pytest.approx(D)
     assert theory["laplace", True] == pytest.approx(6 + D - 1)
     spread = {(row["distribution"], row["shared"]): row["se"] for row in rows}
-    again = nzk_expected(x, Directions("gaussian"), shared=True).trace() / x.square().sum()
+    again = nzk_expected(x, ProbeDistribution("gaussian"), shared=True).trace() / x.square().sum()
     assert again.item() == pytest.approx(theory["gaussian", True])
     assert spread["laplace", True] > spread["rademacher", True]
 
@@ -109,7 +124,7 @@ def test_kernels_in_training_are_relative_to_the_first():
     size = moving.regression.model.dimension
     start = torch.randn(size).double()
     points = {0: start, 7: 2 * start}
-    found = through_training(moving, points, Directions(), draws=300, seed=0)
+    found = through_training(moving, points, ProbeDistribution(), draws=300, seed=0)
     jacobians = [moving.regression.model.jacobian(p, data()) for p in points.values()]
     kernels = [j @ j.T for j in jacobians]
     assert found["steps"] == [0, 7]
