@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from robustbench_zosam.schema import Density
 
 @dataclass(frozen=True, kw_only=True)
 class DensityResult(CurvatureResult):
-    """The distribution of the eigenvalues of H_A.
+    """The distribution of the eigenvalues of H_A; `schema.Density` describes more attributes.
 
     Attributes:
         grid: eigenvalues, (g,).
@@ -30,10 +31,6 @@ class DensityResult(CurvatureResult):
         se: standard error over starts at each, (g,); None for one start.
         nodes: points of the quadrature, (starts, steps).
         weights: their shares, (starts, steps).
-        sigma: width of the Gaussian around each node.
-        trace: D_A times the mean eigenvalue.
-        trace_se: its standard error over starts; None for one start.
-        unit: of the eigenvalues.
     """
 
     grid: np.ndarray
@@ -46,8 +43,8 @@ class DensityResult(CurvatureResult):
     trace_se: float | None
     unit: str = "nats per squared parameter unit"
 
-    def summary(self) -> Density:
-        """Returns what stands beside a stored trace, as strict JSON values; no curves."""
+    def stored(self) -> Density:
+        """Returns what is stored beside a trace; no curves, see `arrays`."""
         starts, steps = self.nodes.shape
         return {
             "chunk": self.chunk,
@@ -64,13 +61,12 @@ class DensityResult(CurvatureResult):
             "highest": float(self.nodes.max()),
         }
 
-    def to_dict(self) -> dict[str, object]:
-        """Returns everything as strict JSON values."""
-        curves = {
-            name: getattr(self, name).tolist() for name in ("grid", "density", "nodes", "weights")
-        }
+    def to_dict(self) -> Mapping[str, object]:
+        """Returns everything as strict JSON values, curves included."""
+        names = ("grid", "density", "nodes", "weights")
+        curves = {name: getattr(self, name).tolist() for name in names}
         se = None if self.se is None else self.se.tolist()
-        return {**self.context(), **curves, "se": se, **self.summary()}
+        return {**super().to_dict(), **curves, "se": se}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns the curves, for `numpy.savez`; no standard error for one start."""
@@ -92,11 +88,7 @@ def measure_density(
     points: int,
     on_step: OnStep | None,
 ) -> DensityResult:
-    """Returns the density of a bound model; arguments as of `spectral_density`.
-
-    Raises:
-        InputError: an argument is out of range.
-    """
+    """Returns the density of a bound model; arguments as of `spectral_density`."""
     if steps < 2 or points < 3 or (sigma is not None and not sigma > 0):
         raise InputError(
             "steps must be at least 2, points at least 3 and sigma positive, "

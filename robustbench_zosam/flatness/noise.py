@@ -14,44 +14,22 @@ from torch import Tensor
 
 
 def generator(*key: int | str) -> torch.Generator:
-    """Returns a CPU generator that depends on the key alone."""
+    """Returns a CPU generator that depends on (seed, purpose, names, indices) alone."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
 
 
 def rademacher(shape: tuple[int, ...], *key: int | str) -> Tensor:
-    """Draws independent signs.
-
-    Args:
-        *key: seed, purpose, names and indices of the draw.
-
-    Returns:
-        int8 tensor of -1 and +1 on the CPU.
-    """
+    """Returns independent signs, int8 on the CPU."""
     bits = torch.randint(0, 2, shape, generator=generator(*key), dtype=torch.int8)
     return bits.mul_(2).sub_(1)
 
 
 def gaussian(shape: tuple[int, ...], *key: int | str) -> Tensor:
-    """Draws independent standard normal numbers.
-
-    Args:
-        *key: seed, purpose, names and indices of the draw.
-
-    Returns:
-        float64 tensor on the CPU.
-    """
+    """Returns independent standard normal numbers, float64 on the CPU."""
     return torch.randn(shape, generator=generator(*key), dtype=torch.float64)
 
 
 def uniform(shape: tuple[int, ...], *key: int | str) -> Tensor:
-    """Draws independent numbers, uniform between -1 and 1.
-
-    Args:
-        shape: shape of the result.
-        *key: seed, purpose, names and indices of the draw.
-
-    Returns:
-        float64 tensor on the CPU.
-    """
+    """Returns independent numbers, uniform between -1 and 1, float64 on the CPU."""
     return torch.rand(shape, generator=generator(*key), dtype=torch.float64).mul_(2).sub_(1)

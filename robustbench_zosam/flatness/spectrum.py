@@ -20,20 +20,12 @@ Direction = dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class EigenResult(CurvatureResult):
-    """The largest eigenvalues of H_A and the smallest.
+    """The largest eigenvalues of H_A and the smallest, with the attributes of `schema.Spectrum`.
 
     Attributes:
-        values: lambda_1, lambda_2, …, descending.
-        residuals: |H v - lambda v| of each: an eigenvalue lies within this distance.
-        errors: estimated distance of each from an eigenvalue, by residual and gap.
-        smallest: lambda_min.
-        smallest_residual: its residual.
         se: standard error of lambda_1 from the choice of images, to first order: images enter
             lambda_1 through v^T H_n v; None for a single chunk.
-        steps: Lanczos steps taken.
-        tol: residual asked for, relative to lambda_1.
         vectors: eigenvectors by parameter name, zero where pruned, unit norm over all tensors.
-        unit: of the eigenvalues.
     """
 
     values: tuple[float, ...]
@@ -69,8 +61,8 @@ class EigenResult(CurvatureResult):
         fifth = self.lambda_5
         return self.lambda_1 / fifth if fifth is not None and fifth > 0 else None
 
-    def spectrum(self) -> Spectrum:
-        """Returns what stands beside a stored trace, as strict JSON values; no vectors."""
+    def stored(self) -> Spectrum:
+        """Returns what is stored beside a trace; no vectors."""
         return {
             "chunk": self.chunk,
             "batch_statistics": self.batch_statistics,
@@ -90,10 +82,6 @@ class EigenResult(CurvatureResult):
             "lambda_1_over_5": self.lambda_1_over_5,
             "converged": self.converged,
         }
-
-    def to_dict(self) -> dict[str, object]:
-        """Returns everything but the vectors, as strict JSON values."""
-        return {**self.context(), **self.spectrum()}
 
 
 def measure_eigenvalues(

@@ -35,7 +35,6 @@ class TraceResult(CurvatureResult):
         method: the method that ran.
         reason: why this method.
         gate: verdict of the gate; None when it was not needed.
-        unit: of trace and standard errors.
     """
 
     trace: SampleMean
@@ -50,7 +49,7 @@ class TraceResult(CurvatureResult):
 
     @property
     def value(self) -> float:
-        """The trace."""
+        """The trace itself."""
         return self.trace.value
 
     @property
@@ -78,8 +77,8 @@ class TraceResult(CurvatureResult):
         """Trace divided by the number of active coordinates."""
         return self.trace.value / self.active_dimensions
 
-    def to_dict(self) -> Flatness:
-        """Returns everything but the per-image numbers, as strict JSON values."""
+    def stored(self) -> Flatness:
+        """Returns everything but the per-image numbers."""
         model, empirical = self.fisher_model, self.fisher_empirical
         return {
             "loss": self.loss,

@@ -54,7 +54,6 @@ def between(
         statistics: images for the batch norms; the same images when None.
         fixed_mask: project the second model on the support of the first.
         chunk: images per forward pass.
-        progress: called after each point.
 
     Returns:
         Losses and errors along the line, their barriers, and how far the supports overlap.

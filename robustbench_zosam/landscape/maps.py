@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustbench_zosam.files import strict
-from robustbench_zosam.landscape.results import Columns, grid_columns
+from robustbench_zosam.landscape.results import Columns, Curves, grid_columns
 from robustbench_zosam.landscape.summary import Array
 from robustbench_zosam.schema import BarrierHeight, ModelMap, ModelMark, ModelPath
 
@@ -55,25 +55,19 @@ def barrier(positions: Array, values: Array) -> Barrier:
 
 
 @dataclass(frozen=True)
-class PathResult:
+class PathResult(Curves):
     """Loss and accuracy on the line between two models, with recalibrated batch norms.
 
     Attributes:
         positions: t; 0 is the first model and 1 the second, (points,).
         losses: mean cross-entropy, nats, (points,).
         accuracies: fraction of images classified correctly, (points,).
-        barrier: of the loss.
-        error_barrier: of the error.
         mask_overlap: intersection over union of the supports; None without masks.
         sparsities: of the masked tensors of both.
-        distance: between the models.
         fixed_mask: whether the second was projected on the support of the first.
         n: number of images.
     """
 
-    positions: Array
-    losses: Array
-    accuracies: Array
     barrier: Barrier
     error_barrier: Barrier
     mask_overlap: float | None
@@ -106,25 +100,12 @@ class PathResult:
         values = (self.positions, self.losses, self.accuracies)
         return {name: array.tolist() for name, array in zip(names, values, strict=True)}
 
-    def arrays(self) -> dict[str, Array]:
-        """Returns the raw arrays, for `numpy.savez`."""
-        return {
-            "positions": self.positions,
-            "losses": self.losses,
-            "accuracies": self.accuracies,
-        }
-
 
 @dataclass(frozen=True)
 class Mark:
-    """A model near a plane.
+    """A model near a plane, with its own loss (nats) and accuracy, batch norms recalibrated.
 
     Attributes:
-        name: of the model.
-        x: its place along the first axis.
-        y: along the second.
-        loss: its own loss, with recalibrated batch norms, nats.
-        accuracy: its own.
         off_plane: its distance from the plane, in units of the axes.
     """
 
@@ -153,11 +134,8 @@ class MapResult:
 
     Attributes:
         kind: "plane" through three models, or "pca" of the checkpoints of a training run.
-        x: positions along the first axis, (points,).
-        y: along the second, (points,).
-        losses: rows along the second axis, (points, points), nats.
-        accuracies: likewise.
-        marks: the models.
+        x: positions along the first axis, (points,); y: along the second.
+        losses: rows along the second axis, (points, points), nats; accuracies likewise.
         unit_length: what 1 on both axes is in weight space.
         explained: share of the models' variance along either axis; None for three models.
         n: number of images.

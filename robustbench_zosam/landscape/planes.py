@@ -44,8 +44,6 @@ class Grid:
         margin: around the models, as a share of their extent.
         statistics: images for the batch norms; the measured ones when None.
         chunk: images per forward pass.
-        progress: called after each point.
-        on_row: called after each row.
         finished: rows of an earlier call, (k, 2, points).
     """
 

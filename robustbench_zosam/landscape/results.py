@@ -21,7 +21,24 @@ _AXES = {
 
 
 @dataclass(frozen=True)
-class SliceResult:
+class Curves:
+    """Losses and accuracies at positions."""
+
+    positions: Array
+    losses: Array
+    accuracies: Array
+
+    def arrays(self) -> dict[str, Array]:
+        """Returns the raw arrays, for `numpy.savez`."""
+        return {
+            "positions": self.positions,
+            "losses": self.losses,
+            "accuracies": self.accuracies,
+        }
+
+
+@dataclass(frozen=True)
+class SliceResult(Curves):
     """What lines and planes have in common.
 
     Attributes:
@@ -29,15 +46,10 @@ class SliceResult:
         losses: mean cross-entropy in nats, raw: not clipped, maybe not finite; of a line
             (directions, points), of a plane (points, points), rows along the second direction.
         accuracies: fraction of images classified correctly, likewise.
-        summary: the numbers.
         norm: how the directions were scaled.
         n: number of images.
-        seed: seed of the directions.
     """
 
-    positions: Array
-    losses: Array
-    accuracies: Array
     summary: Summary
     norm: str
     n: int
@@ -52,14 +64,6 @@ class SliceResult:
     def axis(self) -> str:
         """What the positions are, in words."""
         return _AXES.get(self.norm, f"step, norm={self.norm}")
-
-    def arrays(self) -> dict[str, Array]:
-        """Returns the raw arrays, for `numpy.savez`."""
-        return {
-            "positions": self.positions,
-            "losses": self.losses,
-            "accuracies": self.accuracies,
-        }
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,6 @@ def line(
         directions: by parameter name, instead of random ones, such as eigenvectors of the Hessian;
             masked, and otherwise taken as they are.
         chunk: images per forward pass.
-        progress: called after each point.
 
     Returns:
         Raw values and summary numbers.
@@ -126,7 +125,6 @@ def plane(
         directions: by parameter name, instead of random ones, such as eigenvectors of the Hessian;
             masked, and otherwise taken as they are.
         chunk: images per forward pass.
-        progress: called after each point.
         on_row: called after each row; a row runs along the first direction.
         finished: (k, 2, points), the first k rows of an earlier call.
 

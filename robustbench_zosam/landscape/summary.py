@@ -29,7 +29,6 @@ class Summary:
         half_width: mean distance at which a ray reaches L(0) + 0.5 nats; rays that never do count
             with their length, so that it is a lower bound when `censored` is not 0.
         censored: rays that never reach that level.
-        rays: number of rays.
         negative_curvature: fraction of inner cells where the slice curves downwards in some
             direction; NaN when no inner cell has finite neighbours.
     """
@@ -54,12 +53,7 @@ class Summary:
 
 
 def summarise_lines(steps: Array, loss: Array) -> Summary:
-    """Returns the summary of curves through one centre, over both sides of all directions.
-
-    Args:
-        steps: (points,) symmetric about 0, an odd count.
-        loss: (directions, points).
-    """
+    """Returns the summary of curves (directions, points), over both sides of all directions."""
     middle = len(steps) // 2
     rays = np.concatenate([loss[:, middle:], loss[:, middle::-1]])
     with np.errstate(invalid="ignore"):
@@ -72,10 +66,6 @@ def summarise_plane(steps: Array, loss: Array) -> Summary:
 
     They are interpolated bilinearly, which reads a convex bowl high by up to (step between
     points)^2 / 8 times the sum of its two curvatures.
-
-    Args:
-        steps: (points,) symmetric about 0, an odd count, of both axes.
-        loss: (points, points).
     """
     radii = steps[len(steps) // 2 :]
     angles = np.arange(_ANGLES) * 2 * np.pi / _ANGLES

@@ -29,11 +29,8 @@ class Surface:
     step to the same tensors would drift.
 
     Attributes:
-        module: the model.
         parts: the images in chunks, on the model's device.
-        names: the parameters that move.
-        tensors: these parameters.
-        base: their stored values.
+        names: the parameters that move; tensors: they themselves; base: their stored values.
         statistics: images in chunks from which batch-norm statistics are recomputed at each
             point; none: the running ones stay.
     """
@@ -98,14 +95,7 @@ def surface(
     chunk: int,
     statistics: Tensor | None = None,
 ) -> Iterator[Surface]:
-    """Yields a model opened for displacement; afterwards it is bit-identical, whatever happened.
-
-    Args:
-        statistics: images from which batch-norm statistics are recomputed at each point.
-
-    Raises:
-        InputError: a batch norm has no running statistics.
-    """
+    """Yields a model opened for displacement; afterwards it is bit-identical, whatever happened."""
     model = unwrap(model)
     with measuring(model), fitting(chunk):
         if uses_batch_statistics(model):

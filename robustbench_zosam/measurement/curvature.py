@@ -20,15 +20,10 @@ def measure_curvature(
     settings: FlatnessConfig,
     on_progress: Callable[[int, int], None],
 ) -> tuple[Flatness, dict[str, np.ndarray]]:
-    """Measures a model.
+    """Returns facts as strict JSON values, and arrays.
 
     Args:
-        images: (n, 3, h, w) floating point in [0, 1].
-        labels: (n,) int64.
         on_progress: called with (measures done, measures in all).
-
-    Returns:
-        Facts as strict JSON values, and arrays.
     """
     wanted = [settings.spectrum, settings.density, bool(settings.sharpness)]
     total = 1 + settings.include_pruned + sum(wanted)
@@ -44,24 +39,24 @@ def measure_curvature(
         model, images, labels, masks=masks, params=settings.params, seed=settings.seed
     )
     trace = curvature.trace(method=settings.method, probes=settings.probes)
-    facts, arrays = trace.to_dict(), trace.arrays()
+    facts, arrays = trace.stored(), trace.arrays()
     step()
     if settings.include_pruned:
         facts["with_pruned_directions"] = curvature.trace(
             method=settings.method, probes=settings.probes, include_pruned=True
-        ).to_dict()
+        ).stored()
         step()
     if settings.spectrum:
-        facts["spectrum"] = curvature.eigenvalues(steps=settings.steps).spectrum()
+        facts["spectrum"] = curvature.eigenvalues(steps=settings.steps).stored()
         step()
     if settings.density:
         density = curvature.density()
-        facts["density"] = density.summary()
+        facts["density"] = density.stored()
         arrays |= density.arrays()
         step()
     if settings.sharpness:
         measures = FULL if settings.sharpness == "full" else BRIEF
-        facts["sharpness"] = curvature.sharpness(measures).family()
+        facts["sharpness"] = curvature.sharpness(measures).stored()
         facts["caveats"] = list(CAVEATS)
         step()
     return facts, arrays

@@ -29,14 +29,7 @@ def measure_flatness_of(
     settings: FlatnessConfig,
     on_progress: Callable[[int, int], None],
 ) -> tuple[FlatnessFile, dict[str, Arrays]]:
-    """Measures all models.
-
-    Args:
-        on_progress: called with (measures done, measures in all).
-
-    Returns:
-        Strict JSON values, and arrays by model.
-    """
+    """Returns what is measured of all models as strict JSON values, and arrays by model."""
     found: dict[str, Flatness] = {}
     arrays: dict[str, Arrays] = {}
     count = len(trained.models)
@@ -78,10 +71,7 @@ def image_hash(trained: TrainedModels) -> str:
 def paired(arrays: Mapping[str, Arrays], seed: int) -> list[PairedModels]:
     """Returns differences between every two models, with 95 % bootstrap intervals over images.
 
-    Conditional on the two trained models.
-
-    Args:
-        arrays: per-image values by model; a method that does not resolve images has none.
+    Conditional on the two trained models. Methods that do not resolve images have none.
     """
     rows: list[PairedModels] = []
     for first, second in combinations(arrays, 2):
@@ -102,11 +92,7 @@ def paired(arrays: Mapping[str, Arrays], seed: int) -> list[PairedModels]:
 
 
 def write_flatness(out: Path, found: FlatnessFile, arrays: Mapping[str, Arrays]) -> None:
-    """Writes OUT/flatness.json, OUT/flatness.csv and OUT/flatness.npz.
-
-    Args:
-        arrays: by model; in the file their names are MODEL/ARRAY.
-    """
+    """Writes OUT/flatness.json, OUT/flatness.csv and OUT/flatness.npz with MODEL/ARRAY in it."""
     write_json(out / "flatness.json", found)
     rows = [(name, *row) for name, facts in found["models"].items() for row in _rows(facts)]
     columns = ("model", "measure", "value", "se")

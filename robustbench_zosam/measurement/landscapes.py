@@ -47,12 +47,8 @@ class Drawing:
     """Landscapes of several models, written as they are finished.
 
     Attributes:
-        trained: models and images.
-        settings: range, counts and seed.
-        out: folder.
         norm: scale of random directions.
         span: range along eigenvectors; None: where the sharpest quadratic has risen by 2 nats.
-        on_progress: called after each point.
     """
 
     trained: TrainedModels
@@ -64,11 +60,7 @@ class Drawing:
     slices: dict[str, ModelSlices | ModelPath | ModelMap] = field(default_factory=dict)
 
     def draw(self, kind: str) -> LandscapeFile:
-        """Returns what it writes to OUT/landscape.json; resumes from rows that are already there.
-
-        Raises:
-            InputError: the kind needs another number of models.
-        """
+        """Returns what it writes to OUT/landscape.json; resumes from rows that are there."""
         if kind not in KINDS:
             raise InputError(f"--directions must be one of {', '.join(KINDS)}, got {kind!r}")
         {

@@ -32,7 +32,6 @@ class TrainedModels:
         models: by name, on the device, with masks there.
         data: where the images are from.
         images: (n, 3, h, w) in [0, 1], the same for all models.
-        labels: (n,) int64.
         split: the split they are from.
     """
 

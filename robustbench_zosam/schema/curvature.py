@@ -104,6 +104,7 @@ class Density(TypedDict, total=False):
     sigma: float
     """Width of the Gaussian around each node."""
     trace: float
+    """Active dimensions times the mean eigenvalue."""
     trace_se: float | None
     """Standard error over starts; None for one start."""
     seed: int

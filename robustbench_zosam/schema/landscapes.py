@@ -91,30 +91,26 @@ class ModelSlices(TypedDict):
 
 
 class BarrierHeight(TypedDict):
-    """How far a path rises above the straight line between its ends."""
+    """A `landscape.Barrier`, as stored."""
 
     value: float | None
     position: float
     se: float | None
-    """Standard error over images, at that position."""
 
 
 @final
 class ModelPath(TypedDict):
-    """The loss on the straight line between two models, batch norms recalibrated."""
+    """A `landscape.PathResult`, as stored."""
 
     positions: list[float]
-    """0 is the first model, 1 the second."""
     losses: list[float | None]
     accuracies: list[float]
     barrier: BarrierHeight
     error_barrier: BarrierHeight
     mask_overlap: float | None
-    """Intersection over union of the supports; None without masks."""
     sparsities: list[float]
     distance: float
     fixed_mask: bool
-    """Whether the second model is projected on the support of the first."""
     n: int
     axis: str
     bn: str
@@ -122,34 +118,28 @@ class ModelPath(TypedDict):
 
 
 class ModelMark(TypedDict):
-    """A model near a plane."""
+    """A `landscape.Mark`, as stored."""
 
     name: str
     x: float
     y: float
     loss: float | None
-    """Its own loss, with recalibrated batch norms, in nats."""
     accuracy: float
     off_plane: float
-    """Its distance from the plane, in units of the axes."""
 
 
 @final
 class ModelMap(TypedDict):
-    """The loss on a plane near several models, batch norms recalibrated."""
+    """A `landscape.MapResult`, as stored."""
 
     x: list[float]
     y: list[float]
     losses: list[list[float | None]]
-    """Rows along the second axis."""
     accuracies: list[list[float]]
     kind: str
-    """"plane" through three models, or "pca" of the checkpoints of a training run."""
     marks: list[ModelMark]
     unit_length: float
-    """What 1 on both axes is in weight space."""
     explained: list[float] | None
-    """Share of the checkpoints' variance along either axis; None for three models."""
     nonfinite: int
     n: int
     bn: str

@@ -30,8 +30,6 @@ class Eigenpairs:
         residuals: |A y - value y| of each, (k,).
         errors: estimated distance of each from an eigenvalue, at most its residual, (k,).
         vectors: unit Ritz vectors of `values`, (k, size).
-        smallest: the smallest one.
-        smallest_residual: its residual.
         steps: products used.
         size: dimension of the space.
     """
@@ -91,7 +89,6 @@ def eigenpairs(
         smallest: whether the smallest eigenvalue is waited for as well.
         seed: seed of the start vector.
         start: first vector, (size,); Gaussian when None.
-        on_step: called after each product.
 
     Returns:
         Values with residuals; look at these, a small number of steps does not resolve all.

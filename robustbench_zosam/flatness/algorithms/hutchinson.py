@@ -25,7 +25,6 @@ class ProbeEstimate:
         value: mean of the samples.
         se: standard error of that mean; NaN for a single sample.
         samples: one estimate for each probe, (n,) float64.
-        seed: seed of the probes.
     """
 
     value: float

@@ -64,7 +64,6 @@ def lanczos(
         steps: products at most; never more than the dimension.
         seed: seed of the fresh directions.
         stop: asked after each step whether that is enough.
-        on_step: called after each product.
 
     Returns:
         The tridiagonal matrix with its basis.

@@ -53,7 +53,6 @@ def stochastic_quadrature(
         steps: products for each.
         seed: seed of the starts.
         draw: index to a start vector of signs, (size,); drawn by `seed` when None.
-        on_step: called after each product.
 
     Returns:
         Nodes and weights.
@@ -85,14 +84,7 @@ def stochastic_quadrature(
 
 
 def gaussian_mixture(grid: Tensor, nodes: Tensor, weights: Tensor, sigma: float) -> Tensor:
-    """Returns a density for each start, (starts, g): weighted points, smoothed.
-
-    Args:
-        grid: where to evaluate, (g,).
-        nodes: centres, (starts, m).
-        weights: masses, (starts, m).
-        sigma: standard deviation of each Gaussian.
-    """
+    """Returns sums of Gaussians around nodes (starts, m) on a grid (g,), (starts, g)."""
     z = (grid[None, :, None] - nodes[:, None]) / sigma  # (starts, g, m)
     kernels = torch.exp(-0.5 * z.square()) / (sigma * math.sqrt(2 * math.pi))
     return (kernels * weights[:, None]).sum(2)

@@ -36,7 +36,6 @@ class GateResult:
         tensors: number of tensors tested; testing stops at the first failure.
         n: images tested on.
         reason: why not, in words; empty when passed.
-        seed: seed of the directions.
     """
 
     passed: bool

@@ -9,7 +9,7 @@ gate's work with them. First and second derivatives are the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,24 +17,31 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input, conv2d_weight
 from torch.overrides import TorchFunctionMode
 
+_Operation = Callable[..., object]
+_Sizes = int | tuple[int, ...]
+_Options = tuple[_Sizes, _Sizes, _Sizes, int]
+"""Stride, padding, dilation and groups of a convolution."""
+
 
 class FixedSlopes(TorchFunctionMode):
     """Replaces known piecewise linear operations while it is entered; others run as they are."""
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+        func: _Operation,
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         """Evaluates one operation."""
         known = _KNOWN.get(func)
         rest = kwargs or {}
         return func(*args, **rest) if known is None else known(func, *args, **rest)
 
 
-def _elementwise(function: Callable[..., Tensor], x: Tensor, *args: Any, **options: Any) -> Tensor:
+def _elementwise(
+    function: Callable[..., Tensor], x: Tensor, *args: object, **options: object
+) -> Tensor:
     """Applies slope * x + offset, in place where the operation is."""
     point = x.detach().clone().requires_grad_()
     value = function(point.clone(), *args, **options)  # of a copy: it may be in place
@@ -64,18 +71,28 @@ def _batch_norm(
     return y if bias is None else y + bias.view(shape)
 
 
+class _Context(Protocol):
+    """What torch keeps between a forward and its backward."""
+
+    options: _Options
+    saved_tensors: tuple[Tensor, Tensor]
+    needs_input_grad: tuple[bool, ...]
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
 class _Convolution(torch.autograd.Function):
     """A convolution whose gradients are operations apart: torch's own is one of both."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, options: tuple[Any, ...]) -> Tensor:
+    def forward(ctx: _Context, x: Tensor, weight: Tensor, options: _Options) -> Tensor:
         """Convolves."""
         ctx.save_for_backward(x, weight)
         ctx.options = options
         return torch.conv2d(x, weight, None, *options)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Differentiates by input and by weight."""
         (g,), (x, weight) = gradients, ctx.saved_tensors
         by_input = by_weight = None
@@ -91,9 +108,9 @@ def _convolution(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
+    stride: _Sizes = 1,
+    padding: _Sizes | str = 0,
+    dilation: _Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
     if isinstance(padding, str) or x.ndim != 4:
@@ -103,8 +120,8 @@ def _convolution(
 
 
 def _max_pool(
-    _: Callable[..., Any], x: Tensor, *args: Any, return_indices: bool = False, **options: Any
-) -> Any:
+    _: _Operation, x: Tensor, *args: Any, return_indices: bool = False, **options: Any
+) -> Tensor | tuple[Tensor, Tensor]:
     """Picks the entries that are largest now."""
     value, chosen = F.max_pool2d_with_indices(x.detach(), *args, **options)
     picked = x.flatten(-2).gather(-1, chosen.flatten(-2)).view_as(value)
@@ -115,7 +132,7 @@ _IN_PLACE = {torch.relu_, Tensor.relu_}
 _ELEMENTWISE = (
     F.relu, F.relu6, F.leaky_relu, F.hardtanh, torch.relu, Tensor.relu, *_IN_PLACE,
 )  # fmt: skip
-_KNOWN: dict[Any, Callable[..., Any]] = {
+_KNOWN: dict[object, _Operation] = {
     **dict.fromkeys(_ELEMENTWISE, _elementwise),
     F.batch_norm: _batch_norm,
     torch.conv2d: _convolution,

@@ -103,7 +103,6 @@ class SweepPlan:
     Attributes:
         class_threshold: a class is left out for images that give it less probability.
         samples: random output directions per image, where classes are too many to enumerate.
-        seed: seed of these directions.
     """
 
     class_threshold: float = 1e-6
@@ -122,11 +121,7 @@ class SweepPlan:
 
 
 def sweep(model: BoundModel, plan: SweepPlan) -> Sums:
-    """Returns the sums of plain, adaptive and empirical Fisher traces; the gate must have passed.
-
-    Raises:
-        UnsupportedError: the engine cannot treat this network.
-    """
+    """Returns the sums of plain, adaptive and empirical Fisher traces; behind a passed gate."""
     layers = layers_of(model.network, model.active)
     _check_against_autograd(model, layers)
     images = model.data.images

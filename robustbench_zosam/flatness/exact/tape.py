@@ -25,8 +25,6 @@ class RecordedLayer:
     """A module that owns active parameters, and how to differentiate it.
 
     Attributes:
-        module: the layer.
-        rule: its per-image squares.
         names: role to parameter name.
         weights: role to weightings of its entries: the mask, and the mask times theta^2.
     """
@@ -80,7 +78,6 @@ class Tape:
     """Hooks the layers for one forward pass; a layer that is not called contributes nothing.
 
     Attributes:
-        layers: what to record.
         inputs: layer index to its input, detached.
         outputs: layer index to its output, in the graph.
     """
@@ -131,14 +128,12 @@ class Tape:
     def squares(self, logits: Tensor, cotangents: list[Tensor]) -> dict[str, Tensor]:
         """Returns per-image weighted sums of squared gradients of sum(logits * cotangent).
 
-        By parameter name, (p, b, 2) float64.
-
         Args:
             logits: (b, C), in the graph of the recorded outputs.
             cotangents: p tensors of shape (b, C).
 
-        Raises:
-            UnsupportedError: a layer's input was overwritten, or is not one row for each image.
+        Returns:
+            Parameter name to (p, b, 2) float64.
         """
         self._check(len(logits))
         order = sorted(self.outputs)

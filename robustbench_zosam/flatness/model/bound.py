@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,19 +26,12 @@ class _Bound(CurvatureContext):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurvatureResult:
+class CurvatureResult(ABC):
     """What stands beside every measure of curvature, since none means anything without it.
 
+    `schema.CurvatureContext` describes the first attributes; further there are
+
     Attributes:
-        loss: mean cross-entropy, nats.
-        accuracy: fraction in [0, 1].
-        images: number of images.
-        dimensions: D, the number of entries of theta.
-        active_dimensions: D_A, the number of active coordinates.
-        dead_filters: output filters without any active weight.
-        params: the selection of tensors.
-        include_pruned: whether pruned coordinates count as active.
-        dtype: type of the computation.
         chunk: images per pass.
         batch_statistics: whether a batch norm has no running statistics, so that all values belong
             to this chunk size.
@@ -72,21 +67,18 @@ class CurvatureResult:
             "dtype": self.dtype,
         }
 
+    @abstractmethod
+    def stored(self) -> Mapping[str, object]:
+        """Returns the rest, as it is stored beside the trace of the same model."""
+
+    def to_dict(self) -> Mapping[str, object]:
+        """Returns everything but tensors, as strict JSON values."""
+        return {**self.context(), **self.stored()}
+
 
 @dataclass(frozen=True)
 class BoundModel:
-    """A model at the values it is measured at.
-
-    Attributes:
-        network: the model at tensors of our own.
-        data: the images.
-        active: the coordinates.
-        predictions: log-probabilities of the images.
-        params: the selection of tensors.
-        include_pruned: whether pruned coordinates count as active.
-        chunk: images per pass.
-        seed: seed of all draws.
-    """
+    """A model at the values it is measured at, with all that one measurement needs."""
 
     network: Network
     data: Data

@@ -98,8 +98,8 @@ class SharpnessResult(CurvatureResult):
     norm: float
     normalised_loss: float
 
-    def family(self) -> SharpnessFamily:
-        """Returns what stands beside a stored trace, as strict JSON values."""
+    def stored(self) -> SharpnessFamily:
+        """Returns what is stored beside a trace."""
         return {
             "chunk": self.chunk,
             "batch_statistics": self.batch_statistics,
@@ -109,10 +109,6 @@ class SharpnessResult(CurvatureResult):
             "seed": self.seed,
             "higher_is_better": self.higher_is_better,
         }
-
-    def to_dict(self) -> dict[str, object]:
-        """Returns everything as strict JSON values."""
-        return {**self.context(), **self.family()}
 
 
 def measure_sharpness(
