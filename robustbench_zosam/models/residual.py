@@ -8,6 +8,7 @@ use.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,20 +37,21 @@ def initialise(module: nn.Module) -> None:
 
 
 def projection(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
-    """Returns a strided 1x1 convolution.
+    """Returns a 1x1 convolution with a stride.
 
-    With fewer than 8 input channels in channels-last memory, torch's CPU kernel writes beyond its
-    own memory (2.14 and 2.15): those inputs are laid out channels-first.
+    With a stride, fewer than 8 input channels and channels-last memory, torch's CPU kernel writes
+    beyond its own memory (2.14 and 2.15); there the pixels are taken before the convolution.
     """
-    made = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-    if inputs < 8 and stride > 1:
-        made.register_forward_pre_hook(_channels_first)
+    if inputs >= 8 or stride == 1:
+        return nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+    made = nn.Conv2d(inputs, outputs, 1, bias=False)
+    made.register_forward_pre_hook(partial(_subsample, stride))
     return made
 
 
-def _channels_first(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _subsample(stride: int, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     del module
-    return tuple(x.contiguous() for x in inputs)
+    return tuple(x[:, :, ::stride, ::stride] for x in inputs)
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
