@@ -25,10 +25,10 @@ for _ in range(20):
 
 # Training images without augmentation, the same ones for all models that are compared. A sparse
 # model's `masks` (parameter name to boolean tensor) restrict everything to its active weights.
-images, labels = images[:128], labels[:128]
-curvature = Curvature(model, images, labels)
+curvature = Curvature(model, images[:128], labels[:128])
 trace = curvature.trace()
-print(f"trace of the Hessian: {trace.value:.1f} ± {trace.se:.1f} ({trace.method}: {trace.reason})")
+print(f"trace of the Hessian: {trace.value:.1f}, standard error {trace.se:.1f} over images")
+print(f"by the method {trace.method!r}: {trace.reason}")
 print(f"adaptive trace, which no rescaling of weights changes: {trace.adaptive_trace.value:.1f}")
 print(f"measured at loss {trace.loss:.3f} and accuracy {trace.accuracy:.3f}")
 

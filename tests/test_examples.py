@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import runpy
 import sys
 from pathlib import Path
@@ -51,7 +52,10 @@ def test_every_example_is_tested_and_linked():
 def test_an_example_imports_what_packages_export(name: str):
     """`robustbench_zosam.PACKAGE`, and no module inside one: that may move."""
     tree = ast.parse(EXAMPLES[name].read_text("utf-8"))
-    modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    ours = [m for m in modules if m.startswith(("robustbench_zosam", "corruptions"))]
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [(node.module or "", alias.name) for node in nodes for alias in node.names]
+    ours = [pair for pair in ours if pair[0].startswith(("robustbench_zosam", "corruptions"))]
     assert ours
-    assert [module for module in ours if module.count(".") > 1] == []
+    assert [module for module, _ in ours if module.count(".") > 1] == []
+    for module, item in ours:
+        assert hasattr(importlib.import_module(module), item), f"{module} exports no {item}"
