@@ -1,3 +1,3 @@
-"""How the process of a cell ends."""
+"""Exit codes of the process of a cell."""
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130

@@ -1,7 +1,7 @@
 """Starts cells, each in a process of its own: `python -m robustbench_zosam.runs.server`.
 
-Reads folders of cells from standard input, a JSON string a line, and tells what becomes of them on
-standard output, as JSON lines `[cell, stage, done, total]`. On Linux the cells are forks of this
+Reads folders of cells from standard input, a JSON string a line, and reports their ends on standard
+output, as JSON lines `[cell, stage, done, total]`. On Linux the cells are forks of this
 process, so that torch is imported once and not in every cell. The cells end when this process does,
 and this process ends when standard input closes, so that nothing outlives the run.
 """
