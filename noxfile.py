@@ -105,6 +105,14 @@ def simulations(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """A sample of mutants of the numerical core, of which the tests must notice 85 %."""
+    install(session, "tests", "mutation")
+    settings = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    session.run("python", "tests/mutation/run.py", *session.posargs, env=settings)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Ratios against what a user would otherwise pick."""
     install(session, "tests")

@@ -1,0 +1,384 @@
+"""The algorithms on small matrices and models, against closed forms and a second implementation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call
+
+from robustbench_zosam.flatness import (
+    MatrixOperator,
+    Measure,
+    eigenpairs,
+    hutchinson,
+    lanczos,
+    sharpness,
+    spectral_density,
+    stochastic_quadrature,
+    top_eigenvalues,
+)
+
+DOUBLE = {"dtype": torch.float64}
+
+
+def symmetric(values, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    q, _ = torch.linalg.qr(
+        torch.randn(len(values), len(values), dtype=torch.float64, generator=draw)
+    )
+    return q @ torch.diag(torch.tensor(values, dtype=torch.float64)) @ q.T
+
+
+class TestLanczos:
+    spectrum = (9.0, 4.0, 2.5, 1.0, 0.3, -1.0, -3.0)
+
+    def test_the_tridiagonal_matrix_is_the_operator_in_its_basis(self):
+        matrix, start = symmetric(self.spectrum), torch.arange(1.0, 8.0).double()
+        calls = []
+        found = lanczos(MatrixOperator(matrix), start, 4, on_step=lambda *done: calls.append(done))
+        assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+        assert torch.allclose(found.basis[0], start / start.norm())
+        inside = found.basis @ matrix @ found.basis.T
+        expected = torch.diag(found.alphas)
+        expected += torch.diag(found.betas[:-1], 1) + torch.diag(found.betas[:-1], -1)
+        assert torch.allclose(inside, expected, atol=1e-12)
+        assert (found.betas > 0).all()
+
+    def test_ritz_values_have_the_residuals_they_say(self):
+        matrix = symmetric(self.spectrum)
+        found = lanczos(MatrixOperator(matrix), torch.ones(7).double(), 4)
+        values, residuals, inner = found.ritz()
+        vectors = inner.T @ found.basis
+        assert (values.diff() <= 0).all()
+        true = (vectors @ matrix - values[:, None] * vectors).norm(dim=1)
+        assert torch.allclose(residuals, true, atol=1e-12)
+
+    def test_it_stops_when_it_is_told_to(self):
+        operator, start = MatrixOperator(symmetric(self.spectrum)), torch.ones(7).double()
+        found = lanczos(operator, start, 7, stop=lambda seen: len(seen.alphas) == 3)
+        assert len(found.alphas) == len(found.betas) == len(found.basis) == 3
+
+    @pytest.mark.parametrize("steps", [1, 2, 3])
+    def test_quadratures_are_exact_for_polynomials(self, steps):
+        """m products integrate v^T p(A) v exactly up to degree 2 m - 1 (Golub & Meurant 2010)."""
+        matrix = symmetric(self.spectrum) / 9
+        signs = torch.tensor([[1.0, -1, 1, 1, -1, 1, 1], [-1.0, -1, 1, -1, 1, 1, 1]]).double()
+        calls = []
+        found = stochastic_quadrature(
+            MatrixOperator(matrix),
+            starts=2,
+            steps=steps,
+            draw=lambda index: signs[index],
+            on_step=lambda *done: calls.append(done),
+        )
+        assert calls == [(i + 1, 2 * steps) for i in range(2 * steps)]
+        assert (found.steps, found.size) == (steps, 7)
+        for power in range(2 * steps):
+            forms = [(v @ torch.linalg.matrix_power(matrix, power) @ v / 7).item() for v in signs]
+            means = found.means(lambda nodes, power=power: nodes**power)
+            assert means.tolist() == pytest.approx(forms)
+
+    def test_more_steps_than_dimensions_are_not_taken(self):
+        found = stochastic_quadrature(MatrixOperator(symmetric([2.0, 1.0])), starts=1, steps=9)
+        assert found.nodes.shape == found.weights.shape == (1, 2)
+        assert sorted(found.nodes[0].tolist()) == pytest.approx([1, 2])
+
+
+class TestEigenpairs:
+    def test_errors_are_squared_residuals_over_gaps(self):
+        """Kato's bound, with Ritz values for eigenvalues; the residual where the gap is small."""
+        matrix = symmetric([5.0, 4.0, 1.0, 0.9, -2.0, -2.1])
+        start = torch.tensor([1.0, -0.5, 2.0, 0.3, 1.0, 0.7]).double()
+        found = eigenpairs(MatrixOperator(matrix), k=3, steps=3, tol=0, start=start)
+        values, residuals, _ = lanczos(MatrixOperator(matrix), start, 3).ritz()
+        assert found.values.tolist() == pytest.approx(values.tolist())
+        assert found.residuals.tolist() == pytest.approx(residuals.tolist())
+        for index in range(3):
+            others = [
+                abs((values[index] - values[j]).item()) - residuals[j].item()
+                for j in (index - 1, index + 1)
+                if 0 <= j < 3
+            ]
+            gap, residual = min(others), residuals[index].item()
+            expected = residual**2 / gap if gap > residual else residual
+            assert found.errors[index].item() == pytest.approx(expected)
+        assert found.smallest == pytest.approx(values[-1].item())
+        assert found.smallest_residual == pytest.approx(residuals[-1].item())
+        assert (found.steps, found.size) == (3, 6)
+
+    def test_residuals_are_never_below_the_rounding_of_a_product(self):
+        found = eigenpairs(MatrixOperator(torch.diag(torch.tensor([8.0, 1.0]))), k=2)
+        rounding = torch.finfo(torch.float32).eps * 8
+        assert found.residuals.tolist() == pytest.approx([rounding] * 2)
+        assert found.smallest_residual == pytest.approx(rounding)
+
+    @pytest.mark.parametrize("smallest", [True, False])
+    def test_it_stops_at_the_first_step_that_is_enough(self, smallest):
+        values = [60.0, 20.0, *torch.linspace(-1, 1, 40).tolist(), -4.0]
+        operator, start = MatrixOperator(symmetric(values)), torch.ones(43).double()
+        found = eigenpairs(operator, k=2, steps=43, tol=1e-6, smallest=smallest, start=start)
+
+        def wanted(steps):
+            ritz, residuals, _ = lanczos(operator, start, steps).ritz()
+            errors = [*residuals[:2].tolist(), *([residuals[-1].item()] if smallest else [])]
+            return max(errors) <= 1e-6 * ritz.abs().max().item()
+
+        assert found.steps == next(steps for steps in range(3, 44) if wanted(steps))
+
+    def test_k_products_are_taken_at_least(self):
+        found = eigenpairs(MatrixOperator(symmetric([3.0, 2.0, 1.0, 0.5])), k=3, steps=1)
+        assert found.steps == len(found.values) == 3
+        assert found.vectors.shape == (3, 4)
+        assert found.vectors.norm(dim=1).tolist() == pytest.approx([1] * 3)
+        few = eigenpairs(MatrixOperator(symmetric([3.0, 2.0])), k=5)
+        assert few.values.tolist() == pytest.approx([3, 2])
+
+    @pytest.mark.parametrize("wrong", [{"k": 0}, {"steps": 0}, {"tol": -1.0}, {"tol": math.nan}])
+    def test_wrong_numbers_are_refused(self, wrong):
+        with pytest.raises(ValueError, match="at least"):
+            eigenpairs(MatrixOperator(torch.eye(2)), **wrong)
+        assert eigenpairs(MatrixOperator(torch.eye(2)), k=1, steps=1, tol=0).steps == 1
+
+
+def test_hutchinson_stops_at_the_first_standard_error_below_the_tolerance():
+    matrix = symmetric([5.0, 4.0, 3.0, 2.0, 1.0, 0.5])
+    every = hutchinson(MatrixOperator(matrix), probes=400).samples
+    for rtol in (0.02, 0.05, 1.0):
+
+        def precise(n, rtol=rtol):
+            return every[:n].std() / n**0.5 <= rtol * every[:n].mean().abs()
+
+        expected = next(n for n in range(8, 401) if precise(n))
+        found = hutchinson(MatrixOperator(matrix), probes=400, rtol=rtol)
+        assert found.n == expected
+        assert torch.equal(found.samples, every[:expected])
+
+
+@pytest.fixture(scope="module")
+def data():
+    draw = torch.Generator().manual_seed(3)
+    images = torch.rand(9, 3, 2, 1, generator=draw, dtype=torch.float64)
+    return images, torch.randint(0, 3, (9,), generator=draw)
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 2), nn.Tanh(), nn.Linear(2, 3)).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+    return model
+
+
+def unit(logits):
+    centred = logits - logits.mean(-1, keepdim=True)
+    return centred / centred.norm(dim=-1, keepdim=True)
+
+
+class Flat:
+    """A model's loss as a function of one vector of weights, written without the package."""
+
+    def __init__(self, model, images, labels, transform=lambda z: z):
+        self.model, self.images, self.labels, self.transform = model, images, labels, transform
+        self.names = [name for name, _ in model.named_parameters()]
+        self.shapes = [p.shape for p in model.parameters()]
+        self.theta = torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    def logits(self, theta):
+        parts = theta.split([shape.numel() for shape in self.shapes])
+        values = [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        named = dict(zip(self.names, values, strict=True))
+        return self.transform(functional_call(self.model, named, (self.images,)))
+
+    def loss(self, theta):
+        return F.cross_entropy(self.logits(theta), self.labels)
+
+    def slope(self, theta):
+        theta = theta.clone().requires_grad_()
+        loss = self.loss(theta)
+        return loss.item(), torch.autograd.grad(loss, theta)[0]
+
+
+def ascend(flat, scale, rho, q, steps):
+    """Algorithm 1 of Croce & Hein (2020), as printed there, in the coordinates u = delta / scale."""
+
+    def project(u):
+        if q == "inf":
+            return u.clamp(-rho, rho)
+        return u if u.norm() <= rho else u * rho / u.norm()
+
+    def direction(g):
+        return g.sign() if q == "inf" else g / g.norm()
+
+    def at(u):
+        value, slope = flat.slope(flat.theta + scale * u)
+        return value, slope * scale
+
+    marks, points = [0, math.ceil(0.22 * steps)], [0.0, 0.22]
+    while points[-1] < 1:
+        points.append(points[-1] + max(points[-1] - points[-2] - 0.03, 0.06))
+        marks.append(math.ceil(points[-1] * steps))
+    eta = [2 * rho]
+    xs = [torch.zeros_like(scale)]
+    fs, gs = (list(pair) for pair in zip(at(xs[0]), strict=True))
+    xs.append(project(xs[0] + eta[0] * direction(gs[0])))
+    f, g = at(xs[1])
+    fs.append(f)
+    gs.append(g)
+    best = max(range(2), key=lambda i: (fs[i], -i))
+    best_f, best_x, best_g = fs[best], xs[best], gs[best]
+    rises, last_mark, before = int(fs[1] > fs[0]), 0, (eta[0], fs[0])
+    x_old, x, g, f = xs[0], xs[1], gs[1], fs[1]
+    step = eta[0]
+    for k in range(1, steps + 1):
+        if k in marks:
+            few = rises < 0.75 * (k - last_mark)
+            stuck = before == (step, best_f)
+            before, rises, last_mark = (step, best_f), 0, k
+            if few or stuck:
+                step /= 2
+                x_old, x, f, g = x, best_x, best_f, best_g
+                x_old = best_x  # restarted from the best point, without a memory
+        if k == steps:
+            break
+        z = project(x + step * direction(g))
+        new = project(x + 0.75 * (z - x) + 0.25 * (x - x_old))
+        value, slope = at(new)
+        rises += value > f
+        x_old, x, f, g = x, new, value, slope
+        if f > best_f:
+            best_f, best_x, best_g = f, x, g
+    return best_f - fs[0]
+
+
+class TestSharpness:
+    def one(self, net, data, measure):
+        return sharpness(net, *data, measures=[measure], **DOUBLE).measures[0]
+
+    @pytest.mark.parametrize("q", ["2", "inf"])
+    @pytest.mark.parametrize("adaptive", [False, True])
+    @pytest.mark.parametrize(("steps", "rho"), [(1, 0.3), (9, 1.5), (40, 3.0)])
+    def test_worst_is_the_published_ascent(self, net, data, q, adaptive, steps, rho):
+        found = self.one(net, data, Measure("worst", rho, q, adaptive, steps=steps))
+        for value, transform in ((found.raw, lambda z: z), (found.normalised, unit)):
+            flat = Flat(net, *data, transform)
+            scale = flat.theta.abs() if adaptive else torch.ones_like(flat.theta)
+            assert value.value == pytest.approx(ascend(flat, scale, rho, q, steps))
+
+    def test_keskar_climbs_in_a_box_relative_to_each_weight(self, net, data):
+        epsilon = 0.05
+        found = self.one(net, data, Measure("keskar", epsilon, "inf", steps=12)).raw.value
+        flat = Flat(net, *data)
+        rise = ascend(flat, flat.theta.abs() + 1, epsilon, "inf", 12)
+        assert found == pytest.approx(100 * rise / (1 + flat.loss(flat.theta).item()))
+
+    @pytest.mark.parametrize("adaptive", [False, True])
+    def test_sam_is_one_step_along_the_scaled_gradient(self, net, data, adaptive):
+        rho = 0.4
+        found = self.one(net, data, Measure("sam", rho, adaptive=adaptive))
+        for value, transform in ((found.raw, lambda z: z), (found.normalised, unit)):
+            flat = Flat(net, *data, transform)
+            scale = flat.theta.abs() if adaptive else torch.ones_like(flat.theta)
+            start, slope = flat.slope(flat.theta)
+            slope = slope * scale
+            moved = flat.loss(flat.theta + scale * rho * slope / slope.norm()).item()
+            assert value.value == pytest.approx(moved - start)
+
+    def test_a_flat_loss_has_no_direction_to_climb(self, data):
+        images, labels = data
+        flat = nn.Sequential(nn.Flatten(), nn.Linear(6, 3, bias=False)).double()
+        nn.init.zeros_(flat[1].weight)
+        even = torch.zeros(3, 3, 2, 1).double(), torch.arange(3)
+        found = sharpness(flat, *even, measures=[Measure("sam", 1.0), Measure("worst", 1.0)])
+        assert [m.raw.value for m in found.measures] == [0.0, 0.0]
+
+    def test_fisher_rao_is_the_variance_of_the_slope_along_the_weights(self, net, data):
+        found = self.one(net, data, Measure("fisher-rao"))
+        for value, transform in ((found.raw, lambda z: z), (found.normalised, unit)):
+            flat = Flat(net, *data, transform)
+            step = 1e-5
+            slope = (
+                flat.logits((1 + step) * flat.theta) - flat.logits((1 - step) * flat.theta)
+            ) / (2 * step)
+            p = flat.logits(flat.theta).softmax(1)
+            variance = (p * slope.square()).sum(1) - (p * slope).sum(1).square()
+            assert value.value == pytest.approx(variance.mean().item(), rel=1e-6)
+
+    def test_relative_flatness_of_normalised_logits(self, net, data):
+        found = self.one(net, data, Measure("relative-flatness"))
+        weight = net[3].weight.detach()
+        for value, transform in ((found.raw, lambda z: z), (found.normalised, unit)):
+            flat = Flat(net, *data, transform)
+            dense = torch.autograd.functional.hessian(flat.loss, flat.theta)
+            blocks = dense[14:20, 14:20].view(3, 2, 3, 2).diagonal(dim1=1, dim2=3).sum(-1)
+            assert value.value == pytest.approx((blocks * (weight @ weight.T)).sum().item())
+
+    def test_facts_stand_beside(self, net, data):
+        calls = []
+        found = sharpness(
+            net, *data, measures=[Measure("sam", 0.1)] * 2, seed=4, **DOUBLE,
+            on_measure=lambda *done: calls.append(done),
+        )  # fmt: skip
+        plain, normalised = Flat(net, *data), Flat(net, *data, unit)
+        assert calls == [(1, 2), (2, 2)]
+        assert found.norm == pytest.approx(plain.theta.norm().item())
+        assert found.loss == pytest.approx(plain.loss(plain.theta).item())
+        assert found.normalised_loss == pytest.approx(normalised.loss(plain.theta).item())
+        assert (found.seed, found.n, found.D, found.D_A) == (4, 9, 23, 23)
+
+    def test_random_displacements_differ_between_draws_seeds_and_kinds(self, net, data):
+        def value(seed, **settings):
+            measure = Measure("average", 0.5, **settings)
+            return sharpness(net, *data, measures=[measure], seed=seed, **DOUBLE).measures[0].raw
+
+        base = value(0, draws=2)
+        assert base.se_draws > 0
+        assert value(0, draws=2) == base
+        assert value(1, draws=2).value != base.value
+        assert value(0, draws=2, q="inf").value != base.value
+
+
+class TestDensityAndSpectrum:
+    @pytest.mark.parametrize("sigma", [None, 0.05])
+    def test_the_grid_reaches_three_widths_beyond_the_nodes(self, net, data, sigma):
+        found = spectral_density(net, *data, starts=2, steps=5, points=11, sigma=sigma, **DOUBLE)
+        low, high = found.nodes.min(), found.nodes.max()
+        width = (high - low) / 5 if sigma is None else sigma
+        assert found.sigma == pytest.approx(width)
+        assert found.grid == pytest.approx(np.linspace(low - 3 * width, high + 3 * width, 11))
+        assert found.nodes.shape == found.weights.shape == (2, 5)
+        assert found.trace == pytest.approx(23 * (found.weights * found.nodes).sum(1).mean())
+        assert found.seed == 0
+        assert not np.allclose(found.nodes[0], found.nodes[1])
+
+    @pytest.mark.parametrize("wrong", [{"steps": 1}, {"points": 2}, {"sigma": 0.0}])
+    def test_wrong_settings_are_refused(self, net, data, wrong):
+        with pytest.raises(ValueError, match="at least"):
+            spectral_density(net, *data, **wrong)
+        least = spectral_density(net, *data, starts=1, steps=2, points=3, sigma=1e-9)
+        assert least.density.shape == (3,)
+
+    def test_convergence_and_the_ratio_are_judged_by_all_values(self, net, data):
+        found = top_eigenvalues(net, *data, steps=23, tol=1e-9, seed=2, **DOUBLE)
+        flat = Flat(net, *data)
+        true = torch.linalg.eigvalsh(torch.autograd.functional.hessian(flat.loss, flat.theta))
+        assert found.values == pytest.approx(true.flip(0)[:5].tolist())
+        assert found.smallest == pytest.approx(true[0].item())
+        assert found.converged
+        assert found.ratio == pytest.approx((true[-1] / true[-5]).item())
+        assert (found.seed, found.tol, found.steps <= 23) == (2, 1e-9, True)
+        few = top_eigenvalues(net, *data, k=2, steps=2, tol=1e-9, **DOUBLE)
+        assert not few.converged
+        assert few.ratio is None
+        written = found.to_dict()
+        assert written["lambda_1"] == found.values[0]
+        assert written["lambda_5"] == found.values[4]
+        assert written["lambda_1_over_5"] == found.ratio
+        assert few.to_dict()["lambda_5"] is None
+        assert "vectors" not in written
