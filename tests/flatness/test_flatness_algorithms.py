@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from robustbench_zosam.flatness import (
     MatrixOperator,
-    Measure,
+    SharpnessMeasure,
     eigenpairs,
     hutchinson,
     lanczos,
@@ -205,56 +205,48 @@ class Flat:
         return loss.item(), torch.autograd.grad(loss, theta)[0]
 
 
+def marks(steps):
+    """Returns the steps p_j N at which the step size is reconsidered, p_1 = 0.22."""
+    shares = [0.0, 0.22]
+    while shares[-1] < 1:
+        shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
+    return {math.ceil(share * steps) for share in shares[1:]}
+
+
+def project(u, rho, q):
+    if q == "inf":
+        return u.clamp(-rho, rho)
+    return u if u.norm() <= rho else u * rho / u.norm()
+
+
 def ascend(flat, scale, rho, q, steps):
-    """Algorithm 1 of Croce & Hein (2020), as printed there, in the coordinates u = delta / scale."""
-
-    def project(u):
-        if q == "inf":
-            return u.clamp(-rho, rho)
-        return u if u.norm() <= rho else u * rho / u.norm()
-
-    def direction(g):
-        return g.sign() if q == "inf" else g / g.norm()
+    """Algorithm 1 of Croce & Hein (2020) in the coordinates u = delta / scale."""
 
     def at(u):
         value, slope = flat.slope(flat.theta + scale * u)
-        return value, slope * scale
+        return u, value, slope * scale
 
-    marks, points = [0, math.ceil(0.22 * steps)], [0.0, 0.22]
-    while points[-1] < 1:
-        points.append(points[-1] + max(points[-1] - points[-2] - 0.03, 0.06))
-        marks.append(math.ceil(points[-1] * steps))
-    eta = [2 * rho]
-    xs = [torch.zeros_like(scale)]
-    fs, gs = (list(pair) for pair in zip(at(xs[0]), strict=True))
-    xs.append(project(xs[0] + eta[0] * direction(gs[0])))
-    f, g = at(xs[1])
-    fs.append(f)
-    gs.append(g)
-    best = max(range(2), key=lambda i: (fs[i], -i))
-    best_f, best_x, best_g = fs[best], xs[best], gs[best]
-    rises, last_mark, before = int(fs[1] > fs[0]), 0, (eta[0], fs[0])
-    x_old, x, g, f = xs[0], xs[1], gs[1], fs[1]
-    step = eta[0]
+    def climbed(u, slope):
+        direction = slope.sign() if q == "inf" else slope / slope.norm()
+        return project(u + step * direction, rho, q)
+
+    step, rises, last = 2 * rho, 0, 0
+    path = [at(torch.zeros_like(scale))]  # points with value and slope
+    best, before = path[0], (step, path[0][1])
     for k in range(1, steps + 1):
-        if k in marks:
-            few = rises < 0.75 * (k - last_mark)
-            stuck = before == (step, best_f)
-            before, rises, last_mark = (step, best_f), 0, k
+        u, value, slope = path[-1]
+        z, pull = climbed(u, slope), 0.75 if k > 1 else 1.0
+        memory = path[-2][0] if len(path) > 1 else u
+        path.append(at(project(u + pull * (z - u) + (1 - pull) * (u - memory), rho, q)))
+        rises += path[-1][1] > value
+        best = max(best, path[-1], key=lambda point: point[1])
+        if k in marks(steps):
+            few, stuck = rises < 0.75 * (k - last), before == (step, best[1])
+            before, rises, last = (step, best[1]), 0, k
             if few or stuck:
                 step /= 2
-                x_old, x, f, g = x, best_x, best_f, best_g
-                x_old = best_x  # restarted from the best point, without a memory
-        if k == steps:
-            break
-        z = project(x + step * direction(g))
-        new = project(x + 0.75 * (z - x) + 0.25 * (x - x_old))
-        value, slope = at(new)
-        rises += value > f
-        x_old, x, f, g = x, new, value, slope
-        if f > best_f:
-            best_f, best_x, best_g = f, x, g
-    return best_f - fs[0]
+                path = [best]  # from the best point, without a memory
+    return best[1] - flat.loss(flat.theta).item()
 
 
 class TestSharpness:
@@ -265,7 +257,7 @@ class TestSharpness:
     @pytest.mark.parametrize("adaptive", [False, True])
     @pytest.mark.parametrize(("steps", "rho"), [(1, 0.3), (9, 1.5), (40, 3.0)])
     def test_worst_is_the_published_ascent(self, net, data, q, adaptive, steps, rho):
-        found = self.one(net, data, Measure("worst", rho, q, adaptive, steps=steps))
+        found = self.one(net, data, SharpnessMeasure("worst", rho, q, adaptive, steps=steps))
         for value, transform in ((found.raw, lambda z: z), (found.normalised, unit)):
             flat = Flat(net, *data, transform)
             scale = flat.theta.abs() if adaptive else torch.ones_like(flat.theta)
@@ -273,7 +265,7 @@ class TestSharpness:
 
     def test_keskar_climbs_in_a_box_relative_to_each_weight(self, net, data):
         epsilon = 0.05
-        found = self.one(net, data, Measure("keskar", epsilon, "inf", steps=12)).raw.value
+        found = self.one(net, data, SharpnessMeasure("keskar", epsilon, "inf", steps=12)).raw.value
         flat = Flat(net, *data)
         rise = ascend(flat, flat.theta.abs() + 1, epsilon, "inf", 12)
         assert found == pytest.approx(100 * rise / (1 + flat.loss(flat.theta).item()))
@@ -281,7 +273,7 @@ class TestSharpness:
     @pytest.mark.parametrize("adaptive", [False, True])
     def test_sam_is_one_step_along_the_scaled_gradient(self, net, data, adaptive):
         rho = 0.4
-        found = self.one(net, data, Measure("sam", rho, adaptive=adaptive))
+        found = self.one(net, data, SharpnessMeasure("sam", rho, adaptive=adaptive))
         for value, transform in ((found.raw, lambda z: z), (found.normalised, unit)):
             flat = Flat(net, *data, transform)
             scale = flat.theta.abs() if adaptive else torch.ones_like(flat.theta)
@@ -290,28 +282,28 @@ class TestSharpness:
             moved = flat.loss(flat.theta + scale * rho * slope / slope.norm()).item()
             assert value.value == pytest.approx(moved - start)
 
-    def test_a_flat_loss_has_no_direction_to_climb(self, data):
-        images, labels = data
+    def test_a_flat_loss_has_no_direction_to_climb(self):
         flat = nn.Sequential(nn.Flatten(), nn.Linear(6, 3, bias=False)).double()
         nn.init.zeros_(flat[1].weight)
         even = torch.zeros(3, 3, 2, 1).double(), torch.arange(3)
-        found = sharpness(flat, *even, measures=[Measure("sam", 1.0), Measure("worst", 1.0)])
+        found = sharpness(
+            flat, *even, measures=[SharpnessMeasure("sam", 1.0), SharpnessMeasure("worst", 1.0)]
+        )
         assert [m.raw.value for m in found.measures] == [0.0, 0.0]
 
     def test_fisher_rao_is_the_variance_of_the_slope_along_the_weights(self, net, data):
-        found = self.one(net, data, Measure("fisher-rao"))
+        found = self.one(net, data, SharpnessMeasure("fisher-rao"))
         for value, transform in ((found.raw, lambda z: z), (found.normalised, unit)):
             flat = Flat(net, *data, transform)
             step = 1e-5
-            slope = (
-                flat.logits((1 + step) * flat.theta) - flat.logits((1 - step) * flat.theta)
-            ) / (2 * step)
+            ends = [flat.logits((1 + side * step) * flat.theta) for side in (-1, 1)]
+            slope = (ends[1] - ends[0]) / (2 * step)
             p = flat.logits(flat.theta).softmax(1)
             variance = (p * slope.square()).sum(1) - (p * slope).sum(1).square()
             assert value.value == pytest.approx(variance.mean().item(), rel=1e-6)
 
     def test_relative_flatness_of_normalised_logits(self, net, data):
-        found = self.one(net, data, Measure("relative-flatness"))
+        found = self.one(net, data, SharpnessMeasure("relative-flatness"))
         weight = net[3].weight.detach()
         for value, transform in ((found.raw, lambda z: z), (found.normalised, unit)):
             flat = Flat(net, *data, transform)
@@ -322,7 +314,7 @@ class TestSharpness:
     def test_facts_stand_beside(self, net, data):
         calls = []
         found = sharpness(
-            net, *data, measures=[Measure("sam", 0.1)] * 2, seed=4, **DOUBLE,
+            net, *data, measures=[SharpnessMeasure("sam", 0.1)] * 2, seed=4, **DOUBLE,
             on_measure=lambda *done: calls.append(done),
         )  # fmt: skip
         plain, normalised = Flat(net, *data), Flat(net, *data, unit)
@@ -330,11 +322,12 @@ class TestSharpness:
         assert found.norm == pytest.approx(plain.theta.norm().item())
         assert found.loss == pytest.approx(plain.loss(plain.theta).item())
         assert found.normalised_loss == pytest.approx(normalised.loss(plain.theta).item())
-        assert (found.seed, found.n, found.D, found.D_A) == (4, 9, 23, 23)
+        sizes = found.images, found.dimensions, found.active_dimensions
+        assert (found.seed, *sizes) == (4, 9, 23, 23)
 
     def test_random_displacements_differ_between_draws_seeds_and_kinds(self, net, data):
         def value(seed, **settings):
-            measure = Measure("average", 0.5, **settings)
+            measure = SharpnessMeasure("average", 0.5, **settings)
             return sharpness(net, *data, measures=[measure], seed=seed, **DOUBLE).measures[0].raw
 
         base = value(0, draws=2)
@@ -371,14 +364,14 @@ class TestDensityAndSpectrum:
         assert found.values == pytest.approx(true.flip(0)[:5].tolist())
         assert found.smallest == pytest.approx(true[0].item())
         assert found.converged
-        assert found.ratio == pytest.approx((true[-1] / true[-5]).item())
+        assert found.lambda_1_over_5 == pytest.approx((true[-1] / true[-5]).item())
         assert (found.seed, found.tol, found.steps <= 23) == (2, 1e-9, True)
         few = top_eigenvalues(net, *data, k=2, steps=2, tol=1e-9, **DOUBLE)
         assert not few.converged
-        assert few.ratio is None
-        written = found.to_dict()
+        assert few.lambda_1_over_5 is None
+        written = found.stored()
         assert written["lambda_1"] == found.values[0]
         assert written["lambda_5"] == found.values[4]
-        assert written["lambda_1_over_5"] == found.ratio
+        assert written["lambda_1_over_5"] == found.lambda_1_over_5
         assert few.to_dict()["lambda_5"] is None
         assert "vectors" not in written

@@ -3,7 +3,7 @@
 `[tool.mutmut]` in pyproject.toml names the mutated files and the tests. Every mutant runs in a
 process of its own and only against the tests that call the mutated function. Results are kept in
 `mutants/`: an interrupted session goes on, and a later one repeats only what had survived or whose
-function has changed. The survivors that are known are explained in README.md beside this file.
+function has changed.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ def report(found: dict[str, str]) -> int:
     """Prints survivors and counts; returns 1 where too many survived."""
     survivors = [name for name, status in found.items() if status not in KILLED]
     for name in survivors:
-        print(mutmut("show", name, quiet=True))
+        sys.stdout.write(mutmut("show", name, quiet=True))
     modules = {name: name.partition(".x")[0] for name in found}
     totals = Counter(modules.values())
     alive = Counter(modules[name] for name in survivors)
     for module, total in sorted(totals.items()):
-        print(f"{total - alive[module]:5} of {total:5} {module}")
+        sys.stdout.write(f"{total - alive[module]:5} of {total:5} {module}\n")
     share = 1 - len(survivors) / len(found)
-    print(f"{len(found) - len(survivors)} of {len(found)} mutants killed: {share:.1%}")
+    sys.stdout.write(f"{len(found) - len(survivors)} of {len(found)} mutants killed: {share:.1%}\n")
     return int(share < LEAST)
 
 
