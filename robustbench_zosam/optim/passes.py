@@ -133,6 +133,7 @@ class Passes:
             arguments["fraction"] = fraction
         for name in arguments:
             _require_argument(self._closure, name)
+        torch.clear_autocast_cache()  # an open region would use weights cast before they were moved
         with self._rng.replay(whole=examples is None and fraction == 1):
             loss = self._closure(**arguments)
         if each and examples is None and isinstance(loss, Tensor):
