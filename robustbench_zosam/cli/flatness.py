@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 Paths = Annotated[
     list[Path],
-    typer.Argument(help="Checkpoints, folders of cells, or output folders of `evaluate`."),
+    typer.Argument(
+        metavar="MODEL",
+        help="Checkpoints, or output folders of `evaluate` or of single training runs.",
+    ),
 ]
 
 
 class Family(StrEnum):
-    """How many sharpness measures."""
+    """Which sharpness measures."""
 
     NONE = "none"
     BRIEF = "brief"
@@ -37,14 +40,14 @@ class Family(StrEnum):
 
 
 class SplitName(StrEnum):
-    """Where the images are from."""
+    """Split that the images are taken from."""
 
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
 
 
-Split = Annotated[SplitName, typer.Option(help="Where the images are from.")]
+Split = Annotated[SplitName, typer.Option(help="Split that the images are taken from.")]
 
 
 def flatness(
@@ -52,28 +55,40 @@ def flatness(
     data: o.Data = None,
     data_root: o.DataRoot = None,
     model: o.Model = None,
-    images: Annotated[int | None, typer.Option(help="At most this many [default: 512].")] = None,
+    images: Annotated[
+        int | None, typer.Option(metavar="N", help="Maximum number of images [default: 512].")
+    ] = None,
     split: Split = SplitName.TRAIN,
     method: Annotated[
-        str | None, typer.Option(help="auto, exact, output-probe, hvp or control-variate.")
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Of the trace: auto, exact, output-probe, hvp or control-variate.",
+        ),
     ] = None,
-    spectrum: Annotated[bool, typer.Option(help="Eigenvalues, by Lanczos.")] = True,
-    density: Annotated[bool, typer.Option(help="Spectral density, 180 passes.")] = False,
-    sharpness: Annotated[Family, typer.Option(help="How many measures.")] = Family.NONE,
+    spectrum: Annotated[bool, typer.Option(help="Outer eigenvalues, by Lanczos iteration.")] = True,
+    density: Annotated[
+        bool, typer.Option(help="Spectral density; 180 passes over the images.")
+    ] = False,
+    sharpness: Annotated[
+        Family, typer.Option(help="Sharpness measures: none, one or two of each kind, all radii.")
+    ] = Family.NONE,
     include_pruned: Annotated[
-        bool, typer.Option(help="Also the trace over pruned directions, labelled apart.")
+        bool, typer.Option(help="Also the trace over pruned directions, reported separately.")
     ] = False,
     assign: o.Assign = None,
     device: o.Device = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for flatness.json, .csv and .npz.")
+        Path | None,
+        typer.Option(metavar="DIRECTORY", help="Directory for flatness.json, .csv and .npz."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Measure Hessian trace, eigenvalues and sharpness of trained models on the same images.
 
-    All of it in the subspace of the active weights, with standard errors over images, and paired
-    differences between models. Without --data, the data of the run the models are from.
+    Everything is measured in the subspace of the active weights, with standard errors over images
+    and paired differences between models. Without --data, images come from the data set that the
+    models were trained on.
     """
     settings = o.build_config(
         None,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SliceDirections(StrEnum):
-    """Where the slices run."""
+    """Directions of the slices."""
 
     RANDOM = "random"
     EIGEN = "eigen"
@@ -40,30 +40,41 @@ def landscape(
     directions: Annotated[
         SliceDirections,
         typer.Option(
-            help="random, eigen: around each model; between: from the first to each other; plane: "
-            "through three; pca: of checkpoints of one training, in order."
+            help="random, eigen: around each model; between: from the first model to each other; "
+            "plane: through three models; pca: along the checkpoints of one training run, in order."
         ),
     ] = SliceDirections.RANDOM,
     data: o.Data = None,
     data_root: o.DataRoot = None,
     model: o.Model = None,
-    images: Annotated[int | None, typer.Option(help="At most this many [default: 128].")] = None,
+    images: Annotated[
+        int | None, typer.Option(metavar="N", help="Maximum number of images [default: 128].")
+    ] = None,
     split: Split = SplitName.TRAIN,
     grid: Annotated[
-        int | None, typer.Option(help="Points along either axis, odd [default: 17].")
+        int | None,
+        typer.Option(metavar="N", help="Points along each axis of a plane, odd [default: 17]."),
     ] = None,
-    points: Annotated[int | None, typer.Option(help="Points of a line, odd [default: 41].")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Random directions [default: 5].")] = None,
+    points: Annotated[
+        int | None, typer.Option(metavar="N", help="Points of a line, odd [default: 41].")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of random directions [default: 5].")
+    ] = None,
     span: Annotated[
         float | None,
         typer.Option(
-            "--range", help="Of steps [default: 1; along eigenvectors where the loss rises by 2]."
+            "--range",
+            metavar="X",
+            help="Largest step [default: 1; along eigenvectors, where the loss has risen by 2].",
         ),
     ] = None,
-    norm: Annotated[NormName, typer.Option(help="Of random directions.")] = NormName.FILTER,
+    norm: Annotated[NormName, typer.Option(help="Scale of random directions.")] = NormName.FILTER,
     assign: o.Assign = None,
     device: o.Device = None,
-    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("zosam-landscape"),
+    out: Annotated[Path, typer.Option(metavar="DIRECTORY", help="Output directory.")] = Path(
+        "zosam-landscape"
+    ),
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Evaluate the loss along directions in weight space: numbers, .npz, .csv and a figure.

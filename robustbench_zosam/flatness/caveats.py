@@ -1,4 +1,4 @@
-"""What the measures of flatness do not say, with sources: to be printed once beside results."""
+"""Limitations of the measures of flatness, with sources; printed once beside results."""
 
 from __future__ import annotations
 

@@ -122,8 +122,8 @@ def top_eigenvalues(
         k: how many eigenvalues.
         steps: products at most; each keeps one vector of D_A numbers.
         tol: stop when the residuals are below this fraction of lambda_1.
-        resolve: "values" asks that of `errors` instead, which takes fewer products.
-        smallest: whether lambda_min is waited for as well, which takes many more steps.
+        resolve: "values" applies it to `errors` instead, which takes fewer products.
+        smallest: whether lambda_min must converge as well, which takes many more steps.
         chunk: images whose graph is held at once.
         include_pruned: measure pruned directions as well.
         on_step: called with (products done, products at most).
@@ -241,7 +241,7 @@ def sharpness(
     include_pruned: bool = False,
     on_measure: Callable[[int, int], None] | None = None,
 ) -> SharpnessResult:
-    """SharpnessMeasures the rise of the loss around a model, displacing active coordinates alone.
+    """Measures the rise of the loss around a model, displacing active coordinates alone.
 
     Random displacements depend on (seed, tensor name, draw), so that models of one architecture
     share them.

@@ -1,4 +1,4 @@
-"""Random numbers that depend on what they are for, not on when they are drawn.
+"""Random numbers keyed by their purpose, not by the order of the draws.
 
 Every draw has its own generator, keyed by (seed, purpose, tensor name, index). Hence results do not
 depend on the device, on the order of the parameters or on other draws, two models of one

@@ -1,4 +1,4 @@
-"""The ends of the spectrum of the Hessian of a trained network, in its active subspace."""
+"""The outer eigenvalues of the Hessian of a trained network, in its active subspace."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ MethodChoice = Literal["auto", "exact", "output-probe", "hvp", "control-variate"
 
 @dataclass(frozen=True, kw_only=True)
 class TraceResult(CurvatureResult):
-    """The Hessian trace of the mean cross-entropy over the active coordinates, and its company.
+    """The Hessian trace of the mean cross-entropy over the active coordinates, with related traces.
 
     The trace shrinks with the loss, hence loss and accuracy stand beside it.
 

@@ -1,4 +1,4 @@
-"""Slices along eigenvectors of the Hessian, and how local the quadratic there is."""
+"""Slices along eigenvectors of the Hessian, and the quadratic approximation there."""
 
 from __future__ import annotations
 

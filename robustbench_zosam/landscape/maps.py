@@ -40,7 +40,7 @@ def barrier(positions: Array, values: Array) -> Barrier:
 
     Args:
         positions: t, (points,), with 0 and 1 among them.
-        values: of each image, (points, n), maybe not finite.
+        values: of each image, (points, n), possibly not finite.
     """
     inside = np.flatnonzero((positions >= -1e-9) & (positions <= 1 + 1e-9))
     t = positions[inside, None]

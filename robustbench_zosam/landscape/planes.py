@@ -1,4 +1,4 @@
-"""Planes through three models, and along the principal directions of a training."""
+"""Planes through three models, and along the principal directions of a training run."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def trajectory(
     *,
     grid: Grid | None = None,
 ) -> MapResult:
-    """Evaluates the plane of the two principal directions of a training.
+    """Evaluates the plane of the two principal directions of a training run.
 
     The contours are the loss on the plane; the checkpoints lie off it, so each mark carries its
     own loss and its distance from the plane.

@@ -43,7 +43,7 @@ class SliceResult(Curves):
 
     Attributes:
         positions: (points,) signed distances, 0 in the middle.
-        losses: mean cross-entropy in nats, raw: not clipped, maybe not finite; of a line
+        losses: mean cross-entropy in nats, raw: not clipped, possibly not finite; of a line
             (directions, points), of a plane (points, points), rows along the second direction.
         accuracies: fraction of images classified correctly, likewise.
         norm: how the directions were scaled.

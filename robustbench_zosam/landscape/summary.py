@@ -1,4 +1,4 @@
-"""What a slice says in numbers."""
+"""Summary numbers of a slice."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Surface:
         return list(torch._foreach_add(list(start), deltas, alpha=step))
 
     def at(self, values: Sequence[Tensor]) -> tuple[float, float]:
-        """Returns mean cross-entropy in nats, maybe not finite, and accuracy at these weights."""
+        """Returns mean cross-entropy in nats, possibly not finite, and accuracy at some weights."""
         losses, correct = self.per_image(values)
         return losses.mean().item(), correct.double().mean().item()
 

@@ -15,9 +15,14 @@ from robustbench_zosam.config import DataConfig, FlatnessConfig, ModelConfig
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.measurement.curvature import measure_curvature
-from robustbench_zosam.measurement.trained_models import load_trained_models
+from robustbench_zosam.measurement.trained_models import (
+    MODEL_FILE,
+    SPEC_FILE,
+    load_trained_models,
+)
 from robustbench_zosam.models import build_model
 from robustbench_zosam.models.checkpoints import save_checkpoint
+from robustbench_zosam.runs.cell_store import CellStore
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +167,11 @@ def test_a_model_of_other_data_needs_its_name(files, digits, tmp_path):
     save_checkpoint(other, model, config, classes=digits.classes, facts={"data": "street"})
     with pytest.raises(InputError, match="trained on street"):
         load_trained_models([other], data=None, model=None, images=5)
+
+
+def test_runs_are_found_by_the_names_of_their_files(tmp_path):
+    store = CellStore(tmp_path)
+    assert (store.model_file.name, store.spec_file.name) == (MODEL_FILE, SPEC_FILE)
 
 
 def test_a_run_measures_what_its_settings_ask_for(files):

@@ -1,4 +1,4 @@
-"""The ends of the spectrum of any symmetric linear operator, with what is known of their errors."""
+"""The outer eigenvalues of any symmetric linear operator, with error estimates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from robustbench_zosam.flatness.noise import gaussian
 from robustbench_zosam.flatness.operators.linear import LinearOperator
 
 Resolve = Literal["vectors", "values"]
-"""What the tolerance is asked of: residuals, or the much smaller errors of the eigenvalues."""
+"""What the tolerance applies to: residuals, or the much smaller errors of the eigenvalues."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def eigenpairs(
         k: how many of the largest; fewer come back from a smaller space.
         steps: products at most.
         tol: stop when all residuals wanted are below this fraction of the largest eigenvalue.
-        resolve: "values" asks that of `errors` instead, which takes fewer products.
-        smallest: whether the smallest eigenvalue is waited for as well.
+        resolve: "values" applies it to `errors` instead, which takes fewer products.
+        smallest: whether the smallest eigenvalue must converge as well.
         seed: seed of the start vector.
         start: first vector, (size,); Gaussian when None.
 

@@ -1,4 +1,4 @@
-"""Layers whose gradients depend on no more than they must.
+"""Piecewise linear operations with fixed slopes, which make second derivatives cheap.
 
 Around the present point a piecewise linear operation is linear, yet torch differentiates it twice
 as if it were not, in zeros that run through the whole network. With slopes held fixed, and the two
@@ -82,7 +82,7 @@ class _Context(Protocol):
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution whose gradients are operations apart: torch's own is one of both."""
+    """A convolution whose two gradients are separate operations; torch computes both in one."""
 
     @staticmethod
     def forward(ctx: _Context, x: Tensor, weight: Tensor, options: _Options) -> Tensor:

@@ -121,7 +121,7 @@ class SweepPlan:
 
 
 def sweep(model: BoundModel, plan: SweepPlan) -> Sums:
-    """Returns the sums of plain, adaptive and empirical Fisher traces; behind a passed gate."""
+    """Returns the sums of plain, adaptive and empirical Fisher traces, once the gate has passed."""
     layers = layers_of(model.network, model.active)
     _check_against_autograd(model, layers)
     images = model.data.images

@@ -121,7 +121,7 @@ class Tape:
         return next(iter(self.layers[index].names.values()))
 
     def passes_at_once(self) -> int:
-        """Returns how many passes to hand to `squares` together, for the memory they take."""
+        """Returns how many passes to hand to `squares` together, given the memory they take."""
         bytes_each = sum(output.nbytes for output in self.outputs.values())
         return max(1, _BUDGET // max(1, bytes_each))
 

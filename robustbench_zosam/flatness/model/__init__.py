@@ -1,1 +1,1 @@
-"""The model under measurement: active coordinates, evaluation, and leaving no trace."""
+"""The model under measurement: active coordinates, evaluation, and what restores it."""

@@ -1,4 +1,4 @@
-"""Which coordinates of theta a measurement is about."""
+"""The coordinates of theta that a measurement covers."""
 
 from __future__ import annotations
 

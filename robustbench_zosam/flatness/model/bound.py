@@ -1,4 +1,4 @@
-"""A model bound for one measurement, and what stands beside every result."""
+"""A model bound for one measurement, and what every result reports of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Bound(CurvatureContext):
 
 @dataclass(frozen=True, kw_only=True)
 class CurvatureResult(ABC):
-    """What stands beside every measure of curvature, since none means anything without it.
+    """What every result reports, since no measure of curvature can be interpreted without it.
 
     `schema.CurvatureContext` describes the first attributes; further there are
 

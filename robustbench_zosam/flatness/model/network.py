@@ -16,7 +16,7 @@ from robustbench_zosam.flatness.model.guard import device_of
 
 @dataclass(frozen=True)
 class Network:
-    """A module evaluated at tensors of our own, so that its parameters are never involved.
+    """A module evaluated at separate tensors, so that its own parameters are never touched.
 
     Attributes:
         module: gives the architecture and its mode; its own values are not read.

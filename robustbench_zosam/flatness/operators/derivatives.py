@@ -1,4 +1,4 @@
-"""Gradients that can be differentiated again, or the name of what stands in the way."""
+"""Gradients that can be differentiated again, or the name of the operation that prevents it."""
 
 from __future__ import annotations
 

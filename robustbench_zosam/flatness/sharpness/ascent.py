@@ -50,7 +50,7 @@ def worst_rise(
 
 
 class _Climb:
-    """Where an ascent is, and the best it has seen."""
+    """State of an ascent: where it is, its step size, and the best point so far."""
 
     def __init__(
         self, u: Tensor, value: float, slope: Tensor, step: float, checks: list[int]
@@ -82,7 +82,7 @@ class _Climb:
 
 
 def _checkpoints(steps: int) -> list[int]:
-    """Returns the steps at which the step size is reconsidered, closer and closer together."""
+    """Returns the steps at which the step size is reconsidered, at decreasing intervals."""
     shares = [0.0, 0.22]
     while shares[-1] < 1:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))

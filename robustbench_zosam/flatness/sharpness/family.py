@@ -1,4 +1,4 @@
-"""How much the loss rises around a trained network, by every definition in use."""
+"""Evaluates the sharpness measures of a bound model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BOTH = (raw, normalised)
 
 @dataclass(frozen=True)
 class Value:
-    """One number.
+    """The value of a measure.
 
     Attributes:
         value: the measure; infinite where the loss overflows, None where it does not apply.

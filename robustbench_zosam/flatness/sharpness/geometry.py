@@ -1,4 +1,4 @@
-"""Sharpness measures that are closed expressions in derivatives at theta."""
+"""Sharpness measures that are closed forms of derivatives at theta."""
 
 from __future__ import annotations
 

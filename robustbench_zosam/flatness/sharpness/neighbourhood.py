@@ -59,7 +59,7 @@ class Neighbourhood:
     ) -> Tensor:
         """Returns each image's loss under k transforms of the same logits, (k, n) float64.
 
-        In nats, maybe not finite.
+        In nats, possibly not finite.
 
         Args:
             delta: displacement, (D_A,); None: at theta.
