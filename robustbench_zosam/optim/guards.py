@@ -75,23 +75,30 @@ class BufferGuard:
         self._owners = None if model is None else [m for m in model.modules() if m._buffers]
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Restores, on leaving, every buffer a pass inside may have changed."""
-        saved = _Saved()
+    def frozen(self, *, keep: bool = False) -> Iterator[SavedBuffers]:
+        """Restores, on leaving, every buffer a pass inside may have changed.
+
+        Args:
+            keep: remember the values that the pass leaves, for `exchange` to bring back.
+
+        Yields:
+            The buffers.
+        """
+        saved = SavedBuffers()
         hook = None
         if self._owners is None:
             hook = register_module_forward_pre_hook(lambda module, _: saved.add(module))
         else:
             saved.extend(self._owners)
         try:
-            yield
+            yield saved
         finally:
             if hook is not None:
                 hook.remove()
-            saved.restore()
+            saved.exchange(keep=keep)
 
 
-class _Saved:
+class SavedBuffers:
     """Copies of buffers, and where they belong."""
 
     def __init__(self) -> None:
@@ -100,10 +107,12 @@ class _Saved:
         self._copies: list[Tensor] = []
 
     def add(self, module: nn.Module) -> None:
+        """Copies the buffers of a module, once."""
         if module._buffers and module not in self._seen:
             self.extend([module])
 
     def extend(self, modules: list[nn.Module]) -> None:
+        """Copies the buffers of modules that were not seen before."""
         self._seen.update(modules)
         found = [b for m in modules for b in m._buffers.values() if b is not None]
         copies = [torch.empty_like(buffer) for buffer in found]
@@ -111,12 +120,17 @@ class _Saved:
         self._buffers += found
         self._copies += copies
 
-    def restore(self) -> None:
+    def exchange(self, *, keep: bool = False) -> None:
+        """Brings the copies back, and keeps what was there in their place if it is wanted."""
+        present = [torch.empty_like(b) for b in self._buffers] if keep else []
+        _copy(present, self._buffers[: len(present)])
         _copy(self._buffers, self._copies)
+        self._copies = present
 
 
 @torch.no_grad()
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    targets = [tensor.data for tensor in targets]  # a graph may hold them: see `displace`
     for dtype in {tensor.dtype for tensor in targets}:  # fused copies need one type
         chosen = [i for i, tensor in enumerate(targets) if tensor.dtype == dtype]
         torch._foreach_copy_([targets[i] for i in chosen], [sources[i] for i in chosen])
