@@ -16,7 +16,7 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.guards import BufferGuard
+from robustbench_zosam.optim.guards import BufferGuard, LeftGradients
 from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
 from robustbench_zosam.optim.space import ParameterSpace
 from robustbench_zosam.optim.updates import clip_gradients, match_layouts
@@ -54,6 +54,7 @@ class WrappedOptimizer(Optimizer, ABC):
     """
 
     _saved: ClassVar[tuple[str, ...]] = ()
+    _accumulates: ClassVar[bool] = False  # whether gradients from before a step have a meaning
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class WrappedOptimizer(Optimizer, ABC):
             require_number("clip_norm", clip_norm, above=0)
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
         self._buffers = BufferGuard(model)
+        self._left = LeftGradients()
         self._space: ParameterSpace | None = None
         self._support: tuple[object, Tensor | None, int] | None = None
 
@@ -132,13 +134,21 @@ class WrappedOptimizer(Optimizer, ABC):
             raise InputError("step() needs a closure that computes the loss: step(closure)")
         if self.masks.before_step(self.slots):
             self.reset_state()
-        passes = self._passes(closure)
+        accumulated = self._left.differ(self.space.params)
+        if accumulated and not self._accumulates:
+            raise InputError(
+                "there are gradients from before step(closure), which "
+                f"{type(self).__name__} cannot use: call zero_grad() if they are left over, and "
+                "accumulate over parts of a batch with make_closure(..., micro_batches=k)"
+            )
+        passes = self._passes(closure, accumulate=accumulated)
         self.last_clean_loss = None
         if self.masks.gradient_source() == "clean":
             self.last_loss = self.last_clean_loss = passes.gradient()
         else:
             self.last_loss = self._gradient(passes)
         self._update()
+        self._left.note(self.space.params)
         self.cost.steps += 1
         clean = self.last_clean_loss
         return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
@@ -158,9 +168,11 @@ class WrappedOptimizer(Optimizer, ABC):
         self.base.state.clear()
         self.vectors.clear()
 
-    def _passes(self, closure: Closure) -> Passes:
+    def _passes(self, closure: Closure, *, accumulate: bool = False) -> Passes:
         space = self.space
-        return Passes(closure, space.params, self.cost, self._buffers, space.device)
+        return Passes(
+            closure, space.params, self.cost, self._buffers, space.device, accumulate=accumulate
+        )
 
     def _update(self) -> None:
         if self.scaler is not None:

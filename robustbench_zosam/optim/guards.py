@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -57,6 +58,27 @@ class RngReplay:
         finally:
             if before is not None:
                 set_random_state(before, self._device)
+
+
+class LeftGradients:
+    """Tells gradients that a step has left from those that somebody accumulated after it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Tensor], int]] = {}
+
+    def note(self, params: Sequence[Tensor]) -> None:
+        """Remembers the gradients as those of a step that is over."""
+        grads = [p.grad for p in params if p.grad is not None]
+        self._known = {id(grad): (weakref.ref(grad), grad._version) for grad in grads}
+
+    def differ(self, params: Sequence[Tensor]) -> bool:
+        """Returns whether there are gradients that are neither known nor zero."""
+        found = [p.grad for p in params if p.grad is not None]
+        return any(bool(grad.any()) for grad in found if not self._is_known(grad))
+
+    def _is_known(self, grad: Tensor) -> bool:
+        known, version = self._known.get(id(grad), (None, 0))
+        return known is not None and known() is grad and version == grad._version
 
 
 class BufferGuard:

@@ -68,6 +68,7 @@ class Passes:
         cost: counters to advance.
         buffers: guard of the model's buffers.
         device: where the model runs.
+        accumulate: leave the gradients that are there for the first gradient pass to add to.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class Passes:
         cost: PassCounts,
         buffers: BufferGuard,
         device: torch.device,
+        *,
+        accumulate: bool = False,
     ) -> None:
         self._closure = closure
         self._params = list(params)
@@ -86,6 +89,7 @@ class Passes:
         self._rng = RngReplay(device)
         self._updated_buffers = False
         self._batch_size = 0
+        self._accumulate = accumulate
 
     def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
         """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
@@ -147,6 +151,9 @@ class Passes:
         return prepared.loss
 
     def _clear_gradients(self) -> None:
+        if self._accumulate:
+            self._accumulate = False
+            return
         for param in self._params:
             param.grad = None
 
