@@ -168,8 +168,8 @@ class Passes:
     ) -> Tensor:
         """Returns the loss of a forward pass alone, buffers left as they were.
 
-        The loss is detached, at least in float32; the mean unless `each` (see `gradient`). A closure
-        that takes no `backward` is run with its backward pass held back.
+        The loss is detached, at least in float32; the mean unless `each` (see `gradient`). The
+        backward pass of a closure that takes no `backward` is held back.
 
         Args:
             fraction: of the mini-batch to look at, its first examples.

@@ -38,6 +38,7 @@ class ZOSAM(ZeroOrderSharpness):
 
     Args:
         rho: radius of the perturbation.
+        sigma: the radius per weight instead: rho = sigma sqrt(d) (see `RandomRadius`).
         queries: number m of directions per step.
         probe_radius: length of the probes: delta = probe_radius / sqrt(d), d the number of
             perturbed coordinates; None means rho.
@@ -48,6 +49,7 @@ class ZOSAM(ZeroOrderSharpness):
             passes in all.
         probe_fraction: of the mini-batch that the probes see (see `ZeroOrder`).
         seed: of the directions.
+        reuse: which probe is the forward pass of the gradient pass (see `ZeroOrderSharpness`).
         reduce: averages losses over processes (see `ZeroOrder`).
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """

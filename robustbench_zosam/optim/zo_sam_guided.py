@@ -38,6 +38,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
 
     Args:
         rho: radius of the perturbation.
+        sigma: the radius per weight instead: rho = sigma sqrt(d) (see `RandomRadius`).
         guides: number k of gradients remembered, at most m; None is m. The other m - k directions
             are random.
         probe_radius: length r of the probes; None means rho.
