@@ -133,7 +133,10 @@ class Passes:
             nullcontext() if graph else _constant(self._params),
         ):
             loss = self._run(True, None, False)
-        return PreparedGradient(loss, calls, buffers) if calls else None
+        if calls:
+            return PreparedGradient(loss, calls, buffers)
+        self._clear_gradients()
+        return None
 
     def take(self, prepared: PreparedGradient) -> Tensor:
         """Runs the backward pass that was prepared; the weights are where they were then.
