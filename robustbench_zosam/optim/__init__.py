@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.guards import BufferGuard, RngReplay
     from robustbench_zosam.optim.info import OptimizerInfo, PassesPerStep
     from robustbench_zosam.optim.looksam import LookSAM
+    from robustbench_zosam.optim.momentum_sam import MomentumSAM
+    from robustbench_zosam.optim.one_gradient import OneGradient, OnePerturbed
     from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
     from robustbench_zosam.optim.periods import Periodic
     from robustbench_zosam.optim.plain import Plain
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.sharp import SharpnessAware
     from robustbench_zosam.optim.ssam_d import SSAMD
     from robustbench_zosam.optim.ssam_f import SSAMF
+    from robustbench_zosam.optim.two_calls import TwoCalls
+    from robustbench_zosam.optim.wsam import WSAM
     from robustbench_zosam.optim.xsam import XSAM
     from robustbench_zosam.optim.zo_probes import ZeroOrder, mean_over_ranks
     from robustbench_zosam.optim.zo_sam import ZOSAM
@@ -45,9 +49,11 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "SSAMD",
     "XSAM",
     "S2SAM",
+    "MomentumSAM",
     "ESAM",
     "LookSAM",
     "GSAM",
+    "WSAM",
     "FriendlySAM",
     "ZOSAM",
     "GuidedZOSAM",
@@ -58,6 +64,9 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     # writing an optimizer
     "WrappedOptimizer",
     "SharpnessAware",
+    "OneGradient",
+    "OnePerturbed",
+    "TwoCalls",
     "Periodic",
     "ZeroOrder",
     "Passes",

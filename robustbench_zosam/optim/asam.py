@@ -12,10 +12,10 @@ from torch.optim.optimizer import ParamsT
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
+from robustbench_zosam.optim.two_calls import TwoCalls
 
 
-class ASAM(SharpnessAware):
+class ASAM(TwoCalls):
     """Adaptive SAM: epsilon = rho * T^2 g / |T g|, with T = |w| + eta for each weight.
 
     T is one for parameters of at most one dimension (biases, norms); the authors' code tells them

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, final, overload
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.forms import Forms
 from robustbench_zosam.optim.guards import BufferGuard, LeftGradients
 from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
 from robustbench_zosam.optim.space import ParameterSpace
@@ -25,7 +26,7 @@ from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
 Masks = MaskSet | Mapping[Tensor, Tensor] | None
 
 
-class WrappedOptimizer(Optimizer, ABC):
+class WrappedOptimizer(Forms, Optimizer, ABC):
     """Runs a closure as often as its method needs, then lets a base optimizer step.
 
     Within one step all passes see the same random draws, buffers (batch-norm statistics) are
@@ -114,26 +115,32 @@ class WrappedOptimizer(Optimizer, ABC):
             The loss where the gradient was taken; `last_clean_loss` is set if known.
         """
 
+    @overload
+    def step(self, closure: Closure) -> Tensor: ...
+
+    @overload
+    def step(self, closure: None = None) -> Tensor | None: ...
+
     @final
     @torch.no_grad()
-    def step(self, closure: Closure | None = None) -> Tensor:  # type: ignore[override]  # torch's returns None without a closure
+    def step(self, closure: Closure | None = None) -> Tensor | None:
         """Makes one update.
 
         Args:
             closure: computes the mean loss and its gradients when called as `closure()`, the loss
-                alone as `closure(backward=False)`; everything is recomputed at each call.
+                alone as `closure(backward=False)`; everything is recomputed at each call. None
+                for methods that can use the gradients that are there (see `OneGradient`).
 
         Returns:
             The loss at the unperturbed weights where known and finite, else `last_loss`; without
-            dimensions, and without waiting for the device.
+            dimensions, and without waiting for the device. None without a closure.
 
         Raises:
-            InputError: there is no closure.
+            InputError: there is no closure, or gradients from before the step have no meaning.
         """
-        if closure is None:
-            raise InputError("step() needs a closure that computes the loss: step(closure)")
-        if self.masks.before_step(self.slots):
-            self.reset_state()
+        if closure is None or self._away is not None:
+            return self._finish(closure)
+        self._begin()
         accumulated = self._left.differ(self.space.params)
         if accumulated and not self._accumulates:
             raise InputError(
@@ -147,11 +154,22 @@ class WrappedOptimizer(Optimizer, ABC):
             self.last_loss = self.last_clean_loss = passes.gradient()
         else:
             self.last_loss = self._gradient(passes)
+        self._conclude()
+        clean = self.last_clean_loss
+        return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
+
+    def _begin(self) -> bool:
+        """Lets the masks begin a step; returns whether they changed the weights for a new round."""
+        if not self.masks.before_step(self.slots):
+            return False
+        self.reset_state()
+        return True
+
+    def _conclude(self) -> None:
+        """Updates the weights with the gradients."""
         self._update()
         self._left.note(self.space.params)
         self.cost.steps += 1
-        clean = self.last_clean_loss
-        return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
 
     @final
     @torch.no_grad()
@@ -161,6 +179,7 @@ class WrappedOptimizer(Optimizer, ABC):
         The gradient is left in `grad`. Weights stay; counters, the method's memory, buffers and
         random state move on as in a step.
         """
+        assert self._away is None, "a step is under way"
         return self._gradient(self._passes(closure))
 
     def reset_state(self) -> None:
@@ -182,11 +201,14 @@ class WrappedOptimizer(Optimizer, ABC):
         if not replaced:
             if self.clip_norm is not None:
                 self._count_event("clipped", clip_gradients(self.space.params, self.clip_norm))
-            if self.scaler is None:
-                self.base.step()
-            else:
-                self.scaler.step(self.base)
+            self._base_step()
         self.masks.after_update(self.slots)
+
+    def _base_step(self) -> None:
+        if self.scaler is None:
+            self.base.step()
+        else:
+            self.scaler.step(self.base)
 
     def _count_event(self, name: str, event: Tensor) -> None:
         self.counters[name] = self.counters.get(name, 0) + event.long()

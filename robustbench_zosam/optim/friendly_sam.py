@@ -12,10 +12,10 @@ from torch.optim.optimizer import ParamsT
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
+from robustbench_zosam.optim.two_calls import TwoCalls
 
 
-class FriendlySAM(SharpnessAware):
+class FriendlySAM(TwoCalls):
     """Friendly SAM: epsilon = rho * d / |d|, d = g_t - sigma m_{t-1}, without the common part.
 
     m_t = decay m_{t-1} + (1 - decay) g_t averages the clean gradients themselves, from m_1 = g_1;

@@ -12,10 +12,10 @@ from robustbench_zosam.checks import require_flag, require_number
 from robustbench_zosam.optim.asam import scaled_ascent
 from robustbench_zosam.optim.directions import orthogonal_part, scale_to
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
+from robustbench_zosam.optim.two_calls import TwoCalls
 
 
-class GSAM(SharpnessAware):
+class GSAM(TwoCalls):
     """Surrogate-gap guided SAM: steps along g_p - alpha g_o.
 
     g_p is SAM's gradient, and g_o the part of the clean gradient orthogonal to it, over all active
@@ -34,7 +34,7 @@ class GSAM(SharpnessAware):
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
-    _saved: ClassVar[tuple[str, ...]] = (*SharpnessAware._saved, "full_lr")
+    _saved: ClassVar[tuple[str, ...]] = (*TwoCalls._saved, "full_lr")
 
     def __init__(
         self,

@@ -59,6 +59,11 @@ class RngReplay:
             if before is not None:
                 set_random_state(before, self._device)
 
+    def rewind(self) -> None:
+        """Goes back to where the first pass started from, if there was one."""
+        if self._start is not None:
+            set_random_state(self._start, self._device)
+
 
 class LeftGradients:
     """Tells gradients that a step has left from those that somebody accumulated after it."""

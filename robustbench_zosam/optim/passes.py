@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.attached import hooks_at_rest
 from robustbench_zosam.optim.deferred import Backward, deferred_backward
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers
 from robustbench_zosam.precision import ieee_float32
@@ -209,13 +210,31 @@ class Passes:
         torch.clear_autocast_cache()  # an open region would use weights cast before they were moved
         with (
             self._rng.replay(whole=examples is None and fraction == 1),
-            deferred_backward() if held else nullcontext(),
+            self._losses_alone() if held else nullcontext(),
+            hooks_at_rest(),
         ):
             loss = self._closure(**arguments)
         if each and examples is None and isinstance(loss, Tensor):
             self._batch_size = loss.numel()
         self._cost.forwards += fraction if fraction < 1 else self._share(examples)
         return _losses(loss) if each else _scalar(loss)
+
+    @contextmanager
+    def _losses_alone(self) -> Iterator[None]:
+        """Keeps gradients from a closure that clears them and goes backward."""
+        kept = [p.grad for p in self._params]
+        for param in self._params:
+            param.grad = None
+        try:
+            with deferred_backward():
+                yield
+        finally:
+            for param, grad in zip(self._params, kept, strict=True):
+                param.grad = grad
+
+    def rewind(self) -> None:
+        """Goes back to the random state of the first pass, for a pass that the caller makes."""
+        self._rng.rewind()
 
     def _share(self, examples: Tensor | None) -> float:
         if examples is None:

@@ -6,12 +6,12 @@ import math
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.sharp import SharpnessAware
+from robustbench_zosam.optim.one_gradient import OnePerturbed
 
 RHO = 0.05
 
 
-class RandomRadius(SharpnessAware):
+class RandomRadius(OnePerturbed):
     """A radius that can be given per coordinate: rho = sigma sqrt(d), d the perturbed weights.
 
     A random direction spreads over all d coordinates, so that its length means something only

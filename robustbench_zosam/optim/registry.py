@@ -161,6 +161,20 @@ OPTIMIZERS.add(
         options={"rho": RHO},
     ),
     OptimizerInfo(
+        "momentum-sam",
+        "sam against the momentum of the base optimizer, at no extra pass",
+        f"{_OPTIM}.momentum_sam:MomentumSAM",
+        "Becker et al. 2024, arXiv 2401.12033",
+        label="Momentum-SAM",
+        compared_with=("sam",),
+        passes=PLAIN,
+        options={
+            "rho": Number(
+                0.3, "radius of the perturbation, in the L2 norm over all active weights", least=0
+            )
+        },
+    ),
+    OptimizerInfo(
         "esam",
         "sam on some of the parameters and some of the examples",
         f"{_OPTIM}.esam:ESAM",
@@ -202,6 +216,23 @@ OPTIMIZERS.add(
                 None, "radius at learning rate zero; constant radius if left out", least=0
             ),
             "alpha": Number(0.4, "weight of the orthogonal part", least=0),
+            "adaptive": Flag(False, "scale the perturbation with each weight"),
+        },
+    ),
+    OptimizerInfo(
+        "wsam",
+        "sam with a weight for the sharpness, kept out of the base optimizer",
+        f"{_OPTIM}.wsam:WSAM",
+        "Yue et al. 2023, arXiv 2305.15817",
+        label="WSAM",
+        compared_with=("sam",),
+        passes=SHARPNESS_AWARE,
+        options={
+            "rho": RHO,
+            "gamma": Number(
+                0.9, "weight of the sharpness, gamma / (1 - gamma) beside the loss", least=0, below=1
+            ),
+            "decouple": Flag(True, "keep the sharpness out of the base optimizer's momentum"),
             "adaptive": Flag(False, "scale the perturbation with each weight"),
         },
     ),

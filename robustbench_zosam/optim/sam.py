@@ -6,10 +6,10 @@ from torch import Tensor
 
 from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
+from robustbench_zosam.optim.two_calls import TwoCalls
 
 
-class SAM(SharpnessAware):
+class SAM(TwoCalls):
     """Sharpness-aware minimization: epsilon = rho * g / |g|, with g the clean gradient.
 
     Two forward and two backward passes per step; batch-norm statistics come from the clean pass.

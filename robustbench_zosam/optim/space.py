@@ -111,7 +111,17 @@ class ParameterSpace:
         try:
             yield
         finally:
-            torch._foreach_copy_([p.data for p in self.params], self._saved)
+            self.return_home()
+
+    def return_home(self) -> None:
+        """Moves the parameters to where the excursion began."""
+        home = self.at_home()
+        torch._foreach_copy_([p.data for p, _ in home], [weights for _, weights in home])
+
+    def at_home(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns each parameter and its value where the excursion began."""
+        assert self._saved is not None, "an excursion has begun"
+        return list(zip(self.params, self._saved, strict=True))
 
     def displace(self, direction: Tensor, scale: float = 1.0) -> None:
         """Moves the parameters to (where the excursion began) + scale * direction, (d,).

@@ -14,12 +14,13 @@ from robustbench_zosam.checks import require_choice, require_integer, require_nu
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.perturbed import highest
 from robustbench_zosam.optim.ssam import SparseSAM
+from robustbench_zosam.optim.two_calls import TwoCalls
 from robustbench_zosam.seeds import derive_seed
 
 SCORES = ("gradient", "weight", "random")
 
 
-class SSAMD(SparseSAM):
+class SSAMD(TwoCalls, SparseSAM):
     """Sparse SAM that drops perturbed weights of low score and takes others in.
 
     p starts at random. In the first step of every period, after that step's perturbation, the

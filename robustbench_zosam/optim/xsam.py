@@ -15,9 +15,10 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.periods import Periodic
+from robustbench_zosam.optim.two_calls import TwoCalls
 
 
-class XSAM(Periodic):
+class XSAM(TwoCalls, Periodic):
     """Explicit SAM: steps along |g_k| v(alpha), where v(alpha) leads to the highest loss.
 
     k ascent steps of length rho / k along the gradients end at w_k, with the gradient g_k. On the
@@ -72,6 +73,11 @@ class XSAM(Periodic):
         self.alphas = [round(index * alpha_step, 12) for index in range(round(count) + 1)]
         self.found_alpha = 1.0 if self.alpha is None else self.alpha
         super().__init__(params, base, rho=rho, **options)
+
+    def _needs_more(self) -> str | None:
+        if self.alpha is None:
+            return "while it searches alpha"
+        return None if self.ascent_steps == 1 else f"with ascent_steps {self.ascent_steps}"
 
     def _perturbation(self, passes: Passes) -> Tensor:
         step = self.rho / self.ascent_steps

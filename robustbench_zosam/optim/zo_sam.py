@@ -113,9 +113,12 @@ class ZOSAM(ZeroOrderSharpness):
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)
+        self._learn()
+        return loss
+
+    def _learn(self) -> None:
         if self.reuse == "late":
             self._remember("last", self._active_gradient())
-        return loss
 
     def _draw(self, out: Tensor, query: int) -> Tensor:
         """Draws a direction: of length 1, or as `delta` takes it."""

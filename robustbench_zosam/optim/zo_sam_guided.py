@@ -66,7 +66,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
 
     def _gradient(self, passes: Passes) -> Tensor:
         loss = super()._gradient(passes)
-        if self._radius() > 0 and self.guides > 0:
+        if self._radius() > 0:
             self._learn()
         return loss
 
@@ -95,6 +95,8 @@ class GuidedZOSAM(ZeroOrderSharpness):
 
     def _learn(self) -> None:
         """Remembers the gradient of this step, and forgets the oldest."""
+        if self.guides == 0:
+            return
         latest = self._active_gradient()
         latest = scale_to(latest.div_(latest.abs().max()), 1.0)  # scaled gradients may be huge
         latest = latest.where(latest.isfinite(), 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -46,6 +46,8 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
     Attributes:
         reuse: `"both"`, `"late"` or `"none"`.
     """
+
+    _asks_for_losses: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -137,6 +139,13 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
         """Returns whether the loss should rise along a direction, by the last gradient."""
         last = self.vectors.get("last")
         return last is None or bool(torch.dot(last, direction) >= 0)
+
+    def _offset(self, passes: Passes) -> Tensor | None:
+        reuse, self.reuse = self.reuse, "none"  # the caller's pass is not one of the probes
+        try:
+            return super()._offset(passes)
+        finally:
+            self.reuse = reuse
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         won, self._won = self._won, None
