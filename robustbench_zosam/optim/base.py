@@ -17,16 +17,16 @@ from torch.optim.optimizer import ParamsT
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.forms import Forms
-from robustbench_zosam.optim.guards import BufferGuard, LeftGradients
-from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
-from robustbench_zosam.optim.space import ParameterSpace
-from robustbench_zosam.optim.updates import clip_gradients, match_layouts
+from robustbench_zosam.optim.guards import BufferGuard
+from robustbench_zosam.optim.passes import Closure, Passes
+from robustbench_zosam.optim.state import StatefulOptimizer
+from robustbench_zosam.optim.updates import clip_gradients
 from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
 
 Masks = MaskSet | Mapping[Tensor, Tensor] | None
 
 
-class WrappedOptimizer(Forms, Optimizer, ABC):
+class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
     """Runs a closure as often as its method needs, then lets a base optimizer step.
 
     Within one step all passes see the same random draws, buffers (batch-norm statistics) are
@@ -54,7 +54,6 @@ class WrappedOptimizer(Forms, Optimizer, ABC):
         counters: the method's own counters, integer tensors of no dimension.
     """
 
-    _saved: ClassVar[tuple[str, ...]] = ()
     _accumulates: ClassVar[bool] = False  # whether gradients from before a step have a meaning
 
     def __init__(
@@ -72,40 +71,15 @@ class WrappedOptimizer(Forms, Optimizer, ABC):
             raise InputError(f"base is {base!r}: give a class of torch optimizers")
         if base is torch.optim.LBFGS or issubclass(base, WrappedOptimizer):
             raise InputError(f"base {base.__name__} calls the closure itself: choose another")
-        self._wrapped = False
-        super().__init__(params, {})
-        try:
-            self.base = base(self.param_groups, **base_options)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{base.__name__} refuses its options: {error}") from error
-        self._wrapped = True
-        self._share()
-        self.cost = PassCounts()
+        super().__init__(params, base, **base_options)
         self.last_loss: Tensor | None = None
         self.last_clean_loss: Tensor | None = None
-        self.vectors: dict[str, Tensor] = {}
-        self.counters: dict[str, Tensor] = {}
         self.scaler = scaler
         self.clip_norm = clip_norm
         if clip_norm is not None:
             require_number("clip_norm", clip_norm, above=0)
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
         self._buffers = BufferGuard(model)
-        self._left = LeftGradients()
-        self._space: ParameterSpace | None = None
-        self._support: tuple[object, Tensor | None, int] | None = None
-
-    def _share(self) -> None:
-        self.param_groups = self.base.param_groups
-        self.state = self.base.state
-        self.defaults = self.base.defaults
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds parameters (`params`, and options of the base), as in any torch optimizer."""
-        if self._wrapped:
-            self.base.add_param_group(param_group)
-        else:
-            super().add_param_group(param_group)
 
     @abstractmethod
     def _gradient(self, passes: Passes) -> Tensor:
@@ -182,11 +156,6 @@ class WrappedOptimizer(Forms, Optimizer, ABC):
         assert self._away is None, "a step is under way"
         return self._gradient(self._passes(closure))
 
-    def reset_state(self) -> None:
-        """Drops all memory of earlier steps, where a round of training begins; counters go on."""
-        self.base.state.clear()
-        self.vectors.clear()
-
     def _passes(self, closure: Closure, *, accumulate: bool = False) -> Passes:
         space = self.space
         return Passes(
@@ -212,20 +181,6 @@ class WrappedOptimizer(Forms, Optimizer, ABC):
 
     def _count_event(self, name: str, event: Tensor) -> None:
         self.counters[name] = self.counters.get(name, 0) + event.long()
-
-    @property
-    def space(self) -> ParameterSpace:
-        """All parameters as one vector; follows added groups and moves between devices."""
-        params = [p for group in self.param_groups for p in group["params"]]
-        if self._space is None or not self._space.fits(params):
-            self._space = ParameterSpace(params)
-            self._support = None
-            for name, vector in self.vectors.items():
-                grown = self._space.zeros()
-                grown[: vector.numel()] = vector
-                self.vectors[name] = grown
-            self._set_counters(self.diagnostics)
-        return self._space
 
     def support(self) -> tuple[Tensor | None, int]:
         """Returns where a perturbation may be, bool (d,) or None for everywhere, and the count."""
@@ -254,41 +209,3 @@ class WrappedOptimizer(Forms, Optimizer, ABC):
     def _inverse_scale(self) -> float:
         """Returns the factor that takes the scaler's scale out of a gradient."""
         return 1.0 if self.scaler is None else 1.0 / self.scaler.get_scale()
-
-    @property
-    def diagnostics(self) -> dict[str, int]:
-        """The method's counters since the start; reading them waits for the device."""
-        return {name: int(tally) for name, tally in self.counters.items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that exact resuming needs but masks and weights: base's keys and `method`."""
-        method = {
-            "name": type(self).__name__,
-            "cost": [self.cost.forwards, self.cost.backwards, self.cost.steps],
-            "options": {name: getattr(self, name) for name in self._saved},
-            "vectors": dict(self.vectors),
-            "tallies": self.diagnostics,
-        }
-        return {**self.base.state_dict(), "method": method}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores what `state_dict` saved; the state of another class is an `InputError`."""
-        method = state_dict.get("method", {})
-        if method.get("name") != type(self).__name__:
-            raise InputError(
-                f"the state is one of {method.get('name', 'a plain torch optimizer')}: "
-                f"it cannot be loaded into {type(self).__name__}"
-            )
-        self.base.load_state_dict({name: state_dict[name] for name in ("state", "param_groups")})
-        match_layouts(self.base)
-        self._share()
-        self.cost = PassCounts(*method["cost"])
-        for name, value in method["options"].items():
-            setattr(self, name, value)
-        device = self.space.device
-        self.vectors = {name: v.to(device, copy=True) for name, v in method["vectors"].items()}
-        self._set_counters(method["tallies"])
-
-    def _set_counters(self, counts: Mapping[str, int]) -> None:
-        device = self.space.device
-        self.counters = {name: torch.tensor(n, device=device) for name, n in counts.items()}

@@ -12,7 +12,6 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_integer, require_number
-from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.sharp import SharpnessAware
 from robustbench_zosam.seeds import derive_seed
@@ -67,7 +66,7 @@ class ESAM(SharpnessAware):
         gradient = self.space.gather_gradients()
         if support is not None:
             gradient.mul_(support)
-        return scale_to(gradient, self.rho / self.beta)
+        return self._to_radius(gradient, 1 / self.beta)
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         if self.gamma == 1:

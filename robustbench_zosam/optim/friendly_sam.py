@@ -10,7 +10,6 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
-from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.two_calls import TwoCalls
 
@@ -45,11 +44,14 @@ class FriendlySAM(TwoCalls):
         self.decay = require_number("decay", decay, least=0, below=1)
         super().__init__(params, base, rho=rho, **options)
 
+    def _memory(self) -> tuple[str, ...]:
+        return ("average",)
+
     def _perturbation(self, passes: Passes) -> Tensor:
         gradient = self._clean_gradient(passes).mul_(self._inverse_scale())
         average = self.vectors.get("average")
         if average is None:
             self._remember("average", gradient)
-            return scale_to(gradient.clone(), self.rho)
+            return self._to_radius(gradient.clone())
         self._remember("average", torch.lerp(gradient, average, self.decay))
-        return scale_to(gradient.sub_(average, alpha=self.sigma), self.rho)
+        return self._to_radius(gradient.sub_(average, alpha=self.sigma))

@@ -10,7 +10,6 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.one_gradient import OnePerturbed
 from robustbench_zosam.optim.passes import Passes
 
@@ -49,7 +48,7 @@ class MomentumSAM(OnePerturbed):
         if self.base.state:
             self._gather_momentum(momentum)
         support, _ = self.support()  # a parameter may have been frozen since
-        return scale_to(momentum if support is None else momentum.mul_(support), self.rho)
+        return self._to_radius(momentum if support is None else momentum.mul_(support))
 
     def _gather_momentum(self, momentum: Tensor) -> None:
         pairs: list[tuple[Tensor, Tensor]] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.two_calls import TwoCalls
 
@@ -21,4 +20,4 @@ class SAM(TwoCalls):
     """
 
     def _perturbation(self, passes: Passes) -> Tensor:
-        return scale_to(self._clean_gradient(passes), self.rho)
+        return self._to_radius(self._clean_gradient(passes))

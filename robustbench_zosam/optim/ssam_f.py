@@ -47,6 +47,9 @@ class SSAMF(SparseSAM):
         self.remaining = 0
         super().__init__(params, base, **options)
 
+    def _memory(self) -> tuple[str, ...]:
+        return ("perturbed", "fisher") if self.sparsity > 0 else ()
+
     def reset_state(self) -> None:
         """Drops all memory of earlier steps, and a choice of p that is under way."""
         super().reset_state()

@@ -10,8 +10,6 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_flag, require_number
-from robustbench_zosam.optim.asam import scaled_ascent
-from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.two_calls import TwoCalls
 
@@ -65,8 +63,9 @@ class WSAM(TwoCalls):
         self._clean = self._clean_gradient(passes)
         gradient = self._clean.clone()
         if self.adaptive:
-            return scaled_ascent(gradient, self.space.gather_weights().abs_(), self.rho)
-        return scale_to(gradient, self.rho)
+            scales = self.space.gather_weights().abs_()
+            return self._to_radius(gradient.mul_(scales)).mul_(scales)
+        return self._to_radius(gradient)
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)

@@ -80,12 +80,12 @@ class XSAM(TwoCalls, Periodic):
         return None if self.ascent_steps == 1 else f"with ascent_steps {self.ascent_steps}"
 
     def _perturbation(self, passes: Passes) -> Tensor:
-        step = self.rho / self.ascent_steps
-        epsilon = scale_to(self._clean_gradient(passes), step)
+        share = 1 / self.ascent_steps
+        epsilon = self._to_radius(self._clean_gradient(passes), share)
         for _ in range(self.ascent_steps - 1):
             self.space.displace(epsilon)
             passes.gradient()
-            epsilon += scale_to(self._active_gradient(), step)
+            epsilon += self._to_radius(self._active_gradient(), share)
         return epsilon
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:

@@ -103,13 +103,13 @@ class ZOSAM(ZeroOrderSharpness):
     def _perturbation(self, passes: Passes) -> Tensor:
         direction = self.space.zeros()
         if self.queries == 1 and self.delta is None:
-            return self._signed(passes, scale_to(self._draw(direction, 0), self._radius()))
+            return self._signed(passes, self._to_radius(self._draw(direction, 0)))
         step = self._probe_radius() if self.delta is None else self.delta
         slopes = self._slopes(passes, lambda query: self._draw(direction, query), step)
         estimate = self.space.zeros()
         for query, slope in enumerate(slopes.to(estimate)):
             estimate.addcmul_(self._draw(direction, query), slope)
-        return scale_to(estimate, self._radius())
+        return self._to_radius(estimate)
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)
@@ -119,6 +119,9 @@ class ZOSAM(ZeroOrderSharpness):
     def _learn(self) -> None:
         if self.reuse == "late":
             self._remember("last", self._active_gradient())
+
+    def _memory(self) -> tuple[str, ...]:
+        return ("last",) if self.reuse == "late" else ()
 
     def _draw(self, out: Tensor, query: int) -> Tensor:
         """Draws a direction: of length 1, or as `delta` takes it."""

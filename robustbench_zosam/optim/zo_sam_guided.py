@@ -81,7 +81,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
             return self._other(scratch, query, guides)
 
         if self.queries == 1:
-            epsilon = self._signed(passes, scale_to(direction(0).clone(), self._radius()))
+            epsilon = self._signed(passes, self._to_radius(direction(0).clone()))
             if guides:
                 self.counters["turned"] += torch.dot(epsilon, guides[0]) < 0
             return epsilon
@@ -91,7 +91,10 @@ class GuidedZOSAM(ZeroOrderSharpness):
         estimate = self.space.zeros()
         for query, slope in enumerate(slopes.to(estimate)):
             estimate.addcmul_(direction(query), slope)
-        return scale_to(estimate, self._radius())
+        return self._to_radius(estimate)
+
+    def _memory(self) -> tuple[str, ...]:
+        return tuple(_name(age) for age in range(self.guides))
 
     def _learn(self) -> None:
         """Remembers the gradient of this step, and forgets the oldest."""

@@ -94,6 +94,13 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
     def _probe_radius(self) -> float:
         return self._radius() if self.probe_radius is None else self.probe_radius
 
+    def _probe_ratio(self, direction: Tensor) -> float:
+        if self.probe_radius is None:
+            return 1.0
+        if len(set(self._lengths())) == 1:
+            return self.probe_radius / self._radius()
+        return self.probe_radius / float(torch.linalg.vector_norm(direction))
+
     def _signed(self, passes: Passes, direction: Tensor) -> Tensor:
         """Turns a direction of the perturbation's length to the side of the larger loss.
 
@@ -108,7 +115,7 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
             InputError: the closure takes gradients otherwise than by `backward`.
         """
         if self.reuse == "none":
-            ratio = self._probe_radius() / self._radius()
+            ratio = self._probe_ratio(direction)
             slopes = self._slopes(passes, lambda query: direction, ratio)
             return direction.mul_(slopes.sign().to(direction))
         signs = (1.0, -1.0)
