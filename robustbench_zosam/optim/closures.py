@@ -33,7 +33,8 @@ def make_closure(
         scaler: scales the loss before `backward`; give the same one to the optimizer.
 
     Returns:
-        `closure(backward=True, examples=None, reduction="mean", fraction=1.0)`; see `Closure`.
+        `closure(backward=True, examples=None, reduction="mean", fraction=1.0)`, whose `size` is n;
+        see `Closure`.
 
     Raises:
         InputError: the tensors of the batch differ in length, or are shorter than `micro_batches`.
@@ -78,4 +79,5 @@ def make_closure(
         found = torch.cat(losses)
         return found if reduction == "none" else found.mean()
 
+    closure.size = size  # type: ignore[attr-defined] # functions take attributes
     return closure

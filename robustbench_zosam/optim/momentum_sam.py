@@ -48,7 +48,7 @@ class MomentumSAM(OnePerturbed):
         if self.base.state:
             self._gather_momentum(momentum)
         support, _ = self.support()  # a parameter may have been frozen since
-        return self._to_radius(momentum if support is None else momentum.mul_(support))
+        return self._to_radius(momentum if support is None else momentum.mul_(support)).neg_()
 
     def _gather_momentum(self, momentum: Tensor) -> None:
         pairs: list[tuple[Tensor, Tensor]] = []

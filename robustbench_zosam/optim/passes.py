@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.attached import hooks_at_rest
-from robustbench_zosam.optim.deferred import Backward, deferred_backward
-from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers
+from robustbench_zosam.optim.deferred import PreparedGradient, constant, deferred_backward
+from robustbench_zosam.optim.guards import BufferGuard, RngReplay
 from robustbench_zosam.precision import ieee_float32
 
 Closure = Callable[..., Tensor]
@@ -43,21 +43,6 @@ class PassCounts:
     steps: int = 0
 
 
-@dataclass
-class PreparedGradient:
-    """A forward pass whose backward pass is to be decided on.
-
-    Attributes:
-        loss: detached.
-        calls: the backward passes that the closure asked for.
-        buffers: as they were before; `exchange` brings the values that the pass left.
-    """
-
-    loss: Tensor
-    calls: list[Backward]
-    buffers: SavedBuffers
-
-
 class Passes:
     """Forward and backward passes of one mini-batch, counted, on the same random draws.
 
@@ -82,14 +67,15 @@ class Passes:
         *,
         accumulate: bool = False,
     ) -> None:
-        self._closure = closure
+        self.closure = closure
         self._params = list(params)
         self._cost = cost
         self._buffers = buffers
-        self._device = device
+        self.device = device
         self._rng = RngReplay(device)
         self._updated_buffers = False
         self._batch_size = 0
+        self._weight = 1.0  # of a pass, in passes of the mini-batch
         self._accumulate = accumulate
 
     def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
@@ -110,7 +96,7 @@ class Passes:
             else:
                 loss = self._run(True, examples, each)
         self._updated_buffers = True
-        self._cost.backwards += self._share(examples)
+        self._cost.backwards += self._share(examples) * self._weight
         return loss
 
     def prepare(self, *, graph: bool = True) -> PreparedGradient | None:
@@ -131,7 +117,7 @@ class Passes:
             self._buffers.frozen(keep=graph) as buffers,
             torch.enable_grad(),
             deferred_backward() as calls,
-            nullcontext() if graph else _constant(self._params),
+            nullcontext() if graph else constant(self._params),
         ):
             loss = self._run(True, None, False)
         if calls:
@@ -151,7 +137,7 @@ class Passes:
         if not self._updated_buffers:
             prepared.buffers.exchange()
         self._updated_buffers = True
-        self._cost.backwards += 1
+        self._cost.backwards += self._weight
         return prepared.loss
 
     def _clear_gradients(self) -> None:
@@ -186,7 +172,7 @@ class Passes:
         with (
             nullcontext() if updates else self._buffers.frozen(),
             torch.no_grad(),
-            _full_precision(self._device) if exact else nullcontext(),
+            _full_precision(self.device) if exact else nullcontext(),
         ):
             value = self._run(False, examples, each, fraction)
         self._updated_buffers |= updates
@@ -196,7 +182,7 @@ class Passes:
         self, backward: bool, examples: Tensor | None, each: bool, fraction: float = 1.0
     ) -> Tensor:
         arguments: dict[str, object] = {}
-        held = not backward and not accepts(self._closure, "backward")
+        held = not backward and not accepts(self.closure, "backward")
         if not backward and not held:
             arguments["backward"] = False
         if examples is not None:
@@ -206,17 +192,18 @@ class Passes:
         if fraction < 1:
             arguments["fraction"] = fraction
         for name in arguments:
-            _require_argument(self._closure, name)
+            require_argument(self.closure, name)
         torch.clear_autocast_cache()  # an open region would use weights cast before they were moved
         with (
             self._rng.replay(whole=examples is None and fraction == 1),
             self._losses_alone() if held else nullcontext(),
             hooks_at_rest(),
         ):
-            loss = self._closure(**arguments)
+            loss = self.closure(**arguments)
         if each and examples is None and isinstance(loss, Tensor):
             self._batch_size = loss.numel()
-        self._cost.forwards += fraction if fraction < 1 else self._share(examples)
+        share = fraction if fraction < 1 else self._share(examples)
+        self._cost.forwards += share * self._weight
         return _losses(loss) if each else _scalar(loss)
 
     @contextmanager
@@ -231,6 +218,14 @@ class Passes:
         finally:
             for param, grad in zip(self._params, kept, strict=True):
                 param.grad = grad
+
+    def part(self, closure: Closure, weight: float) -> Passes:
+        """Returns the passes over a part of the mini-batch, each of which counts as that part."""
+        part = Passes(closure, self._params, self._cost, self._buffers, self.device)
+        part._weight = weight
+        part._updated_buffers = self._updated_buffers
+        self._updated_buffers = True
+        return part
 
     def rewind(self) -> None:
         """Goes back to the random state of the first pass, for a pass that the caller makes."""
@@ -255,26 +250,14 @@ _WHY = {
 
 
 @contextmanager
-def _constant(params: Sequence[Tensor]) -> Iterator[None]:
-    """Builds no graph on the parameters inside, although gradients are enabled."""
-    trainable = [p for p in params if p.requires_grad]
-    for p in trainable:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in trainable:
-            p.requires_grad_(True)
-
-
-@contextmanager
 def _full_precision(device: torch.device) -> Iterator[None]:
     """Turns autocast off, and reduced precision behind float32."""
     with torch.autocast(device.type, enabled=False), ieee_float32():
         yield
 
 
-def _require_argument(closure: Closure, name: str) -> None:
+def require_argument(closure: Closure, name: str) -> None:
+    """Refuses a closure that takes no argument of this name, in a sentence that says why."""
     if not accepts(closure, name):
         raise InputError(f"this optimizer needs {_WHY[name]}")
 

@@ -48,6 +48,4 @@ class RandomPerturbation(RandomRadius):
         del passes  # no loss is asked for
         support, _ = self.support()
         key = self.seed, self.cost.steps, 0
-        return self._to_radius(
-            draw_direction(self.space.zeros(), self.directions, key, support)
-        )
+        return self._to_radius(draw_direction(self.space.zeros(), self.directions, key, support))

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from robustbench_zosam.optim.info import OptimizerInfo, PassesPerStep
+from dataclasses import replace
+
+from robustbench_zosam.optim.info import OptimizerInfo
 from robustbench_zosam.optim.shared import (
+    ADAPTIVE,
     DIRECTIONS,
+    GROUP,
     PLAIN,
     PROBE_FRACTION,
     PROBE_RADIUS,
     QUERIES,
     REUSE,
     RHO,
+    SHARPNESS,
     SHARPNESS_AWARE,
     SIDES,
     SIGMA,
     SPARSE_PERTURBATION,
-    probes_per_step,
+    esam_passes,
+    looksam_passes,
+    ssam_f_passes,
+    xsam_passes,
     zo_sam_passes,
+    zo_sgd_passes,
 )
 from robustbench_zosam.options import Choice, Flag, Integer, Number
 from robustbench_zosam.registry import Registry
@@ -24,38 +33,6 @@ from robustbench_zosam.registry import Registry
 OPTIMIZERS = Registry("optimizer", OptimizerInfo, group="zosam_robust.optimizers")
 
 _OPTIM = "robustbench_zosam.optim"
-
-
-def _ssam_f(
-    *, samples: int, update_epochs: int, batch_size: int, steps_per_epoch: int, **_: object
-) -> PassesPerStep:
-    passes = 2 + samples / (batch_size * update_epochs * steps_per_epoch)
-    return PassesPerStep(passes, passes)
-
-
-def _xsam(
-    *,
-    ascent_steps: int,
-    alpha: float | None,
-    alpha_max: float,
-    alpha_step: float,
-    steps_per_epoch: int,
-    **_: object,
-) -> PassesPerStep:
-    search = (alpha_max / alpha_step + 1) / steps_per_epoch if alpha is None else 0
-    return PassesPerStep(ascent_steps + 1 + search, ascent_steps + 1)
-
-
-def _esam(*, gamma: float, **_: object) -> PassesPerStep:
-    return PassesPerStep(2 + gamma if gamma < 1 else 2, 1 + gamma)
-
-
-def _looksam(*, interval: int, **_: object) -> PassesPerStep:
-    return PassesPerStep(1 + 1 / interval, 1 + 1 / interval)
-
-
-def _zo_sgd(*, queries: int, sides: str, **_: object) -> PassesPerStep:
-    return PassesPerStep(probes_per_step(queries, sides), 0)
 
 
 OPTIMIZERS.add(
@@ -86,7 +63,10 @@ OPTIMIZERS.add(
         "Foret et al. 2021, arXiv 2010.01412",
         label="SAM",
         passes=SHARPNESS_AWARE,
-        options={"rho": RHO},
+        options={
+            "rho": RHO,
+            "m": GROUP,
+        },
     ),
     OptimizerInfo(
         "asam",
@@ -108,7 +88,7 @@ OPTIMIZERS.add(
         "Mi et al. 2022, arXiv 2210.05177",
         label="SSAM-F",
         compared_with=("sam",),
-        passes=_ssam_f,
+        passes=ssam_f_passes,
         options={
             **SPARSE_PERTURBATION,
             "samples": Integer(1024, "examples in the Fisher information", least=1),
@@ -140,7 +120,7 @@ OPTIMIZERS.add(
         "arXiv 2603.10048",
         label="XSAM",
         compared_with=("sam",),
-        passes=_xsam,
+        passes=xsam_passes,
         options={
             "rho": Number(0.15, "length of the ascent", least=0),
             "rho_max": Number(0.3, "radius at which directions are compared", above=0),
@@ -168,11 +148,7 @@ OPTIMIZERS.add(
         label="Momentum-SAM",
         compared_with=("sam",),
         passes=PLAIN,
-        options={
-            "rho": Number(
-                0.3, "radius of the perturbation, in the L2 norm over all active weights", least=0
-            )
-        },
+        options={"rho": replace(RHO, default=0.3)},
     ),
     OptimizerInfo(
         "esam",
@@ -181,7 +157,7 @@ OPTIMIZERS.add(
         "Du et al. 2022, arXiv 2110.03141",
         label="ESAM",
         compared_with=("sam",),
-        passes=_esam,
+        passes=esam_passes,
         options={
             "rho": RHO,
             "beta": Number(0.6, "probability of a tensor to be perturbed", above=0, most=1),
@@ -195,7 +171,7 @@ OPTIMIZERS.add(
         "Liu et al. 2022, arXiv 2203.02714",
         label="LookSAM",
         compared_with=("sam",),
-        passes=_looksam,
+        passes=looksam_passes,
         options={
             "rho": RHO,
             "alpha": Number(0.7, "weight of the remembered part", least=0),
@@ -216,7 +192,7 @@ OPTIMIZERS.add(
                 None, "radius at learning rate zero; constant radius if left out", least=0
             ),
             "alpha": Number(0.4, "weight of the orthogonal part", least=0),
-            "adaptive": Flag(False, "scale the perturbation with each weight"),
+            "adaptive": ADAPTIVE,
         },
     ),
     OptimizerInfo(
@@ -229,11 +205,9 @@ OPTIMIZERS.add(
         passes=SHARPNESS_AWARE,
         options={
             "rho": RHO,
-            "gamma": Number(
-                0.9, "weight of the sharpness, gamma / (1 - gamma) beside the loss", least=0, below=1
-            ),
+            "gamma": SHARPNESS,
             "decouple": Flag(True, "keep the sharpness out of the base optimizer's momentum"),
-            "adaptive": Flag(False, "scale the perturbation with each weight"),
+            "adaptive": ADAPTIVE,
         },
     ),
     OptimizerInfo(
@@ -311,7 +285,7 @@ OPTIMIZERS.add(
         f"{_OPTIM}.zo_sgd:ZOSGD",
         "Malladi et al. 2023, arXiv 2305.17333",
         label="ZO-SGD",
-        passes=_zo_sgd,
+        passes=zo_sgd_passes,
         lr=1e-3,
         options={
             "queries": QUERIES,

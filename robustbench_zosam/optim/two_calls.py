@@ -94,7 +94,9 @@ class TwoCalls(SharpnessAware):
 
     def _finish(self, closure: Closure | None) -> Tensor | None:
         if self._away is not None:
-            raise InputError("step() after first_step(): call second_step(), which makes the update")
+            raise InputError(
+                "step() after first_step(): call second_step(), which makes the update"
+            )
         return super()._finish(closure)
 
 

@@ -47,9 +47,13 @@ def same_weights(state, before):
 def test_state_dicts_hold_the_weights_themselves(moved, nested):
     model, _, before = moved
     saver = nn.Sequential(model) if nested else model
-    state = {name.removeprefix("0.") if nested else name: v for name, v in saver.state_dict().items()}
+    state = {
+        name.removeprefix("0.") if nested else name: v for name, v in saver.state_dict().items()
+    }
     assert same_weights(state, before)
-    assert same_weights({f"0.{k}": v for k, v in model[0].state_dict().items()}, {"0.weight": before["0.weight"]})
+    assert same_weights(
+        {f"0.{k}": v for k, v in model[0].state_dict().items()}, {"0.weight": before["0.weight"]}
+    )
     file = io.BytesIO()
     torch.save(model.state_dict(), file)
     file.seek(0)
@@ -57,9 +61,7 @@ def test_state_dicts_hold_the_weights_themselves(moved, nested):
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["no_grad", "eval"])
-def test_evaluation_in_the_middle_of_a_step_is_at_the_weights_themselves(
-    moved, network, training
-):
+def test_evaluation_in_the_middle_of_a_step_is_at_the_weights_themselves(moved, network, training):
     model, optimizer, before = moved
     away = model[0].weight.detach().clone()
     twin = network(dropout=0.0)
@@ -104,7 +106,11 @@ def test_a_pass_that_fails_does_no_harm(network):
     optimizer.step()
     twin = network(dropout=0.0)
     other = RandomPerturbation(twin.parameters(), rho=1.0, lr=0.1)
-    other.step(make_closure(lambda x, y: nn.functional.cross_entropy(twin(x), y, reduction="none"), IMAGES, LABELS))
+    other.step(
+        make_closure(
+            lambda x, y: nn.functional.cross_entropy(twin(x), y, reduction="none"), IMAGES, LABELS
+        )
+    )
     for key, value in twin.state_dict().items():
         if "weight" in key or "bias" in key:
             torch.testing.assert_close(model.state_dict()[key], value)
@@ -255,7 +261,7 @@ def test_a_step_whose_weights_were_not_perturbed_is_refused(network):
     attachment.remove()
     with pytest.raises(InputError, match="none of the optimizer's parameters"):
         optimizer.attach(nn.Linear(2, 2))
-    with pytest.raises(InputError, match="needs a closure.* or first_step"):
+    with pytest.raises(InputError, match=r"needs a closure.* or first_step"):
         SAM(model.parameters(), lr=0.1).step()
     with pytest.raises(InputError, match="needs a closure"):
         ZOSGD(model.parameters(), lr=0.1).step()
