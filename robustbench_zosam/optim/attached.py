@@ -70,7 +70,7 @@ class _Hook:
     def __init__(self, function: Callable[..., None] | None = None) -> None:
         self._function = function
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator] # torch leaves it untyped
     def __call__(self, *arguments: object) -> None:
         if self._function is not None:
             self._function(*arguments)

@@ -89,7 +89,7 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
             The loss where the gradient was taken; `last_clean_loss` is set if known.
         """
 
-    @overload
+    @overload  # type: ignore[override] # torch's closure returns a float
     def step(self, closure: Closure) -> Tensor: ...
 
     @overload

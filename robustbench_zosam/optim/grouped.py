@@ -30,6 +30,6 @@ def grouped(passes: Passes, m: int) -> Iterator[tuple[Passes, float]]:
             "groups of m examples need the size of the mini-batch: build the closure with "
             "make_closure, or set closure.size"
         )
-    for rows in torch.arange(size, device=passes.device).split(m):
+    for rows in torch.split(torch.arange(size, device=passes.device), m):
         share = len(rows) / size
         yield passes.part(partial(closure, examples=rows), share), share

@@ -166,10 +166,19 @@ class ParameterSpace:
         torch._foreach_add_(weights, self.views(direction), alpha=scale)
 
 
+_SHARDED = ("placements", "_fsdp_flattened", "ds_id")
+"""Attributes of parameters that are in pieces: of DTensor (FSDP2), FSDP and DeepSpeed."""
+
+
 def _validate(params: Sequence[Tensor]) -> None:
     kinds = {p.dtype for p in params if not p.dtype.is_floating_point}
     if kinds:
         raise InputError(f"a parameter has type {kinds.pop()}: perturbations need real numbers")
+    if any(hasattr(p, mark) for p in params for mark in _SHARDED):
+        raise InputError(
+            "parameters are sharded over devices (FSDP, ZeRO, tensor parallelism), where a perturbation "
+            "of one norm over all weights is not supported: use DistributedDataParallel"
+        )
     devices = {str(p.device) for p in params}
     if len(devices) > 1:
         raise InputError(

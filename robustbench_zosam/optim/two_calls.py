@@ -22,7 +22,8 @@ class TwoCalls(SharpnessAware):
         loss_function(model(inputs), labels).backward()
         optimizer.second_step(zero_grad=True)  # back to w, and the update
 
-    The update is that of `step(closure)`, and buffers (batch-norm statistics) come from the first
+    `step()` instead of the second call is the same, for loops that make it themselves. The update is
+    that of `step(closure)`, and buffers (batch-norm statistics) come from the first
     pass here too, so that nothing is to be switched off before the second. The two passes draw
     their own random numbers, though, where those of a closure draw the same (dropout).
     """
@@ -93,11 +94,14 @@ class TwoCalls(SharpnessAware):
             self.zero_grad()
 
     def _finish(self, closure: Closure | None) -> Tensor | None:
-        if self._away is not None:
+        if self._away is None:
+            return super()._finish(closure)
+        if closure is not None:
             raise InputError(
-                "step() after first_step(): call second_step(), which makes the update"
+                "step(closure) after first_step(): make the second pass, then call second_step()"
             )
-        return super()._finish(closure)
+        self.second_step()
+        return None
 
 
 class _Made(Passes):

@@ -11,7 +11,8 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_choice, require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.passes import Passes, PreparedGradient
+from robustbench_zosam.optim.deferred import PreparedGradient
+from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.random_radius import RandomRadius
 from robustbench_zosam.optim.zo_probes import ZeroOrder
 

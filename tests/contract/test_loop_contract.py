@@ -232,3 +232,35 @@ def test_copies_and_pickles_of_an_attached_model_are_free_of_it(network, losses)
     losses(twin)(0).backward()
     assert_equal(before["0.weight"], twin.state_dict()["0.weight"])
     assert optimizer._away is None
+
+
+@pytest.mark.parametrize("name", ["sam"])
+def test_calls_that_do_not_belong_together_are_refused(name, setup, losses):
+    model, _, optimizer = setup(name)
+    before = copy.deepcopy(model.state_dict())
+    loss = losses(model)
+    with pytest.raises(InputError, match=r"second_step\(\) has no first_step\(\)"):
+        optimizer.second_step()
+    loss(0).backward()
+    optimizer.first_step(zero_grad=True)
+    with pytest.raises(InputError, match=r"first_step\(\) was called twice"):
+        optimizer.first_step()
+    with pytest.raises(InputError, match=r"step\(closure\) after first_step\(\)"):
+        optimizer.step(lambda: loss(0))
+    with pytest.raises(InputError, match="copy the optimizer between steps"):
+        copy.deepcopy(optimizer)
+    optimizer.restore()
+    assert_equal(before["0.weight"], model.state_dict()["0.weight"])
+    loss(0).backward()
+    optimizer.first_step(zero_grad=True)
+    loss(0).backward()
+    optimizer.step()  # of a loop that makes it itself
+    assert optimizer.cost.steps == 1
+
+
+@pytest.mark.parametrize("mark", ["placements", "_fsdp_flattened", "ds_id"])
+def test_sharded_parameters_are_refused(mark):
+    weight = nn.Parameter(torch.ones(3))
+    setattr(weight, mark, True)
+    with pytest.raises(InputError, match=r"sharded over devices .* use DistributedDataParallel"):
+        OPTIMIZERS["sam"].load()([weight], lr=0.1)
