@@ -91,6 +91,7 @@ class WrappedOptimizer(Optimizer, ABC):
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
         self._buffers = BufferGuard(model)
         self._left = LeftGradients()
+        self._left.add([p for group in self.param_groups for p in group["params"]])
         self._space: ParameterSpace | None = None
         self._support: tuple[object, Tensor | None, int] | None = None
 
@@ -103,6 +104,7 @@ class WrappedOptimizer(Optimizer, ABC):
         """Adds parameters (`params`, and options of the base), as in any torch optimizer."""
         if self._wrapped:
             self.base.add_param_group(param_group)
+            self._left.add(self.param_groups[-1]["params"])
         else:
             super().add_param_group(param_group)
 

@@ -55,7 +55,7 @@ def test_costs_follow_the_formulas(name, extra, setup, closure_for):
     for _ in range(steps):
         optimizer.step(closure)
     for which, each in zip(("forwards", "backwards"), passes, strict=True):
-        shares = [share for backward, share in closure.shares if backward or which == "forwards"]
+        shares = [share for backward, share in closure.shares if backward == (which == "backwards")]
         assert getattr(optimizer.cost, which) == pytest.approx(steps * each)
         assert sum(shares) == pytest.approx(steps * each)
     assert optimizer.cost.steps == steps

@@ -118,17 +118,18 @@ def test_state_is_loaded_in_the_layout_of_its_weights(stripes: Dataset):
             assert value.stride() == param.stride()
 
 
-@pytest.mark.parametrize("optimizer", ["sam", "zo-sam"])
+@pytest.mark.parametrize("optimizer", ["sam", "zo-sam", "zo-sam, three passes"])
 def test_half_precision_is_for_gradients_alone(stripes: Dataset, tmp_path: Path, optimizer: str):
     config = recipe(precision="bf16", epochs=1)
-    subject = make_setup(stripes, config, optimizer)
+    name, _, separate = optimizer.partition(", ")
+    subject = make_setup(stripes, config, name, **({"reuse": "none"} if separate else {}))
     seen: set[tuple[bool, torch.dtype]] = set()
     last = [m for m in subject.model.modules() if isinstance(m, nn.Linear)][-1]
     last.register_forward_hook(
         lambda module, given, out: seen.add((torch.is_grad_enabled(), out.dtype))
     )
     loss = train_step(subject, config, 0)
-    probes = {(False, torch.float32)} if optimizer == "zo-sam" else set()
+    probes = {(False, torch.float32)} if separate else set()
     assert seen == {(True, torch.bfloat16)} | probes
     assert loss.dtype == torch.float32
     assert all(p.grad.dtype == torch.float32 for p in subject.model.parameters())
