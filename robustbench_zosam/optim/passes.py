@@ -69,6 +69,9 @@ class Passes:
         buffers: guard of the model's buffers.
         device: where the model runs.
         accumulate: leave the gradients that are there for the first gradient pass to add to.
+
+    Attributes:
+        watch: called before each gradient is taken, with the weights where it is taken.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Passes:
         self._updated_buffers = False
         self._batch_size = 0
         self._accumulate = accumulate
+        self.watch: Callable[[], None] | None = None
 
     def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
         """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
@@ -101,7 +105,7 @@ class Passes:
         Returns:
             The loss, detached; the mean unless `each`.
         """
-        self._clear_gradients()
+        self._start_gradient()
         with torch.enable_grad():
             if self._updated_buffers:
                 with self._buffers.frozen():
@@ -144,7 +148,7 @@ class Passes:
         Returns:
             The loss, detached.
         """
-        self._clear_gradients()
+        self._start_gradient()
         for call in prepared.calls:
             call()
         if not self._updated_buffers:
@@ -152,6 +156,11 @@ class Passes:
         self._updated_buffers = True
         self._cost.backwards += 1
         return prepared.loss
+
+    def _start_gradient(self) -> None:
+        if self.watch is not None:
+            self.watch()
+        self._clear_gradients()
 
     def _clear_gradients(self) -> None:
         if self._accumulate:

@@ -60,6 +60,7 @@ def _closure_for(model, autocast=False):
     def closure(backward=True, examples=None, reduction="mean", fraction=1.0):
         rows = slice(math.ceil(fraction * len(images))) if examples is None else examples
         closure.before(backward)
+        closure.calls += 1
         share = len(images[rows]) / len(images)
         closure.shares.append((False, share))
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast and backward):
@@ -71,7 +72,7 @@ def _closure_for(model, autocast=False):
             mean.backward()
         return loss
 
-    closure.shares = []
+    closure.shares, closure.calls = [], 0
     closure.before = lambda backward: None
     return closure
 
@@ -118,7 +119,7 @@ def examples():
 
 @pytest.fixture
 def closure_for():
-    """Builds a model's closure; it records (is a backward pass, share of the mini-batch) in `shares`."""
+    """Builds a model's closure; `shares`: (is a backward pass, share of the mini-batch)."""
     return _closure_for
 
 
