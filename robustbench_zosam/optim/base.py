@@ -6,7 +6,7 @@ The base class validates, counts, masks and is final; a method writes how it get
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, final, overload
 
 import torch
@@ -147,14 +147,19 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
 
     @final
     @torch.no_grad()
-    def rehearse(self, closure: Closure) -> Tensor:
+    def rehearse(self, closure: Closure, *, watch: Callable[[], None] | None = None) -> Tensor:
         """Returns the loss of the passes of a step that changes no mask, without its update.
 
         The gradient is left in `grad`. Weights stay; counters, the method's memory, buffers and
         random state move on as in a step.
+
+        Args:
+            watch: called before each gradient is taken, with the weights where it is taken.
         """
         assert self._away is None, "a step is under way"
-        return self._gradient(self._passes(closure))
+        passes = self._passes(closure)
+        passes.watch = watch
+        return self._gradient(passes)
 
     def _passes(self, closure: Closure, *, accumulate: bool = False) -> Passes:
         space = self.space

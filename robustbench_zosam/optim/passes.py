@@ -55,6 +55,9 @@ class Passes:
         buffers: guard of the model's buffers.
         device: where the model runs.
         accumulate: leave the gradients that are there for the first gradient pass to add to.
+
+    Attributes:
+        watch: called before each gradient is taken, with the weights where it is taken.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Passes:
         self._batch_size = 0
         self._weight = 1.0  # of a pass, in passes of the mini-batch
         self._accumulate = accumulate
+        self.watch: Callable[[], None] | None = None
 
     def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
         """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
@@ -88,7 +92,7 @@ class Passes:
         Returns:
             The loss, detached; the mean unless `each`.
         """
-        self._clear_gradients()
+        self._start_gradient()
         with torch.enable_grad():
             if self._updated_buffers:
                 with self._buffers.frozen():
@@ -131,7 +135,7 @@ class Passes:
         Returns:
             The loss, detached.
         """
-        self._clear_gradients()
+        self._start_gradient()
         for call in prepared.calls:
             call()
         if not self._updated_buffers:
@@ -139,6 +143,11 @@ class Passes:
         self._updated_buffers = True
         self._cost.backwards += self._weight
         return prepared.loss
+
+    def _start_gradient(self) -> None:
+        if self.watch is not None:
+            self.watch()
+        self._clear_gradients()
 
     def _clear_gradients(self) -> None:
         if self._accumulate:

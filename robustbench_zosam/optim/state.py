@@ -46,6 +46,7 @@ class StatefulOptimizer(Optimizer):
         self.vectors: dict[str, Tensor] = {}
         self.counters: dict[str, Tensor] = {}
         self._reset_caches()
+        self._left.add([p for group in self.param_groups for p in group["params"]])
 
     def _reset_caches(self) -> None:
         self._left = LeftGradients()
@@ -67,6 +68,7 @@ class StatefulOptimizer(Optimizer):
         """Adds parameters (`params`, and options of the base), as in any torch optimizer."""
         if self._wrapped:
             self.base.add_param_group(param_group)
+            self._left.add(self.param_groups[-1]["params"])
         else:
             super().add_param_group(param_group)
 
