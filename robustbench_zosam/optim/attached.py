@@ -52,11 +52,11 @@ class Attachment:
         self._handles: list[RemovableHandle] = [
             model.register_forward_pre_hook(_Hook(hooks.before), with_kwargs=True),
             model.register_forward_hook(_Hook(hooks.after), always_call=True),
-            model.register_load_state_dict_pre_hook(_Hook(hooks.loading)),
+            model.register_load_state_dict_pre_hook(_Hook(hooks.loading)),  # type: ignore[no-untyped-call]
         ]
-        self._handles += [
-            module.register_state_dict_post_hook(_Hook(hooks.saving)) for module in model.modules()
-        ]
+        for module in model.modules():
+            saving = _Hook(hooks.saving)
+            self._handles.append(module.register_state_dict_post_hook(saving))  # type: ignore[no-untyped-call]
 
     def remove(self) -> None:
         """Detaches the optimizer from the model."""
