@@ -58,7 +58,7 @@ class ParameterSpace:
         return list(self._types)
 
     def adopt(self, vector: Tensor, old: ParameterSpace) -> Tensor:
-        """Returns a direction of another space, (d_old,), in this one, (d,); zero where it is new."""
+        """Returns a direction of another space, (d_old,), in this one, (d,); zero where new."""
         adopted = self.zeros()
         for view, param in zip(self.views(adopted), self.params, strict=True):
             piece = old._piece(vector, param)
@@ -176,8 +176,9 @@ def _validate(params: Sequence[Tensor]) -> None:
         raise InputError(f"a parameter has type {kinds.pop()}: perturbations need real numbers")
     if any(hasattr(p, mark) for p in params for mark in _SHARDED):
         raise InputError(
-            "parameters are sharded over devices (FSDP, ZeRO, tensor parallelism), where a perturbation "
-            "of one norm over all weights is not supported: use DistributedDataParallel"
+            "parameters are sharded over devices (FSDP, ZeRO, tensor parallelism), where a "
+            "perturbation of one norm over all weights is not supported: use "
+            "DistributedDataParallel"
         )
     devices = {str(p.device) for p in params}
     if len(devices) > 1:

@@ -22,10 +22,10 @@ class TwoCalls(SharpnessAware):
         loss_function(model(inputs), labels).backward()
         optimizer.second_step(zero_grad=True)  # back to w, and the update
 
-    `step()` instead of the second call is the same, for loops that make it themselves. The update is
-    that of `step(closure)`, and buffers (batch-norm statistics) come from the first
-    pass here too, so that nothing is to be switched off before the second. The two passes draw
-    their own random numbers, though, where those of a closure draw the same (dropout).
+    `step()` instead of the second call is the same, for loops that make it themselves. The update
+    is that of `step(closure)`, and buffers (batch-norm statistics) come from the first pass here
+    too, so that nothing is to be switched off before the second. The two passes draw their own
+    random numbers, though, where those of a closure draw the same (dropout).
     """
 
     _forms: ClassVar[str] = "call step(closure), or first_step() and second_step()"

@@ -263,4 +263,4 @@ def test_sharded_parameters_are_refused(mark):
     weight = nn.Parameter(torch.ones(3))
     setattr(weight, mark, True)
     with pytest.raises(InputError, match=r"sharded over devices .* use DistributedDataParallel"):
-        OPTIMIZERS["sam"].load()([weight], lr=0.1)
+        OPTIMIZERS["sam"].load()([weight], lr=0.1).step(lambda: weight.sum())
