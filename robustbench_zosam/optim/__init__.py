@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.ssam_d import SSAMD
     from robustbench_zosam.optim.ssam_f import SSAMF
     from robustbench_zosam.optim.xsam import XSAM
-    from robustbench_zosam.optim.zo_probes import ZeroOrder, mean_over_ranks
+    from robustbench_zosam.optim.zo_probes import ZeroOrder
     from robustbench_zosam.optim.zo_sam import ZOSAM
     from robustbench_zosam.optim.zo_sam_guided import GuidedZOSAM
     from robustbench_zosam.optim.zo_sgd import ZOSGD
@@ -54,7 +54,6 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "ZOSGD",
     # using one
     "make_closure",
-    "mean_over_ranks",
     # writing an optimizer
     "WrappedOptimizer",
     "SharpnessAware",

@@ -6,7 +6,7 @@ The base class validates, counts, masks and is final; a method writes how it get
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, final
 
 import torch
@@ -16,8 +16,13 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.guards import BufferGuard
+from robustbench_zosam.optim.guards import (
+    BufferGuard,
+    has_foreign_gradients,
+    note_gradients,
+)
 from robustbench_zosam.optim.passes import Closure, Passes
+from robustbench_zosam.optim.ranks import Ranks
 from robustbench_zosam.optim.state import StatefulOptimizer
 from robustbench_zosam.optim.updates import clip_gradients
 from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
@@ -42,6 +47,10 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
             unscaled, and the caller calls `scaler.update()` after each step.
         clip_norm: largest norm of the gradient the base optimizer gets: all parameters together,
             after masking, once per step, whatever passes the method made before.
+        ranks: whether the processes of data-parallel training, where there is a default process
+            group, take one perturbation, `"shared"`, or each one of its own part of the batch,
+            `"own"` (m-sharpness); the gradients that the base optimizer gets are averaged
+            either way. Every rank makes every step.
         **base_options: of the base optimizer.
 
     Attributes:
@@ -64,6 +73,7 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
         model: nn.Module | None = None,
         scaler: torch.amp.GradScaler | None = None,
         clip_norm: float | None = None,
+        ranks: str = "shared",
         **base_options: Any,
     ) -> None:
         if not (isinstance(base, type) and issubclass(base, Optimizer)):
@@ -73,6 +83,7 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
         super().__init__(params, base, **base_options)
         self.last_loss: Tensor | None = None
         self.last_clean_loss: Tensor | None = None
+        self.ranks = Ranks(ranks)
         self.scaler = scaler
         self.clip_norm = clip_norm
         if clip_norm is not None:
@@ -108,7 +119,7 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
             raise InputError("step() needs a closure that computes the loss: step(closure)")
         if self.masks.before_step(self.slots):
             self.reset_state()
-        accumulated = self._left.differ(self.space.params)
+        accumulated = has_foreign_gradients(self.space.params)
         if accumulated and not self._accumulates:
             raise InputError(
                 "there are gradients from before step(closure), which "
@@ -117,30 +128,53 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
             )
         passes = self._passes(closure, accumulate=accumulated)
         self.last_clean_loss = None
-        if self.masks.gradient_source() == "clean":
-            self.last_loss = self.last_clean_loss = passes.gradient()
-        else:
-            self.last_loss = self._gradient(passes)
-        self._update()
-        self._left.note(self.space.params)
+        try:
+            with self.ranks.step(self.space):
+                if self.masks.gradient_source() == "clean":
+                    self.last_loss = self.last_clean_loss = passes.gradient()
+                else:
+                    self.last_loss = self._gradient(passes)
+            self._update()
+        finally:
+            note_gradients(self.space.params)
         self.cost.steps += 1
         clean = self.last_clean_loss
         return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
 
     @final
     @torch.no_grad()
-    def rehearse(self, closure: Closure) -> Tensor:
+    def rehearse(self, closure: Closure, visit: Callable[[], None] | None = None) -> Tensor:
         """Returns the loss of the passes of a step that changes no mask, without its update.
 
         The gradient is left in `grad`. Weights stay; counters, the method's memory, buffers and
         random state move on as in a step.
-        """
-        return self._gradient(self._passes(closure))
 
-    def _passes(self, closure: Closure, *, accumulate: bool = False) -> Passes:
+        Args:
+            closure: as of `step`.
+            visit: called wherever a gradient is taken, with the weights there.
+        """
+        with self.ranks.step(self.space):
+            loss = self._gradient(self._passes(closure, visit=visit))
+        note_gradients(self.space.params)
+        return loss
+
+    def _passes(
+        self,
+        closure: Closure,
+        *,
+        accumulate: bool = False,
+        visit: Callable[[], None] | None = None,
+    ) -> Passes:
         space = self.space
         return Passes(
-            closure, space.params, self.cost, self._buffers, space.device, accumulate=accumulate
+            closure,
+            space.params,
+            self.cost,
+            self._buffers,
+            space.device,
+            ranks=self.ranks,
+            accumulate=accumulate,
+            visit=visit,
         )
 
     def _update(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.utils.weak import WeakIdKeyDictionary
 
 
 def random_state(device: torch.device) -> list[Tensor]:
@@ -60,25 +60,21 @@ class RngReplay:
                 set_random_state(before, self._device)
 
 
-class LeftGradients:
-    """Tells gradients that a step has left from those that somebody accumulated after it."""
+_known = WeakIdKeyDictionary()  # gradients that a step has left, and their versions
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref[Tensor], int]] = {}
 
-    def note(self, params: Sequence[Tensor]) -> None:
-        """Remembers the gradients as those of a step that is over."""
-        grads = [p.grad for p in params if p.grad is not None]
-        self._known = {id(grad): (weakref.ref(grad), grad._version) for grad in grads}
+def note_gradients(params: Iterable[Tensor]) -> None:
+    """Remembers gradients as those of a step that is over."""
+    for param in params:
+        if param.grad is not None:
+            _known[param.grad] = param.grad._version
 
-    def differ(self, params: Sequence[Tensor]) -> bool:
-        """Returns whether there are gradients that are neither known nor zero."""
-        found = [p.grad for p in params if p.grad is not None]
-        return any(bool(grad.any()) for grad in found if not self._is_known(grad))
 
-    def _is_known(self, grad: Tensor) -> bool:
-        known, version = self._known.get(id(grad), (None, 0))
-        return known is not None and known() is grad and version == grad._version
+def has_foreign_gradients(params: Iterable[Tensor]) -> bool:
+    """Returns whether there are gradients that no step has left and that are not zero."""
+    found = [p.grad for p in params if p.grad is not None]
+    foreign = [grad.any() for grad in found if _known.get(grad) != grad._version]
+    return bool(foreign) and bool(torch.stack(foreign).any())  # waits for the device once
 
 
 class BufferGuard:

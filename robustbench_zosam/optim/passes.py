@@ -13,6 +13,7 @@ from torch import Tensor
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.deferred import Backward, deferred_backward
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers
+from robustbench_zosam.optim.ranks import Ranks
 from robustbench_zosam.precision import ieee_float32
 
 Closure = Callable[..., Tensor]
@@ -68,7 +69,9 @@ class Passes:
         cost: counters to advance.
         buffers: guard of the model's buffers.
         device: where the model runs.
+        ranks: the processes of data-parallel training.
         accumulate: leave the gradients that are there for the first gradient pass to add to.
+        visit: called wherever a gradient is taken.
     """
 
     def __init__(
@@ -79,8 +82,12 @@ class Passes:
         buffers: BufferGuard,
         device: torch.device,
         *,
+        ranks: Ranks | None = None,
         accumulate: bool = False,
+        visit: Callable[[], None] | None = None,
     ) -> None:
+        self._ranks = Ranks() if ranks is None else ranks
+        self._visit = visit or (lambda: None)
         self._closure = closure
         self._params = list(params)
         self._cost = cost
@@ -91,23 +98,36 @@ class Passes:
         self._batch_size = 0
         self._accumulate = accumulate
 
-    def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
+    def gradient(
+        self, examples: Tensor | None = None, *, each: bool = False, separate: bool = False
+    ) -> Tensor:
         """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
 
         Args:
             examples: positions in the mini-batch, (k,); None is all of it.
             each: whether to return the loss of each example, shape (b,) or (k,).
+            separate: leave the gradients of this rank alone, which the caller averages.
 
         Returns:
             The loss, detached; the mean unless `each`.
+
+        Raises:
+            InputError: the closure left no gradients.
         """
         self._clear_gradients()
-        with torch.enable_grad():
+        self._visit()
+        before = {id(p.grad): p.grad._version for p in self._params if p.grad is not None}
+        with torch.enable_grad(), self._ranks.separate(always=separate):
             if self._updated_buffers:
                 with self._buffers.frozen():
                     loss = self._run(True, examples, each)
             else:
                 loss = self._run(True, examples, each)
+        if all(p.grad is None or before.get(id(p.grad)) == p.grad._version for p in self._params):
+            raise InputError(
+                "the closure left no gradients: let it call loss.backward(), on a loss of the "
+                "parameters that this optimizer has"
+            )
         self._updated_buffers = True
         self._cost.backwards += self._share(examples)
         return loss
@@ -129,6 +149,7 @@ class Passes:
         with (
             self._buffers.frozen(keep=graph) as buffers,
             torch.enable_grad(),
+            self._ranks.separate(),
             deferred_backward() as calls,
             nullcontext() if graph else _constant(self._params),
         ):
@@ -145,6 +166,7 @@ class Passes:
             The loss, detached.
         """
         self._clear_gradients()
+        self._visit()
         for call in prepared.calls:
             call()
         if not self._updated_buffers:
@@ -185,6 +207,7 @@ class Passes:
         with (
             nullcontext() if updates else self._buffers.frozen(),
             torch.no_grad(),
+            self._ranks.separate(),
             _full_precision(self._device) if exact else nullcontext(),
         ):
             value = self._run(False, examples, each, fraction)

@@ -14,9 +14,7 @@ from robustbench_zosam.optim.guards import BufferGuard, random_state, set_random
 
 
 @contextmanager
-def untouched(
-    optimizer: WrappedOptimizer, model: nn.Module | None = None
-) -> Iterator[BufferGuard]:
+def untouched(optimizer: WrappedOptimizer, model: nn.Module | None = None) -> Iterator[BufferGuard]:
     """Undoes what passes and rehearsals change: gradients, random state, buffers, memory, mode.
 
     Args:

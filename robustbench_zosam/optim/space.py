@@ -34,7 +34,8 @@ class ParameterSpace:
         self.dimension = sum(self._sizes)
         ends = itertools.accumulate(self._sizes, initial=0)
         self._places = {
-            id(p): place for p, place in zip(params, zip(ends, self._sizes, strict=False), strict=True)
+            id(p): place
+            for p, place in zip(params, zip(ends, self._sizes, strict=False), strict=True)
         }
         self._saved: list[Tensor] | None = None
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.guards import LeftGradients
+from robustbench_zosam.optim.guards import note_gradients
 from robustbench_zosam.optim.passes import PassCounts
 from robustbench_zosam.optim.space import ParameterSpace
 from robustbench_zosam.optim.updates import match_layouts
@@ -48,7 +48,6 @@ class StatefulOptimizer(Optimizer):
         self._reset_caches()
 
     def _reset_caches(self) -> None:
-        self._left = LeftGradients()
         self._space: ParameterSpace | None = None
         self._support: tuple[object, Tensor | None, int] | None = None
 
@@ -94,6 +93,7 @@ class StatefulOptimizer(Optimizer):
                 "a parameter that has a mask was taken out of its group: keep the parameter and "
                 "copy the new values into it, or build masks and optimizer again"
             )
+        note_gradients(p for p in new.params if not old.has(p))
         for param in gone:
             self.state.pop(param, None)
         for param, before in zip(old.params, old.types(), strict=True):
@@ -182,7 +182,7 @@ class StatefulOptimizer(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         """All but caches and hooks, for `copy.deepcopy` and `pickle`."""
-        dropped = {"_left", "_space", "_support"}
+        dropped = {"_space", "_support"}
         return {
             name: value
             for name, value in self.__dict__.items()
@@ -193,7 +193,7 @@ class StatefulOptimizer(Optimizer):
         super().__setstate__(state)
         self._share()
         self._reset_caches()
-        self._left.note(self.space.params)
+        note_gradients(self.space.params)
 
 
 def _parted(state: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, dict[str, Tensor]]]:

@@ -96,7 +96,8 @@ def test_the_random_control_and_zo_sam_differ_by_a_sign(quadratic, directions):
         found = []
         for kind in (RandomPerturbation, ZOSAM):
             weight, closure = quadratic()
-            optimizer = kind([weight], lr=0.0, rho=0.2, directions=directions, seed=5)
+            how = {"reuse": "none"} if kind is ZOSAM else {}
+            optimizer = kind([weight], lr=0.0, rho=0.2, directions=directions, seed=5, **how)
             optimizer.cost.steps = step
             start = weight.detach().clone()
             optimizer.step(closure)
