@@ -90,6 +90,7 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
             require_number("clip_norm", clip_norm, above=0)
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
         self._buffers = BufferGuard(model)
+        _ = self.space  # from now on a change of parameters is noticed
 
     @abstractmethod
     def _gradient(self, passes: Passes) -> Tensor:
@@ -116,6 +117,9 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
             InputError: there is no closure.
         """
         if closure is None:
+            if self._is_standing_still():  # torch.distributed.checkpoint asks for state like this
+                self.base.step()
+                return self.space.zeros().sum()
             raise InputError("step() needs a closure that computes the loss: step(closure)")
         if self.masks.before_step(self.slots):
             self.reset_state()
@@ -140,6 +144,13 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
         self.cost.steps += 1
         clean = self.last_clean_loss
         return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
+
+    def _is_standing_still(self) -> bool:
+        """Returns whether a step is asked for that changes nothing but makes the base's state."""
+        if any(group["lr"] != 0 for group in self.param_groups):
+            return False
+        trainable = [p for p in self.space.params if p.requires_grad]
+        return all(p.grad is not None and not p.grad.any() for p in trainable)
 
     @final
     @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.weak import WeakIdKeyDictionary
+
+from robustbench_zosam.errors import InputError
 
 
 def random_state(device: torch.device) -> list[Tensor]:
@@ -86,7 +90,8 @@ class BufferGuard:
 
     Args:
         model: whose buffers; None finds them as the modules run, through a global forward
-            pre-hook. Give the model where hooks do not fire (`torch.compile`, `torch.jit`).
+            pre-hook. Give the model where hooks do not fire (`torch.compile`, `torch.jit`): a
+            compiled module with buffers that the hook comes across is an `InputError`.
     """
 
     def __init__(self, model: nn.Module | None = None) -> None:
@@ -105,7 +110,7 @@ class BufferGuard:
         saved = SavedBuffers()
         hook = None
         if self._owners is None:
-            hook = register_module_forward_pre_hook(lambda module, _: saved.add(module))
+            hook = register_module_forward_pre_hook(saved.meet)
         else:
             saved.extend(self._owners)
         try:
@@ -114,15 +119,36 @@ class BufferGuard:
             if hook is not None:
                 hook.remove()
             saved.exchange(keep=keep)
+        if saved.compiled:
+            raise InputError(
+                "the closure runs a module compiled by torch.compile, whose buffers (batch-norm "
+                "statistics) would be updated by every pass: give the whole network to the "
+                "optimizer, as in SAM(model.parameters(), model=model)"
+            )
+        if self._owners is None and not saved.met and "torch._dynamo" in sys.modules:
+            _warn_of_compiled_functions()
 
 
 class SavedBuffers:
     """Copies of buffers, and where they belong."""
 
     def __init__(self) -> None:
+        self.met, self.compiled = False, False
         self._seen: set[nn.Module] = set()
         self._buffers: list[Tensor] = []
         self._copies: list[Tensor] = []
+
+    def meet(self, module: nn.Module, _: object) -> None:
+        """Takes the buffers of a module that is about to run, as a forward pre-hook."""
+        if torch.compiler.is_compiling():  # traced, and replayed at every run
+            self.met = True
+            if len(module._buffers) > 0:
+                self.compiled = True
+            return
+        self.met = True
+        if "_orig_mod" in module._modules:  # torch.compile's wrapper
+            self.compiled |= any(True for _ in module.buffers())
+        self.add(module)
 
     def add(self, module: nn.Module) -> None:
         """Copies the buffers of a module, once."""
@@ -144,6 +170,16 @@ class SavedBuffers:
         _copy(present, self._buffers[: len(present)])
         _copy(self._buffers, self._copies)
         self._copies = present
+
+
+def _warn_of_compiled_functions() -> None:
+    """Warns where nothing but compiled code can have run, or no module at all."""
+    if sys.modules["torch._dynamo"].convert_frame.FRAME_COUNTER > 0:
+        warnings.warn(
+            "no module was seen to run in the closure: if it runs a function compiled by "
+            "torch.compile, give the optimizer model=, or every pass updates batch-norm statistics",
+            stacklevel=2,
+        )
 
 
 @torch.no_grad()

@@ -74,6 +74,8 @@ class Ranks:
         held: list[nn.parallel.DistributedDataParallel] = []
 
         def hold(module: nn.Module, _: object) -> None:
+            if torch.compiler.is_compiling():
+                return
             found = getattr(module, "_orig_mod", module)  # of torch.compile
             if isinstance(found, nn.parallel.DistributedDataParallel):
                 if found.require_backward_grad_sync:

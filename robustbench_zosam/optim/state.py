@@ -159,6 +159,12 @@ class StatefulOptimizer(Optimizer):
         groups = [dict(group) for group in state_dict["param_groups"]]
         found = [group.pop("method", None) for group in groups]
         method: Mapping[str, Any] = next(filter(None, found), {})
+        if not method and self._memory():
+            raise InputError(
+                f"the state has nothing of what {type(self).__name__} remembers: it is one of a "
+                "plain torch optimizer, or was saved with flatten_optimizer_state_dict, which "
+                "leaves it out"
+            )
         if method.get("name") != type(self).__name__:
             raise InputError(
                 f"the state is one of {method.get('name', 'a plain torch optimizer')}: "

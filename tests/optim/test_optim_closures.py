@@ -67,7 +67,9 @@ def test_batches_of_any_structure_give_the_gradient_of_the_mean(
     chosen = torch.tensor([4, 1])
     each = closure(False, examples=chosen, reduction="none")
     assert torch.allclose(each, loss_of(model, x, y)[chosen])
-    assert closure(False, fraction=0.5) == pytest.approx(float(loss_of(model, x, y)[:3].mean().detach()))
+    assert closure(False, fraction=0.5) == pytest.approx(
+        float(loss_of(model, x, y)[:3].mean().detach())
+    )
 
 
 @pytest.mark.parametrize("micro_batches", [1, 3])
