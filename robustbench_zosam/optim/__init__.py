@@ -7,6 +7,7 @@ from robustbench_zosam._lazy import lazy_exports
 if TYPE_CHECKING:
     from robustbench_zosam.optim.asam import ASAM
     from robustbench_zosam.optim.base import WrappedOptimizer
+    from robustbench_zosam.optim.check import Finding, StepCheck
     from robustbench_zosam.optim.closures import make_closure
     from robustbench_zosam.optim.esam import ESAM
     from robustbench_zosam.optim.factory import create_optimizer
@@ -54,6 +55,8 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "ZOSGD",
     # using one
     "make_closure",
+    "StepCheck",
+    "Finding",
     # writing an optimizer
     "WrappedOptimizer",
     "SharpnessAware",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ from robustbench_zosam.optim.ranks import Ranks
 from robustbench_zosam.optim.state import StatefulOptimizer
 from robustbench_zosam.optim.updates import clip_gradients
 from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
+
+if TYPE_CHECKING:
+    from robustbench_zosam.optim.check import StepCheck
 
 Masks = MaskSet | Mapping[Tensor, Tensor] | None
 
@@ -168,6 +171,24 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
             loss = self._gradient(self._passes(closure, visit=visit))
         note_gradients(self.space.params)
         return loss
+
+    def check(self, closure: Closure) -> StepCheck:
+        """Rehearses one step and says what it was like, as a table: print it once before training.
+
+        Looks at the gradient, the length of the perturbation and how many weights it moves, the
+        change of the loss there, whether two equal passes have equal losses and loss queries rise
+        above rounding, how often buffers (batch-norm statistics) are updated, and whether ranks
+        agree; all ranks make the check. Weights, gradients, buffers, random state and memory stay.
+
+        Args:
+            closure: as of `step`.
+
+        Returns:
+            One finding for each, with what to mend.
+        """
+        from robustbench_zosam.optim.check import check_step  # it knows the methods
+
+        return check_step(self, closure)
 
     def _passes(
         self,

@@ -95,11 +95,7 @@ def make_closure(
                 scaled = share if scaler is None else scaler.scale(share)
                 scaled.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
             losses.append(loss.detach())
-            if loss.shape[1:] != losses[0].shape[1:]:
-                raise InputError(
-                    f"the losses of an example have shape {tuple(losses[0].shape[1:])} and "
-                    f"{tuple(loss.shape[1:])} in two micro-batches: return equally many for each"
-                )
+            _require_one_shape(loss, losses[0])
         if reduction == "none":
             each = torch.cat(losses)
             return each.flatten(1).mean(1) if each.ndim > 1 else each
@@ -109,11 +105,7 @@ def make_closure(
 
 
 def _require_losses(loss: object, count: int, *, whole: bool) -> None:
-    """Refuses losses that are not those of `count` examples.
-
-    Args:
-        whole: whether the mean is wanted, of nothing but these.
-    """
+    """Refuses losses that are not those of the examples, or (`whole`) at least their mean."""
     if not isinstance(loss, Tensor):
         raise InputError(
             f"the loss function returned {type(loss).__name__}: return the loss of each example"
@@ -125,6 +117,14 @@ def _require_losses(loss: object, count: int, *, whole: bool) -> None:
         f"the loss function returned {got} for {count} examples: return the loss of each, first "
         "dimension the examples, as with reduction='none'"
     )
+
+
+def _require_one_shape(loss: Tensor, first: Tensor) -> None:
+    if loss.shape[1:] != first.shape[1:]:
+        raise InputError(
+            f"the losses of an example have shape {tuple(first.shape[1:])} and "
+            f"{tuple(loss.shape[1:])} in two micro-batches: return equally many for each"
+        )
 
 
 def _weighted(loss: Tensor, weights: Tensor) -> Tensor:

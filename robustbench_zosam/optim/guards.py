@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 
 import torch
@@ -64,7 +64,9 @@ class RngReplay:
                 set_random_state(before, self._device)
 
 
-_known = WeakIdKeyDictionary()  # gradients that a step has left, and their versions
+_known: MutableMapping[Tensor, int] = (
+    WeakIdKeyDictionary()
+)  # gradients that a step has left, and their versions
 
 
 def note_gradients(params: Iterable[Tensor]) -> None:
@@ -106,6 +108,9 @@ class BufferGuard:
 
         Yields:
             The buffers.
+
+        Raises:
+            InputError: a compiled module ran, and the model was not given.
         """
         saved = SavedBuffers()
         hook = None
@@ -119,7 +124,7 @@ class BufferGuard:
             if hook is not None:
                 hook.remove()
             saved.exchange(keep=keep)
-        if saved.compiled:
+        if self._owners is None and saved.compiled:
             raise InputError(
                 "the closure runs a module compiled by torch.compile, whose buffers (batch-norm "
                 "statistics) would be updated by every pass: give the whole network to the "
@@ -137,6 +142,11 @@ class SavedBuffers:
         self._seen: set[nn.Module] = set()
         self._buffers: list[Tensor] = []
         self._copies: list[Tensor] = []
+
+    @property
+    def buffers(self) -> list[Tensor]:
+        """The buffers that were met, as they are now."""
+        return list(self._buffers)
 
     def meet(self, module: nn.Module, _: object) -> None:
         """Takes the buffers of a module that is about to run, as a forward pre-hook."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.answers import losses_of, scalar_of
 from robustbench_zosam.optim.deferred import Backward, deferred_backward
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers
 from robustbench_zosam.optim.ranks import Ranks
@@ -238,7 +239,7 @@ class Passes:
         if each and examples is None and isinstance(loss, Tensor):
             self._batch_size = loss.numel()
         self._cost.forwards += fraction if fraction < 1 else self._share(examples)
-        return _losses(loss) if each else _scalar(loss)
+        return losses_of(loss) if each else scalar_of(loss)
 
     def _share(self, examples: Tensor | None) -> float:
         if examples is None:
@@ -291,22 +292,3 @@ def accepts(closure: Closure, name: str) -> bool:
         p.kind is inspect.Parameter.VAR_KEYWORD or (p.name == name and p.kind in by_name)
         for p in parameters
     )
-
-
-def _scalar(loss: object) -> Tensor:
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise InputError(
-            f"the closure returned {got}: return the mean loss as a tensor of one value"
-        )
-    return loss.detach().reshape(())
-
-
-def _losses(losses: object) -> Tensor:
-    if not isinstance(losses, Tensor) or losses.ndim != 1:
-        got = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
-        raise InputError(
-            f"the closure returned {got} for reduction='none': return the loss of each example, "
-            "a tensor of one dimension"
-        )
-    return losses.detach()

@@ -107,15 +107,12 @@ def _whole_tensors(scores: Tensor, count: int, space: ParameterSpace) -> Tensor:
 
 
 def _groups(scores: Tensor, n: int, m: int) -> Tensor:
-    """Marks the n highest of every m scores along the second dimension of a tensor.
-
-    Groups end with their row: the last one of a row may be shorter, and n of it are marked too, as
-    if it were padded.
-    """
+    """Marks the n highest of every m scores along the second dimension, row by row."""
     if scores.ndim <= 1:
         return torch.ones_like(scores)
     rows = scores.movedim(1, -1)
     width = rows.shape[-1]
+    # the last group of a row may be shorter: n of it are marked too
     padded = functional.pad(rows, (0, -width % m), value=-torch.inf)
     grouped = padded.reshape(-1, m)
     best = torch.topk(grouped, n, dim=1).indices

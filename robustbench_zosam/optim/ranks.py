@@ -63,7 +63,7 @@ class Ranks:
 
     @contextmanager
     def separate(self, *, always: bool = False) -> Iterator[None]:
-        """Lets a pass leave the gradients of this rank alone, if each has a perturbation of its own.
+        """Lets a pass leave the gradients of this rank alone, where each has its own perturbation.
 
         Args:
             always: also where ranks decide together; the caller averages.
@@ -105,7 +105,7 @@ def average_gradients(space: ParameterSpace) -> None:
     has = torch.tensor([p.grad is not None for p in space.params], device=space.device)
     message = torch.cat([space.gather_gradients(), has.to(space.dtype)])
     torch.distributed.all_reduce(message)
-    vector, found = message.split([space.dimension, len(space.params)])
+    vector, found = torch.split(message, [space.dimension, len(space.params)])
     for param, some in zip(space.params, found.tolist(), strict=True):
         if some and param.grad is None:
             param.grad = torch.zeros_like(param)

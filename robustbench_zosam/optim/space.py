@@ -58,7 +58,7 @@ class ParameterSpace:
         return list(self._types)
 
     def adopt(self, vector: Tensor, old: ParameterSpace) -> Tensor:
-        """Returns a direction of another space, (d_old,), in this one, (d,); zero where it is new."""
+        """Returns a direction of another space, (d_old,), in this one, (d,); zero where new."""
         adopted = self.zeros()
         for view, param in zip(self.views(adopted), self.params, strict=True):
             piece = old._piece(vector, param)

@@ -135,6 +135,9 @@ class StatefulOptimizer(Optimizer):
 
         The layout is torch's own, so that tools that know it find everything: the method's
         vectors are among the state of each parameter, the rest is `method` in the first group.
+
+        Returns:
+            `state` and `param_groups`.
         """
         for before in self._optimizer_state_dict_pre_hooks.values():
             before(self)

@@ -4,7 +4,7 @@ import os
 import sys
 
 import torch
-import torch._dynamo  # as both processes need it
+import torch._dynamo  # noqa: F401 - both processes need it, and fork after it
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -53,6 +53,15 @@ def main(folder):
     }
     finals["zo-sam late"] = train("zo-sam", x, y, parallel=True, reuse="late")
     finals["zo-sam late own"] = train("zo-sam", x, y, parallel=True, reuse="late", ranks="own")
+    for name in ("sam", "xsam", "zo-sam", "s2-sam"):
+        net = torch.nn.Linear(3, 1).double()
+        dist.broadcast(net.weight.data, 0)
+        dist.broadcast(net.bias.data, 0)
+        for model, good in ((DistributedDataParallel(net), True), (net, False)):
+            check = create_optimizer(name, model, lr=0.1).check(
+                make_closure(lambda a, b, model=model: (model(a)[:, 0] - b).square(), x, y)
+            )
+            assert bool(check["ranks"].advice) != good, str(check)
     torch.save(finals, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
     if child == 0:
