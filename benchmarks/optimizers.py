@@ -8,7 +8,8 @@ timed apart and spread over its period at 391 steps per epoch. The optimizer's o
 without the calls of the closure. Peak memory is what a process of its own needs beyond model and
 data, in one step. On a GPU both are measured there, and the wall clock counts.
 
-    python benchmarks/optimizers.py [--json FILE] [--quick] [--device cuda] [--channels-last] [--only zo-sam,sam]
+    python benchmarks/optimizers.py [--json FILE] [--quick] [--device cuda] [--channels-last]
+        [--only zo-sam,sam]
 """
 
 from __future__ import annotations
@@ -188,8 +189,7 @@ def main() -> None:
         for bf16 in (False, True):
             setting, device = (model_name, bf16), args.device
             memory = {
-                key: apart(peak_memory, *setting, key, args, device=device)
-                for key in args.builders
+                key: apart(peak_memory, *setting, key, args, device=device) for key in args.builders
             }
             times = apart(measure_times, *setting, args, device=device)
             title = f"{model_name}, batch {args.batch}, {'bfloat16' if bf16 else 'float32'}"

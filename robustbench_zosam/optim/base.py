@@ -94,6 +94,7 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
         self._buffers = BufferGuard(model)
         _ = self.space  # from now on a change of parameters is noticed
+        note_gradients(self.space.params)
 
     @abstractmethod
     def _gradient(self, passes: Passes) -> Tensor:
@@ -157,7 +158,7 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
 
     @final
     @torch.no_grad()
-    def rehearse(self, closure: Closure, visit: Callable[[], None] | None = None) -> Tensor:
+    def rehearse(self, closure: Closure, *, watch: Callable[[], None] | None = None) -> Tensor:
         """Returns the loss of the passes of a step that changes no mask, without its update.
 
         The gradient is left in `grad`. Weights stay; counters, the method's memory, buffers and
@@ -165,10 +166,12 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
 
         Args:
             closure: as of `step`.
-            visit: called wherever a gradient is taken, with the weights there.
+            watch: called before each gradient is taken, with the weights where it is taken.
         """
+        passes = self._passes(closure)
+        passes.watch = watch
         with self.ranks.step(self.space):
-            loss = self._gradient(self._passes(closure, visit=visit))
+            loss = self._gradient(passes)
         note_gradients(self.space.params)
         return loss
 
@@ -195,7 +198,6 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
         closure: Closure,
         *,
         accumulate: bool = False,
-        visit: Callable[[], None] | None = None,
     ) -> Passes:
         space = self.space
         return Passes(
@@ -206,7 +208,6 @@ class WrappedOptimizer(StatefulOptimizer, ABC):
             space.device,
             ranks=self.ranks,
             accumulate=accumulate,
-            visit=visit,
         )
 
     def _update(self) -> None:

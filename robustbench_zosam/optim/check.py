@@ -107,7 +107,7 @@ class _Observed:
 
         space.displace = watched_displace  # type: ignore[method-assign] # for this step
         try:
-            self._optimizer.rehearse(self._watched(), self._visit)
+            self._optimizer.rehearse(self._watched(), watch=self._visit)
         finally:
             del space.displace
         self._states.append(self._snapshot())

@@ -64,9 +64,8 @@ class RngReplay:
                 set_random_state(before, self._device)
 
 
-_known: MutableMapping[Tensor, int] = (
-    WeakIdKeyDictionary()
-)  # gradients that a step has left, and their versions
+# gradients that a step has left, and their versions
+_known: MutableMapping[Tensor, int] = WeakIdKeyDictionary()
 
 
 def note_gradients(params: Iterable[Tensor]) -> None:

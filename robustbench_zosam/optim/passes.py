@@ -72,7 +72,9 @@ class Passes:
         device: where the model runs.
         ranks: the processes of data-parallel training.
         accumulate: leave the gradients that are there for the first gradient pass to add to.
-        visit: called wherever a gradient is taken.
+
+    Attributes:
+        watch: called before each gradient is taken, with the weights where it is taken.
     """
 
     def __init__(
@@ -85,10 +87,8 @@ class Passes:
         *,
         ranks: Ranks | None = None,
         accumulate: bool = False,
-        visit: Callable[[], None] | None = None,
     ) -> None:
         self._ranks = Ranks() if ranks is None else ranks
-        self._visit = visit or (lambda: None)
         self._closure = closure
         self._params = list(params)
         self._cost = cost
@@ -98,6 +98,7 @@ class Passes:
         self._updated_buffers = False
         self._batch_size = 0
         self._accumulate = accumulate
+        self.watch: Callable[[], None] | None = None
 
     def gradient(
         self, examples: Tensor | None = None, *, each: bool = False, separate: bool = False
@@ -115,8 +116,7 @@ class Passes:
         Raises:
             InputError: the closure left no gradients.
         """
-        self._clear_gradients()
-        self._visit()
+        self._start_gradient()
         before = {id(p.grad): p.grad._version for p in self._params if p.grad is not None}
         with torch.enable_grad(), self._ranks.separate(always=separate):
             if self._updated_buffers:
@@ -166,8 +166,7 @@ class Passes:
         Returns:
             The loss, detached.
         """
-        self._clear_gradients()
-        self._visit()
+        self._start_gradient()
         for call in prepared.calls:
             call()
         if not self._updated_buffers:
@@ -175,6 +174,11 @@ class Passes:
         self._updated_buffers = True
         self._cost.backwards += 1
         return prepared.loss
+
+    def _start_gradient(self) -> None:
+        if self.watch is not None:
+            self.watch()
+        self._clear_gradients()
 
     def _clear_gradients(self) -> None:
         if self._accumulate:

@@ -71,7 +71,7 @@ def _observe(optimizer: WrappedOptimizer, closure: Closure) -> Observation:
 
     rng = RngReplay(space.device)
     with rng.replay():
-        optimizer.rehearse(closure, lambda: places.append(space.gather_weights()))
+        optimizer.rehearse(closure, watch=lambda: places.append(space.gather_weights()))
     used = gradient()
     for param in space.params:
         param.grad = None

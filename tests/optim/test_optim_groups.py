@@ -42,7 +42,7 @@ def displacement(optimizer, closure):
     """Returns where the gradient is taken, from the weights."""
     places = []
     start = optimizer.space.gather_weights()
-    optimizer.rehearse(closure, lambda: places.append(optimizer.space.gather_weights()))
+    optimizer.rehearse(closure, watch=lambda: places.append(optimizer.space.gather_weights()))
     return [piece - start for piece in places][-1].split([25, 18])
 
 

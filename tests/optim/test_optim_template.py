@@ -50,10 +50,15 @@ def test_a_plain_closure_is_enough_without_loss_queries(kind):
     assert (weight < 1).all()
 
 
-def test_a_plain_closure_is_enough_where_losses_are_queried():
-    weight = nn.Parameter(torch.ones(3))
-    ZOSAM([weight], lr=0.1).step(plain_closure(weight))
-    assert (weight < 1).all()
+@pytest.mark.parametrize("reuse", ["both", "late", "none"])
+def test_a_plain_closure_is_enough_where_losses_are_queried(quadratic, reuse):
+    (weight, closure), (twin, other) = quadratic(), quadratic()
+    optimizer = ZOSAM([weight], lr=0.1, reuse=reuse)
+    plain = ZOSAM([twin], lr=0.1, reuse=reuse)
+    for _ in range(3):
+        optimizer.step(closure)
+        plain.step(lambda: other())
+    assert torch.equal(weight, twin)
 
 
 @pytest.mark.parametrize(
