@@ -7,6 +7,7 @@ from robustbench_zosam._lazy import lazy_exports
 if TYPE_CHECKING:
     from robustbench_zosam.optim.asam import ASAM
     from robustbench_zosam.optim.base import WrappedOptimizer
+    from robustbench_zosam.optim.check import Finding, StepCheck
     from robustbench_zosam.optim.closures import make_closure
     from robustbench_zosam.optim.esam import ESAM
     from robustbench_zosam.optim.factory import create_optimizer
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.two_calls import TwoCalls
     from robustbench_zosam.optim.wsam import WSAM
     from robustbench_zosam.optim.xsam import XSAM
-    from robustbench_zosam.optim.zo_probes import ZeroOrder, mean_over_ranks
+    from robustbench_zosam.optim.zo_probes import ZeroOrder
     from robustbench_zosam.optim.zo_sam import ZOSAM
     from robustbench_zosam.optim.zo_sam_guided import GuidedZOSAM
     from robustbench_zosam.optim.zo_sgd import ZOSGD
@@ -60,7 +61,8 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "ZOSGD",
     # using one
     "make_closure",
-    "mean_over_ranks",
+    "StepCheck",
+    "Finding",
     # writing an optimizer
     "WrappedOptimizer",
     "SharpnessAware",

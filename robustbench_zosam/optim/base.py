@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, final, overload
+from typing import TYPE_CHECKING, Any, ClassVar, final, overload
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,19 @@ from torch.optim.optimizer import ParamsT
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.forms import Forms
-from robustbench_zosam.optim.guards import BufferGuard
+from robustbench_zosam.optim.guards import (
+    BufferGuard,
+    has_foreign_gradients,
+    note_gradients,
+)
 from robustbench_zosam.optim.passes import Closure, Passes
+from robustbench_zosam.optim.ranks import Ranks
 from robustbench_zosam.optim.state import StatefulOptimizer
 from robustbench_zosam.optim.updates import clip_gradients
 from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
+
+if TYPE_CHECKING:
+    from robustbench_zosam.optim.check import StepCheck
 
 Masks = MaskSet | Mapping[Tensor, Tensor] | None
 
@@ -43,6 +51,10 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
             unscaled, and the caller calls `scaler.update()` after each step.
         clip_norm: largest norm of the gradient the base optimizer gets: all parameters together,
             after masking, once per step, whatever passes the method made before.
+        ranks: whether the processes of data-parallel training, where there is a default process
+            group, take one perturbation, `"shared"`, or each one of its own part of the batch,
+            `"own"` (m-sharpness); the gradients that the base optimizer gets are averaged
+            either way. Every rank makes every step.
         **base_options: of the base optimizer.
 
     Attributes:
@@ -65,6 +77,7 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
         model: nn.Module | None = None,
         scaler: torch.amp.GradScaler | None = None,
         clip_norm: float | None = None,
+        ranks: str = "shared",
         **base_options: Any,
     ) -> None:
         if not (isinstance(base, type) and issubclass(base, Optimizer)):
@@ -74,12 +87,15 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
         super().__init__(params, base, **base_options)
         self.last_loss: Tensor | None = None
         self.last_clean_loss: Tensor | None = None
+        self.ranks = Ranks(ranks)
         self.scaler = scaler
         self.clip_norm = clip_norm
         if clip_norm is not None:
             require_number("clip_norm", clip_norm, above=0)
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
         self._buffers = BufferGuard(model)
+        _ = self.space  # from now on a change of parameters is noticed
+        note_gradients(self.space.params)
 
     @abstractmethod
     def _gradient(self, passes: Passes) -> Tensor:
@@ -112,10 +128,15 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
         Raises:
             InputError: there is no closure, or gradients from before the step have no meaning.
         """
-        if closure is None or self._away is not None:
+        if self._away is not None:
             return self._finish(closure)
+        if closure is None:
+            if not self._is_standing_still():
+                return self._finish(closure)
+            self.base.step()  # torch.distributed.checkpoint asks for state like this
+            return self.space.zeros().sum()
         self._begin()
-        accumulated = self._left.differ(self.space.params)
+        accumulated = has_foreign_gradients(self.space.params)
         if accumulated and not self._accumulates:
             raise InputError(
                 "there are gradients from before step(closure), which "
@@ -124,11 +145,16 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
             )
         passes = self._passes(closure, accumulate=accumulated)
         self.last_clean_loss = None
-        if self.masks.gradient_source() == "clean":
-            self.last_loss = self.last_clean_loss = passes.gradient()
-        else:
-            self.last_loss = self._gradient(passes)
-        self._conclude()
+        try:
+            with self.ranks.step(self.space):
+                if self.masks.gradient_source() == "clean":
+                    self.last_loss = self.last_clean_loss = passes.gradient()
+                else:
+                    self.last_loss = self._gradient(passes)
+            self._update()
+        finally:
+            note_gradients(self.space.params)
+        self.cost.steps += 1
         clean = self.last_clean_loss
         return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
 
@@ -140,10 +166,17 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
         return True
 
     def _conclude(self) -> None:
-        """Updates the weights with the gradients."""
+        """Updates the weights with the gradients of passes that the caller made."""
         self._update()
-        self._left.note(self.space.params)
+        note_gradients(self.space.params)
         self.cost.steps += 1
+
+    def _is_standing_still(self) -> bool:
+        """Returns whether a step is asked for that changes nothing but makes the base's state."""
+        if any(group["lr"] != 0 for group in self.param_groups):
+            return False
+        trainable = [p for p in self.space.params if p.requires_grad]
+        return all(p.grad is not None and not p.grad.any() for p in trainable)
 
     @final
     @torch.no_grad()
@@ -154,17 +187,50 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
         random state move on as in a step.
 
         Args:
+            closure: as of `step`.
             watch: called before each gradient is taken, with the weights where it is taken.
         """
         assert self._away is None, "a step is under way"
         passes = self._passes(closure)
         passes.watch = watch
-        return self._gradient(passes)
+        with self.ranks.step(self.space):
+            loss = self._gradient(passes)
+        note_gradients(self.space.params)
+        return loss
 
-    def _passes(self, closure: Closure, *, accumulate: bool = False) -> Passes:
+    def check(self, closure: Closure) -> StepCheck:
+        """Rehearses one step and says what it was like, as a table: print it once before training.
+
+        Looks at the gradient, the length of the perturbation and how many weights it moves, the
+        change of the loss there, whether two equal passes have equal losses and loss queries rise
+        above rounding, how often buffers (batch-norm statistics) are updated, and whether ranks
+        agree; all ranks make the check. Weights, gradients, buffers, random state and memory stay.
+
+        Args:
+            closure: as of `step`.
+
+        Returns:
+            One finding for each, with what to mend.
+        """
+        from robustbench_zosam.optim.check import check_step  # it knows the methods
+
+        return check_step(self, closure)
+
+    def _passes(
+        self,
+        closure: Closure,
+        *,
+        accumulate: bool = False,
+    ) -> Passes:
         space = self.space
         return Passes(
-            closure, space.params, self.cost, self._buffers, space.device, accumulate=accumulate
+            closure,
+            space.params,
+            self.cost,
+            self._buffers,
+            space.device,
+            ranks=self.ranks,
+            accumulate=accumulate,
         )
 
     def _update(self) -> None:

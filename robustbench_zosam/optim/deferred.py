@@ -68,3 +68,17 @@ def constant(params: Sequence[Tensor]) -> Iterator[None]:
     finally:
         for p in trainable:
             p.requires_grad_(True)
+
+
+@contextmanager
+def losses_alone(params: Sequence[Tensor]) -> Iterator[None]:
+    """Keeps the gradients of parameters from a closure that clears them and goes backward."""
+    kept = [p.grad for p in params]
+    for param in params:
+        param.grad = None
+    try:
+        with deferred_backward():
+            yield
+    finally:
+        for param, grad in zip(params, kept, strict=True):
+            param.grad = grad

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterator, Sequence
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.utils.weak import WeakIdKeyDictionary
+
+from robustbench_zosam.errors import InputError
 
 
 def random_state(device: torch.device) -> list[Tensor]:
@@ -65,30 +69,22 @@ class RngReplay:
             set_random_state(self._start, self._device)
 
 
-class LeftGradients:
-    """Tells gradients that a step has left from those that somebody accumulated after it."""
+# gradients that a step has left, and their versions
+_known: MutableMapping[Tensor, int] = WeakIdKeyDictionary()
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref[Tensor], int]] = {}
 
-    def note(self, params: Sequence[Tensor]) -> None:
-        """Remembers the gradients as those of a step that is over."""
-        self._known.clear()
-        self.add(params)
+def note_gradients(params: Iterable[Tensor]) -> None:
+    """Remembers gradients as those of a step that is over."""
+    for param in params:
+        if param.grad is not None:
+            _known[param.grad] = param.grad._version
 
-    def add(self, params: Sequence[Tensor]) -> None:
-        """Remembers the gradients of parameters that join as left over."""
-        grads = [p.grad for p in params if p.grad is not None]
-        self._known |= {id(grad): (weakref.ref(grad), grad._version) for grad in grads}
 
-    def differ(self, params: Sequence[Tensor]) -> bool:
-        """Returns whether there are gradients that are neither known nor zero."""
-        found = [p.grad for p in params if p.grad is not None]
-        return any(bool(grad.any()) for grad in found if not self._is_known(grad))
-
-    def _is_known(self, grad: Tensor) -> bool:
-        known, version = self._known.get(id(grad), (None, 0))
-        return known is not None and known() is grad and version == grad._version
+def has_foreign_gradients(params: Iterable[Tensor]) -> bool:
+    """Returns whether there are gradients that no step has left and that are not zero."""
+    found = [p.grad for p in params if p.grad is not None]
+    foreign = [grad.any() for grad in found if _known.get(grad) != grad._version]
+    return bool(foreign) and bool(torch.stack(foreign).any())  # waits for the device once
 
 
 class BufferGuard:
@@ -100,7 +96,8 @@ class BufferGuard:
 
     Args:
         model: whose buffers; None finds them as the modules run, through a global forward
-            pre-hook. Give the model where hooks do not fire (`torch.compile`, `torch.jit`).
+            pre-hook. Give the model where hooks do not fire (`torch.compile`, `torch.jit`): a
+            compiled module with buffers that the hook comes across is an `InputError`.
     """
 
     def __init__(self, model: nn.Module | None = None) -> None:
@@ -115,11 +112,14 @@ class BufferGuard:
 
         Yields:
             The buffers.
+
+        Raises:
+            InputError: a compiled module ran, and the model was not given.
         """
         saved = SavedBuffers()
         hook = None
         if self._owners is None:
-            hook = register_module_forward_pre_hook(lambda module, _: saved.add(module))
+            hook = register_module_forward_pre_hook(saved.meet)
         else:
             saved.extend(self._owners)
         try:
@@ -128,15 +128,41 @@ class BufferGuard:
             if hook is not None:
                 hook.remove()
             saved.exchange(keep=keep)
+        if self._owners is None and saved.compiled:
+            raise InputError(
+                "the closure runs a module compiled by torch.compile, whose buffers (batch-norm "
+                "statistics) would be updated by every pass: give the whole network to the "
+                "optimizer, as in SAM(model.parameters(), model=model)"
+            )
+        if self._owners is None and not saved.met and "torch._dynamo" in sys.modules:
+            _warn_of_compiled_functions()
 
 
 class SavedBuffers:
     """Copies of buffers, and where they belong."""
 
     def __init__(self) -> None:
+        self.met, self.compiled = False, False
         self._seen: set[nn.Module] = set()
         self._buffers: list[Tensor] = []
         self._copies: list[Tensor] = []
+
+    @property
+    def buffers(self) -> list[Tensor]:
+        """The buffers that were met, as they are now."""
+        return list(self._buffers)
+
+    def meet(self, module: nn.Module, _: object) -> None:
+        """Takes the buffers of a module that is about to run, as a forward pre-hook."""
+        if torch.compiler.is_compiling():  # traced, and replayed at every run
+            self.met = True
+            if len(module._buffers) > 0:
+                self.compiled = True
+            return
+        self.met = True
+        if "_orig_mod" in module._modules:  # torch.compile's wrapper
+            self.compiled |= any(True for _ in module.buffers())
+        self.add(module)
 
     def add(self, module: nn.Module) -> None:
         """Copies the buffers of a module, once."""
@@ -158,6 +184,16 @@ class SavedBuffers:
         _copy(present, self._buffers[: len(present)])
         _copy(self._buffers, self._copies)
         self._copies = present
+
+
+def _warn_of_compiled_functions() -> None:
+    """Warns where nothing but compiled code can have run, or no module at all."""
+    if sys.modules["torch._dynamo"].convert_frame.FRAME_COUNTER > 0:
+        warnings.warn(
+            "no module was seen to run in the closure: if it runs a function compiled by "
+            "torch.compile, give the optimizer model=, or every pass updates batch-norm statistics",
+            stacklevel=2,
+        )
 
 
 @torch.no_grad()

@@ -11,9 +11,16 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.answers import losses_of, scalar_of
 from robustbench_zosam.optim.attached import hooks_at_rest
-from robustbench_zosam.optim.deferred import PreparedGradient, constant, deferred_backward
+from robustbench_zosam.optim.deferred import (
+    PreparedGradient,
+    constant,
+    deferred_backward,
+    losses_alone,
+)
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay
+from robustbench_zosam.optim.ranks import Ranks
 from robustbench_zosam.precision import ieee_float32
 
 Closure = Callable[..., Tensor]
@@ -54,6 +61,7 @@ class Passes:
         cost: counters to advance.
         buffers: guard of the model's buffers.
         device: where the model runs.
+        ranks: the processes of data-parallel training.
         accumulate: leave the gradients that are there for the first gradient pass to add to.
 
     Attributes:
@@ -68,8 +76,10 @@ class Passes:
         buffers: BufferGuard,
         device: torch.device,
         *,
+        ranks: Ranks | None = None,
         accumulate: bool = False,
     ) -> None:
+        self._ranks = Ranks() if ranks is None else ranks
         self.closure = closure
         self._params = list(params)
         self._cost = cost
@@ -82,23 +92,35 @@ class Passes:
         self._accumulate = accumulate
         self.watch: Callable[[], None] | None = None
 
-    def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
+    def gradient(
+        self, examples: Tensor | None = None, *, each: bool = False, separate: bool = False
+    ) -> Tensor:
         """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
 
         Args:
             examples: positions in the mini-batch, (k,); None is all of it.
             each: whether to return the loss of each example, shape (b,) or (k,).
+            separate: leave the gradients of this rank alone, which the caller averages.
 
         Returns:
             The loss, detached; the mean unless `each`.
+
+        Raises:
+            InputError: the closure left no gradients.
         """
         self._start_gradient()
-        with torch.enable_grad():
+        before = {id(p.grad): p.grad._version for p in self._params if p.grad is not None}
+        with torch.enable_grad(), self._ranks.separate(always=separate):
             if self._updated_buffers:
                 with self._buffers.frozen():
                     loss = self._run(True, examples, each)
             else:
                 loss = self._run(True, examples, each)
+        if all(p.grad is None or before.get(id(p.grad)) == p.grad._version for p in self._params):
+            raise InputError(
+                "the closure left no gradients: let it call loss.backward(), on a loss of the "
+                "parameters that this optimizer has"
+            )
         self._updated_buffers = True
         self._cost.backwards += self._share(examples) * self._weight
         return loss
@@ -120,6 +142,7 @@ class Passes:
         with (
             self._buffers.frozen(keep=graph) as buffers,
             torch.enable_grad(),
+            self._ranks.separate(),
             deferred_backward() as calls,
             nullcontext() if graph else constant(self._params),
         ):
@@ -181,6 +204,7 @@ class Passes:
         with (
             nullcontext() if updates else self._buffers.frozen(),
             torch.no_grad(),
+            self._ranks.separate(),
             _full_precision(self.device) if exact else nullcontext(),
         ):
             value = self._run(False, examples, each, fraction)
@@ -205,7 +229,7 @@ class Passes:
         torch.clear_autocast_cache()  # an open region would use weights cast before they were moved
         with (
             self._rng.replay(whole=examples is None and fraction == 1),
-            self._losses_alone() if held else nullcontext(),
+            losses_alone(self._params) if held else nullcontext(),
             hooks_at_rest(),
         ):
             loss = self.closure(**arguments)
@@ -213,25 +237,14 @@ class Passes:
             self._batch_size = loss.numel()
         share = fraction if fraction < 1 else self._share(examples)
         self._cost.forwards += share * self._weight
-        return _losses(loss) if each else _scalar(loss)
-
-    @contextmanager
-    def _losses_alone(self) -> Iterator[None]:
-        """Keeps gradients from a closure that clears them and goes backward."""
-        kept = [p.grad for p in self._params]
-        for param in self._params:
-            param.grad = None
-        try:
-            with deferred_backward():
-                yield
-        finally:
-            for param, grad in zip(self._params, kept, strict=True):
-                param.grad = grad
+        return losses_of(loss) if each else scalar_of(loss)
 
     def part(self, closure: Closure, weight: float) -> Passes:
         """Returns the passes over a part of the mini-batch, each of which counts as that part."""
-        part = Passes(closure, self._params, self._cost, self._buffers, self.device)
-        part._weight = weight
+        part = Passes(
+            closure, self._params, self._cost, self._buffers, self.device, ranks=self._ranks
+        )
+        part.watch, part._weight = self.watch, weight
         part._updated_buffers = self._updated_buffers
         self._updated_buffers = True
         return part
@@ -279,22 +292,3 @@ def accepts(closure: Closure, name: str) -> bool:
         p.kind is inspect.Parameter.VAR_KEYWORD or (p.name == name and p.kind in by_name)
         for p in parameters
     )
-
-
-def _scalar(loss: object) -> Tensor:
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise InputError(
-            f"the closure returned {got}: return the mean loss as a tensor of one value"
-        )
-    return loss.detach().reshape(())
-
-
-def _losses(losses: object) -> Tensor:
-    if not isinstance(losses, Tensor) or losses.ndim != 1:
-        got = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
-        raise InputError(
-            f"the closure returned {got} for reduction='none': return the loss of each example, "
-            "a tensor of one dimension"
-        )
-    return losses.detach()

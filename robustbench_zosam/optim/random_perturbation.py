@@ -47,5 +47,5 @@ class RandomPerturbation(RandomRadius):
     def _perturbation(self, passes: Passes) -> Tensor:
         del passes  # no loss is asked for
         support, _ = self.support()
-        key = self.seed, self.cost.steps, 0
+        key = self.ranks.seed(self.seed), self.cost.steps, 0
         return self._to_radius(draw_direction(self.space.zeros(), self.directions, key, support))

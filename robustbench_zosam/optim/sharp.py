@@ -78,7 +78,7 @@ class SharpnessAware(WrappedOptimizer):
         if len(set(lengths)) == 1:
             return scale_to(direction, lengths[0] * times)
         sizes = [sum(p.numel() for p in group["params"]) for group in self.param_groups]
-        torch._foreach_mul_(list(scale_to(direction, times).split(sizes)), lengths)
+        torch._foreach_mul_(list(torch.split(scale_to(direction, times), sizes)), lengths)
         return direction
 
     @abstractmethod

@@ -96,6 +96,6 @@ class SSAMD(TwoCalls, SparseSAM):
         return self.pattern.level(scores, self.space, self.support()[0])
 
     def _random(self, purpose: str) -> Tensor:
-        seed = derive_seed("perturbed", purpose, self.seed, self.cost.steps)
+        seed = derive_seed("perturbed", purpose, self.ranks.seed(self.seed), self.cost.steps)
         generator = torch.Generator(self.space.device).manual_seed(seed)
         return self.space.zeros().uniform_(generator=generator)

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.guards import LeftGradients
+from robustbench_zosam.optim.guards import note_gradients
 from robustbench_zosam.optim.passes import PassCounts
 from robustbench_zosam.optim.space import ParameterSpace
 from robustbench_zosam.optim.updates import match_layouts
@@ -46,10 +46,8 @@ class StatefulOptimizer(Optimizer):
         self.vectors: dict[str, Tensor] = {}
         self.counters: dict[str, Tensor] = {}
         self._reset_caches()
-        self._left.add([p for group in self.param_groups for p in group["params"]])
 
     def _reset_caches(self) -> None:
-        self._left = LeftGradients()
         self._space: ParameterSpace | None = None
         self._support: tuple[object, Tensor | None, int] | None = None
 
@@ -68,7 +66,7 @@ class StatefulOptimizer(Optimizer):
         """Adds parameters (`params`, and options of the base), as in any torch optimizer."""
         if self._wrapped:
             self.base.add_param_group(param_group)
-            self._left.add(self.param_groups[-1]["params"])
+            note_gradients(self.param_groups[-1]["params"])
         else:
             super().add_param_group(param_group)
 
@@ -96,6 +94,7 @@ class StatefulOptimizer(Optimizer):
                 "a parameter that has a mask was taken out of its group: keep the parameter and "
                 "copy the new values into it, or build masks and optimizer again"
             )
+        note_gradients(p for p in new.params if not old.has(p))
         for param in gone:
             self.state.pop(param, None)
         for param, before in zip(old.params, old.types(), strict=True):
@@ -137,6 +136,9 @@ class StatefulOptimizer(Optimizer):
 
         The layout is torch's own, so that tools that know it find everything: the method's
         vectors are among the state of each parameter, the rest is `method` in the first group.
+
+        Returns:
+            `state` and `param_groups`.
         """
         for before in self._optimizer_state_dict_pre_hooks.values():
             before(self)
@@ -161,6 +163,12 @@ class StatefulOptimizer(Optimizer):
         groups = [dict(group) for group in state_dict["param_groups"]]
         found = [group.pop("method", None) for group in groups]
         method: Mapping[str, Any] = next(filter(None, found), {})
+        if not method and self._memory():
+            raise InputError(
+                f"the state has nothing of what {type(self).__name__} remembers: it is one of a "
+                "plain torch optimizer, or was saved with flatten_optimizer_state_dict, which "
+                "leaves it out"
+            )
         if method.get("name") != type(self).__name__:
             raise InputError(
                 f"the state is one of {method.get('name', 'a plain torch optimizer')}: "
@@ -186,7 +194,7 @@ class StatefulOptimizer(Optimizer):
         """All but caches and hooks, for `copy.deepcopy` and `pickle`; refused within a step."""
         if getattr(self, "_away", None) is not None:
             raise InputError("the weights are perturbed: copy the optimizer between steps")
-        dropped = {"_left", "_space", "_support", "_away"}
+        dropped = {"_space", "_support", "_away"}
         return {
             name: value
             for name, value in self.__dict__.items()
@@ -197,7 +205,7 @@ class StatefulOptimizer(Optimizer):
         super().__setstate__(state)
         self._share()
         self._reset_caches()
-        self._left.note(self.space.params)
+        note_gradients(self.space.params)
 
 
 def _parted(state: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, dict[str, Tensor]]]:

@@ -61,6 +61,10 @@ class TwoCalls(SharpnessAware):
             raise InputError(
                 f"{type(self).__name__} has no first_step() {obstacle}: call step(closure)"
             )
+        if self.ranks.mode == "own" and self.ranks.count > 1:
+            raise InputError(
+                "ranks='own' averages gradients after the second pass: call step(closure)"
+            )
         if self._begin():
             raise InputError(
                 "a round of training begins with this step, at other weights than the gradient's: "

@@ -101,7 +101,7 @@ class XSAM(TwoCalls, Periodic):
         for alpha in self.alphas:
             self.space.displace(arc(alpha), self.rho_max)
             losses.append(passes.loss())
-        found = torch.stack(losses)
+        found = self.ranks.mean(torch.stack(losses))
         found = found.where(found.isfinite(), -torch.inf)
         if bool(found.isfinite().any()):
             self.found_alpha = self.alphas[int(found.argmax())]

@@ -13,7 +13,6 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.directions import draw_direction, scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.random_radius import RHO
-from robustbench_zosam.optim.zo_probes import Reduce
 from robustbench_zosam.optim.zo_sharp import ZeroOrderSharpness
 
 
@@ -50,7 +49,6 @@ class ZOSAM(ZeroOrderSharpness):
         probe_fraction: of the mini-batch that the probes see (see `ZeroOrder`).
         seed: of the directions.
         reuse: which probe is the forward pass of the gradient pass (see `ZeroOrderSharpness`).
-        reduce: averages losses over processes (see `ZeroOrder`).
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
@@ -70,7 +68,6 @@ class ZOSAM(ZeroOrderSharpness):
         probe_fraction: float = 1.0,
         reuse: str | None = None,
         seed: int = 0,
-        reduce: Reduce | None = None,
         **options: Any,
     ) -> None:
         if probe_radius is not None and delta is not None:
@@ -91,7 +88,6 @@ class ZOSAM(ZeroOrderSharpness):
             probe_fraction=probe_fraction,
             reuse=reuse,
             seed=seed,
-            reduce=reduce,
             **options,
         )
 
@@ -126,7 +122,8 @@ class ZOSAM(ZeroOrderSharpness):
     def _draw(self, out: Tensor, query: int) -> Tensor:
         """Draws a direction: of length 1, or as `delta` takes it."""
         support, _ = self.support()
-        draw_direction(out, self.directions, (self.seed, self.cost.steps, query), support)
+        key = self.ranks.seed(self.seed), self.cost.steps, query
+        draw_direction(out, self.directions, key, support)
         return out if self.delta is not None else scale_to(out, 1.0)
 
     def _perturbable(self, param: Tensor) -> Tensor | None:

@@ -43,7 +43,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
             are random.
         probe_radius: length r of the probes; None means rho.
         **options: like `params` and `base`, as in `ZeroOrder`: `queries` (m), `directions`,
-            `sides`, `probe_fraction`, `seed`, `reduce`.
+            `sides`, `probe_fraction`, `seed`.
     """
 
     def __init__(
@@ -124,7 +124,8 @@ class GuidedZOSAM(ZeroOrderSharpness):
     def _other(self, out: Tensor, query: int, guides: list[Tensor]) -> Tensor:
         """Draws a random direction of length 1, orthogonal to the guides."""
         support, _ = self.support()
-        draw_direction(out, self.directions, (self.seed, self.cost.steps, query), support)
+        key = self.ranks.seed(self.seed), self.cost.steps, query
+        draw_direction(out, self.directions, key, support)
         for guide in guides:
             out.sub_(guide * torch.dot(guide, out))
         return scale_to(out, 1.0)

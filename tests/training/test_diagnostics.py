@@ -191,9 +191,8 @@ def test_what_is_touched_inside_is_put_back_even_after_an_error():
     assert all(torch.equal(before[0][key], after[0][key]) for key in before[0])
     assert before[1]["param_groups"] == after[1]["param_groups"]
     for index, state in before[1]["state"].items():
-        assert all(
-            torch.equal(value, after[1]["state"][index][key]) for key, value in state.items()
-        )
+        later = after[1]["state"][index]
+        assert all(torch.equal(value, later[key]) for key, value in state.items())
     assert torch.equal(before[2], after[2])
     assert not model.training
 
