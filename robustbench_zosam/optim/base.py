@@ -93,8 +93,7 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
         if clip_norm is not None:
             require_number("clip_norm", clip_norm, above=0)
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
-        self._buffers = BufferGuard(model)
-        _ = self.space  # from now on a change of parameters is noticed
+        self._buffers = BufferGuard(model, self.space.params)
         note_gradients(self.space.params)
 
     @abstractmethod

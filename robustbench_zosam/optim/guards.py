@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -98,10 +99,13 @@ class BufferGuard:
         model: whose buffers; None finds them as the modules run, through a global forward
             pre-hook. Give the model where hooks do not fire (`torch.compile`, `torch.jit`): a
             compiled module with buffers that the hook comes across is an `InputError`.
+        params: of the model, if known; where no module is seen to run although one has them, and
+            buffers, compiled code is suspected.
     """
 
-    def __init__(self, model: nn.Module | None = None) -> None:
+    def __init__(self, model: nn.Module | None = None, params: Sequence[Tensor] = ()) -> None:
         self._owners = None if model is None else [m for m in model.modules() if m._buffers]
+        self._params, self._suspected = list(params), False
 
     @contextmanager
     def frozen(self, *, keep: bool = False) -> Iterator[SavedBuffers]:
@@ -134,8 +138,20 @@ class BufferGuard:
                 "statistics) would be updated by every pass: give the whole network to the "
                 "optimizer, as in SAM(model.parameters(), model=model)"
             )
-        if self._owners is None and not saved.met and "torch._dynamo" in sys.modules:
-            _warn_of_compiled_functions()
+        if self._owners is None and not saved.met and not self._suspected:
+            self._suspect()
+
+    def _suspect(self) -> None:
+        """Warns where compiled code may have run the modules, since none was seen to run."""
+        self._suspected = True  # once is enough
+        dynamo = sys.modules.get("torch._dynamo")
+        if dynamo and dynamo.convert_frame.FRAME_COUNTER and _have_buffers(self._params):
+            warnings.warn(
+                "no module was seen to run in the closure: if it runs a function compiled by "
+                "torch.compile, give the optimizer model=, or every pass updates batch-norm "
+                "statistics",
+                stacklevel=2,
+            )
 
 
 class SavedBuffers:
@@ -186,14 +202,15 @@ class SavedBuffers:
         self._copies = present
 
 
-def _warn_of_compiled_functions() -> None:
-    """Warns where nothing but compiled code can have run, or no module at all."""
-    if sys.modules["torch._dynamo"].convert_frame.FRAME_COUNTER > 0:
-        warnings.warn(
-            "no module was seen to run in the closure: if it runs a function compiled by "
-            "torch.compile, give the optimizer model=, or every pass updates batch-norm statistics",
-            stacklevel=2,
-        )
+def _have_buffers(params: Sequence[Tensor]) -> bool:
+    """Returns whether a living module has some of the parameters, and buffers; a slow search."""
+    wanted = set(map(id, params))
+    modules = [found for found in gc.get_objects() if issubclass(type(found), nn.Module)]
+    return any(
+        any(True for _ in m.buffers()) and any(id(p) in wanted for p in m.parameters())
+        for m in modules
+        if "_parameters" in m.__dict__
+    )
 
 
 @torch.no_grad()
