@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Generator, Tensor
@@ -42,12 +43,29 @@ class Regression:
     Attributes:
         model: with d weights.
         inputs: float64, shape (n, ...).
-        targets: float64, shape (n,).
+        targets: float64, shape (n,), or (n, C) for a model with C > 1 outputs: one-hot for classes.
+
+    Raises:
+        InputError: the targets do not fit the outputs of the model.
     """
 
     model: FlatModel
     inputs: Tensor
     targets: Tensor
+
+    def __post_init__(self) -> None:
+        n, outputs = len(self.inputs), self.outputs
+        wanted = (n,) if outputs == 1 else (n, outputs)
+        if self.targets.shape != wanted:
+            raise InputError(
+                f"the targets have shape {tuple(self.targets.shape)}: the model has {outputs} "
+                f"outputs for each of {n} inputs, give {wanted}"
+            )
+
+    @cached_property
+    def outputs(self) -> int:
+        """Number of outputs of an example, C."""
+        return self.model.width(self.inputs)
 
     def losses(self, points: Tensor) -> Tensor:
         """Returns the squared loss at weight vectors of shape (..., d), shape (...)."""
