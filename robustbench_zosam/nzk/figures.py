@@ -166,12 +166,16 @@ def tuning(results: StudyResults) -> Block:
         return chart, "; ".join(words)
 
     trials = text.count(results["tuning"]["rates"], "learning rate")
+    seeds = results["tuning"]["seeds"]
+    budget = f"{trials} × {text.count(seeds, 'seed')} for each update, seeds other than those of "
+    budget += "the evaluation. Markers: geometric mean of the measured loss; dotted:"
+    if not seeds:
+        budget = f"{trials} for each update, chosen in theory, without training. Dotted:"
     return _block(
         results, draw, "tuning", "Tuning, with the same budget for all",
         "On this axis the expected kernels of all updates predict one and the same curve, that of "
         "gradient descent. They differ by their noise: the more of it, the smaller the best rate.",
-        f"{trials} × {text.count(results['tuning']['seeds'], 'seed')} for each update, seeds other "
-        "than those of the evaluation. Markers: geometric mean of the measured loss; dotted: "
+        f"{budget} "
         "expected loss in theory, for the network with its initial kernel. Losses above three "
         "times the initial one are left out.",
         tuple(VIEWS),
@@ -205,9 +209,9 @@ def kernels(results: StudyResults) -> Block:
         results, draw, "kernels", "Measured kernels through training",
         "In theory the kernel of a linear model stays at 1, whatever the weights; that of a "
         "network may move, and the line, drawn with the Jacobian of each step, with it.",
-        f"Markers: mean of {results['config']['draws']} kernels measured by forward passes at the "
-        "weights of a shared-vector run, with 1.96 standard errors; line: closed form at these "
-        "weights. Both kernels are divided by their own expectation at the start.",
+        f"Markers: mean of {results['config']['draws']} kernels, measured by "
+        f"{'exact derivatives' if results['config']['models'] else 'forward passes'} at the weights "
+        "of a shared-vector run, with 1.96 standard errors; line: closed form at these weights. Both kernels are divided by their own expectation at the start.",
         KERNELS,
     )  # fmt: skip
 

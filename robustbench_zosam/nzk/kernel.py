@@ -160,15 +160,21 @@ def estimate_kernel(
     draws: int,
     seed: int,
     epsilon: float | None = EPSILON,
+    jacobian: Tensor | None = None,
 ) -> KernelEstimate:
-    """Returns what `nzk_monte_carlo` does, at the weights of `point`, shape (d,)."""
+    """Returns what `nzk_monte_carlo` does, at the weights of `point`, shape (d,).
+
+    Args:
+        jacobian: that of the outputs there, (nC, d), to use it instead of differences.
+    """
     require_integer("draws", draws, least=2)
     n, outputs = len(inputs), model.width(inputs)
     require_kernel_memory(n * outputs, copies=5)
     total, squares = torch.zeros(2, n * outputs, n * outputs, dtype=torch.float64)
     traces: list[Tensor] = []
     couplings, of_squares = torch.zeros(2, outputs, outputs, dtype=torch.float64)
-    exact = model.jacobian(point, inputs) if epsilon is None else None
+    epsilon = epsilon if jacobian is None else None
+    exact = model.jacobian(point, inputs) if jacobian is None and epsilon is None else jacobian
     for zeta, z in _pairs(directions, model.dimension, draws, seed, shared=shared):
         first = _derivatives(model, point, inputs, zeta, epsilon, exact)
         second = first if shared else _derivatives(model, point, inputs, z, epsilon, exact)

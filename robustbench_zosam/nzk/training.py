@@ -15,6 +15,7 @@ from robustbench_zosam.nzk.distributions import ProbeDistribution
 from robustbench_zosam.nzk.evolution import UPDATES
 from robustbench_zosam.nzk.functional import FlatModel, squared_loss
 from robustbench_zosam.nzk.kernel import EPSILON
+from robustbench_zosam.nzk.memory import require_memory
 from robustbench_zosam.seeds import derive_seed
 
 _BLOCK = 64  # steps drawn ahead: the directions of a step do not depend on how many steps follow
@@ -128,6 +129,12 @@ def train(
     for group, walk in ((zero_order, _zero_order), (first_order, _first_order)):
         if group:
             lr = torch.tensor(list(group.values()), dtype=torch.float64)[:, None]
+            runs, size = len(group) * len(seeds) * lr.shape[-1], regression.model.dimension
+            require_memory(
+                f"training {runs} runs of {size} weights at a time",
+                size * (5 * runs + 2 * _BLOCK * len(seeds)),
+                "take fewer seeds or a smaller or sparser model",
+            )
             points = starts.double()[:, None].repeat(len(group), 1, lr.shape[-1], 1)
             moves = _draws(directions, seeds, regression.model.dimension, tuple(group))
             path = walk(regression, points, lr, moves, epsilon)
