@@ -26,7 +26,8 @@ def coupling(results: StudyResults) -> Block | None:
         "expectation; those of a network share all layers but the last.",
         "For each pair of outputs the sum of the kernel over examples, "
         f"{results['config']['draws']} draws with 1.96 standard errors, against "
-        "the closed form at the first start; both kernels are divided by their own mean for an output with itself. Line: equality.",
+        "the closed form at the first start; both kernels are divided by their own mean for an "
+        "output with itself. With independent vectors the error grows with √d. Line: equality.",
         tuple(Panel(_title(problem), _draw(problem, at)) for problem, at in found),
         tuple(VIEWS[kernel] for kernel in KERNELS),
         (_summary(found), *(_matrix(problem, at) for problem, at in found)),

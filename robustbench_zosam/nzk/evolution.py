@@ -185,7 +185,7 @@ class LossModes:
         rates: Sequence[float],
         steps: Sequence[int],
     ) -> Tensor:
-        """Returns what `expected_loss` does, (len(rates), len(steps))."""
+        """Returns what the function of this name does, (len(rates), len(steps))."""
         lr = torch.tensor([require_number("lr", rate, above=0) for rate in rates]).double()[:, None]
         kappa, alpha, beta = update_moments(update, directions, self.dimension)
         curvature, energy = self.curvature, self.energy.expand(len(lr), -1)
@@ -198,6 +198,12 @@ class LossModes:
             energy = keep * energy + spread * (energy @ curvature)[:, None]
         curves = torch.stack([found[step] for step in steps], dim=1)
         return curves.nan_to_num(torch.inf, torch.inf)
+
+    def loss_of_expected(self, kappa: float, lr: float, steps: Sequence[int]) -> Tensor:
+        """Returns the loss of the outputs that `evolve` predicts with the kernel κJJᵀ, (steps,)."""
+        keep = (1 - lr * kappa * self.curvature).square()
+        losses = torch.stack([(keep**step * self.energy).sum() for step in steps])
+        return losses / 2 + self.floor / (2 * self.examples)
 
 
 def _decay(factors: Tensor, vectors: Tensor, start: Tensor, targets: Tensor) -> Tensor:

@@ -205,13 +205,14 @@ def kernels(results: StudyResults) -> Block:
             words.append(f"{view.label} {text.number(found[update]['measured'][-1])} at the end")
         return chart, "; ".join(words)
 
+    by = "exact derivatives" if results["config"]["models"] else "forward passes"
     return _block(
         results, draw, "kernels", "Measured kernels through training",
         "In theory the kernel of a linear model stays at 1, whatever the weights; that of a "
         "network may move, and the line, drawn with the Jacobian of each step, with it.",
-        f"Markers: mean of {results['config']['draws']} kernels, measured by "
-        f"{'exact derivatives' if results['config']['models'] else 'forward passes'} at the weights "
-        "of a shared-vector run, with 1.96 standard errors; line: closed form at these weights. Both kernels are divided by their own expectation at the start.",
+        f"Markers: mean of {results['config']['draws']} kernels, measured by {by} at the weights "
+        "of a shared-vector run, with 1.96 standard errors; line: closed form at these weights. "
+        "Both kernels are divided by their own expectation at the start.",
         KERNELS,
     )  # fmt: skip
 

@@ -77,7 +77,7 @@ class FlatModel:
         together = max(BLOCK // max(self.size, inputs.numel()), 1)
         evaluate = vmap(self._evaluate, in_dims=(0, None))
         with torch.no_grad():
-            parts = [evaluate(part, inputs) for part in points.split(together)]
+            parts = [evaluate(part, inputs) for part in torch.split(points, together)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def jacobian(self, point: Tensor, inputs: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class FlatModel:
             2 * rows * self.dimension,
             "take fewer examples, fewer outputs or a smaller or sparser model",
         )
-        parts = inputs.split(max(BLOCK // self.size, 1))
+        parts = torch.split(inputs, max(BLOCK // self.size, 1))
         return torch.cat([self._jacobian(point, part) for part in parts])
 
     def loss_gradients(self, points: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class FlatModel:
             return torch.autograd.grad(squared_loss(outputs, targets).sum(), leaf)[0]
 
         together = max(BLOCK // max(self.size, inputs.numel()), 1)
-        return torch.cat([gradients(part) for part in points.split(together)])
+        return torch.cat([gradients(part) for part in torch.split(points, together)])
 
     def _jacobian(self, point: Tensor, inputs: Tensor) -> Tensor:
         copies = point.detach().repeat(len(inputs), 1).requires_grad_()  # one for each example

@@ -14,6 +14,7 @@ from robustbench_zosam.nzk.functional import FlatModel
 from robustbench_zosam.nzk.training import Regression
 from robustbench_zosam.seeds import derive_seed
 
+_IMAGES = 80  # of the digits, of all classes together: kernels have (nC)² entries
 DATA = ("digits", "synthetic", "both")
 
 
@@ -191,11 +192,11 @@ def make_problems(
     if data not in DATA:
         raise InputError(f"--data {data!r} is not known: choose one of {', '.join(DATA)}")
     if data == "synthetic":
-        return (synthetic_linear(outputs=outputs or 1),)
+        return (synthetic_linear(outputs=1 if outputs is None else outputs),)
     found: list[Problem] = []
     if data == "both":
         found = [synthetic_linear(outputs=choose_outputs(classes, outputs))]
-    return (*found, *digits(classes, outputs=outputs))
+    return (*found, *digits(classes, _IMAGES // max(len(classes), 1), outputs=outputs))
 
 
 def _generator(*parts: object) -> Generator:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,14 +21,17 @@ class Linearised:
     """A model around its start.
 
     Attributes:
+        task: the model with its data.
         outputs: shape (n,) or (n, C).
-        kernel: tangent kernel, shape (nC, nC).
         modes: of its loss.
+        kernel: tangent kernel, shape (n, n); None for several outputs, whose larger one need not be
+            decomposed beside the Jacobian.
     """
 
+    task: Regression
     outputs: Tensor
-    kernel: Tensor
     modes: LossModes
+    kernel: Tensor | None
 
     @staticmethod
     def of(task: Regression, start: Tensor) -> Linearised:
@@ -37,7 +39,22 @@ class Linearised:
         outputs = task.model.outputs(start[None], task.inputs)[0]
         jacobian = task.model.jacobian(start, task.inputs)
         modes = LossModes.of(jacobian, outputs, task.targets)
-        return Linearised(outputs, jacobian @ jacobian.T, modes)
+        return Linearised(
+            task, outputs, modes, jacobian @ jacobian.T if task.outputs == 1 else None
+        )
+
+    def fastest_rate(self, kappa: float) -> float:
+        """Returns n/λ_max of κ times the tangent kernel."""
+        if self.kernel is not None:
+            return stable_rate(kappa * self.kernel) / 2
+        return 1 / (kappa * float(self.modes.curvature.max()))
+
+    def loss_of_expected(self, kappa: float, rate: float, steps: Sequence[int]) -> Tensor:
+        """Returns the loss of the expected outputs under κ times the tangent kernel, (steps,)."""
+        if self.kernel is None:
+            return self.modes.loss_of_expected(kappa, rate, steps)
+        path = evolve(kappa * self.kernel, self.outputs, self.task.targets, rate, steps)
+        return squared_loss(path, self.task.targets)
 
 
 @dataclass(frozen=True)
@@ -56,12 +73,12 @@ class ComparisonSetup:
     steps: int
     seeds: tuple[int, ...]
     tuning_seeds: tuple[int, ...]
+    _known: dict[int, Linearised] = field(default_factory=dict, repr=False, compare=False)
 
     def unit(self, update: str) -> float:
         """Returns the learning rate whose relative size is 1, n/λ_max(E[K]), at the first start."""
-        first = self._linearised(self.tuning_seeds[0])
-        kappa = update_moments(update, self.directions, first.modes.dimension)[0]
-        return stable_rate(kappa * first.kernel, outputs=self.problem.regression.outputs) / 2
+        kappa = update_moments(update, self.directions, self.problem.regression.model.dimension)[0]
+        return self._linearised(self.tuning_seeds[0]).fastest_rate(kappa)
 
     @property
     def measured_tuning(self) -> bool:
@@ -119,12 +136,8 @@ class ComparisonSetup:
         self, update: str, rate: float, seeds: Sequence[int], steps: Sequence[int]
     ) -> Tensor:
         """Returns the loss of the expected outputs, mean over the starts of the seeds, (steps,)."""
-        y = self.problem.regression.targets
         kappa = update_moments(update, self.directions, self.problem.regression.model.dimension)[0]
-        curves = [
-            squared_loss(evolve(kappa * at.kernel, at.outputs, y, rate, steps), y)
-            for at in self._starts(seeds)
-        ]
+        curves = [at.loss_of_expected(kappa, rate, steps) for at in self._starts(seeds)]
         return torch.stack(curves).mean(dim=0)
 
     def _starts(self, seeds: Sequence[int]) -> Iterator[Linearised]:
@@ -132,10 +145,9 @@ class ComparisonSetup:
         return map(self._linearised, seeds if self.problem.start is None else seeds[:1])
 
     def _linearised(self, seed: int) -> Linearised:
-        if self.problem.start is not None:
-            return self._common_start
-        return Linearised.of(self.problem.regression, self.problem.starts([seed])[0])
-
-    @cached_property
-    def _common_start(self) -> Linearised:
-        return Linearised.of(self.problem.regression, self.problem.starts([0])[0])
+        key = seed if self.problem.start is None else 0
+        if key not in self._known:
+            self._known[key] = Linearised.of(
+                self.problem.regression, self.problem.starts([seed])[0]
+            )
+        return self._known[key]

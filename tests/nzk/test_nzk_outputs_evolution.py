@@ -20,6 +20,7 @@ from robustbench_zosam.nzk import (
     train,
     update_moments,
 )
+from robustbench_zosam.nzk.evolution import LossModes
 from robustbench_zosam.nzk.functional import squared_loss
 
 N, D, C = 9, 3, 2
@@ -132,7 +133,10 @@ def test_predicted_and_measured_loss_overlap(update):
     # 41 correlated points of near-normal means, 4.5 standard errors: false alarm below 3e-4
     assert ((losses.mean(dim=1) - theory).abs() <= 4.5 * se + 1e-9).all()
     mean_path = evolve(kappa * rows @ rows.T, outputs, problem.targets, lr, run.steps)
-    assert (squared_loss(mean_path, problem.targets) <= theory + 1e-12).all()
+    of_mean = squared_loss(mean_path, problem.targets)
+    assert (of_mean <= theory + 1e-12).all()
+    modes = LossModes.of(rows, outputs, problem.targets)
+    assert torch.allclose(modes.loss_of_expected(kappa, lr, run.steps), of_mean)
     assert theory[-1] < 0.9 * theory[0]  # and something was learnt
 
 
