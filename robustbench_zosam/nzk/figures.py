@@ -190,14 +190,15 @@ def kernels(results: StudyResults) -> Block:
         xs, theory = places(found["steps"]), found["shared"]["theory"]
         rows = {k: (finite(found[k]["measured"]), 1.96 * finite(found[k]["se"])) for k in KERNELS}
         top = max(*theory, *(float((value + error).max()) for value, error in rows.values()))
-        y = between("tr K over E[tr K] at start", 0, 1.05 * top)
+        floor = min(0.0, *(1.05 * float(value.min()) for value, _ in rows.values()))
+        y = between("tr K over E[tr K] at start", floor, 1.05 * top)
         chart = Chart(WIDTH, HEIGHT, logarithmic(STEPS, xs), y, readable=True)
         chart.group(None, chart.line(xs, theory, name="theory"))
         words = []
         for shift, (update, (values, errors)) in zip((-_SHIFT, _SHIFT), rows.items(), strict=True):
             view = VIEWS[update]
             bars = (
-                chart.stem(x, max(value - error, 0.0), value + error)
+                chart.stem(x, max(value - error, floor), value + error)
                 for x, value, error in zip(xs, values, errors, strict=True)
             )
             marks = markers(chart, xs, values, update, 0.75)

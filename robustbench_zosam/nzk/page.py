@@ -71,7 +71,8 @@ def _facts(results: StudyResults) -> str:
     config = results["config"]
     return (
         f"{text.count(len(results['problems']), 'problem')}, "
-        f"{text.count(len(config['seeds']), 'seed')}, tuned over "
+        f"{text.count(len(config['seeds']), 'seed')}, tuned "
+        f"{'' if results['tuning']['seeds'] else 'in theory '}over "
         f"{text.count(results['tuning']['rates'], 'learning rate')} with "
         f"{text.count(config['steps'], 'step')} each."
     )
