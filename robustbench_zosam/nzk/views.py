@@ -38,23 +38,35 @@ VIEWS = {
 
 
 def load(folder: Path) -> StudyResults:
-    """Returns the stored comparison of a folder.
+    """Returns the stored comparison of a folder, an older one in today's form.
 
     Raises:
-        InputError: there are none, or they are of another version.
+        InputError: there are none, or they are of a later version.
     """
     file = folder / "nzk.json"
     if not file.is_file():
         raise InputError(f"{folder} holds no nzk.json: run `zosam-robust nzk --out {folder}`")
     results = read_json(file)
     version = results.get("schema") if isinstance(results, dict) else None
-    if version != VERSION:
+    if version not in range(1, VERSION + 1):
         raise InputError(
-            f"{file} has schema {version!r}, this release reads {VERSION}: run "
-            "`zosam-robust nzk` again"
+            f"{file} has schema {version!r}, this release reads up to {VERSION}: update "
+            "zosam-robust, or run `zosam-robust nzk` again"
         )
     stored: StudyResults = results
+    if version == 1:
+        _from_version_1(stored)
     return stored
+
+
+def _from_version_1(results: StudyResults) -> None:
+    """Adds what version 1 did not say: its models had one output, and were those of the study."""
+    results["schema"] = VERSION
+    config = results["config"]
+    config["classes"] = list(map(str, config["classes"]))
+    config["models"], config["images"], config["outputs"] = [], None, 1
+    for problem in results["problems"]:
+        problem["outputs"], problem["coupling"] = 1, None
 
 
 def speed_up(problem: ProblemResult, setting: Rates, fast: str, slow: str) -> SpeedUp:
