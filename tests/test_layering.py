@@ -23,6 +23,7 @@ LAYERS = (
         "errors",
         "checks",
         "files",
+        "arrays",
         "seeds",
         "registry",
         "options",

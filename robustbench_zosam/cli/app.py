@@ -20,7 +20,7 @@ from robustbench_zosam.cli.listing import list_entries
 from robustbench_zosam.cli.nzk import nzk
 from robustbench_zosam.cli.report import report
 from robustbench_zosam.cli.train import train
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import InputError, printable
 
 USAGE = 2
 
@@ -72,5 +72,5 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(USAGE)

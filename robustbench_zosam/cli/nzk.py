@@ -49,7 +49,7 @@ def nzk(
 
 def _run(out: Path, data: str, classes: str, seeds: str, steps: int, draws: int) -> None:
     given = [part.strip() for part in classes.split(",")]
-    if len(given) != 2 or not all(part.isdigit() for part in given):
+    if len(given) != 2 or not all(len(part) == 1 and part in "0123456789" for part in given):
         raise InputError(f"--classes {classes!r} must be two digits (3,5)")
     numbers = parse_seeds(seeds)
     from robustbench_zosam.nzk.study import StudyConfig, run_study

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import write_arrays
+from robustbench_zosam.arrays import write_arrays
 from robustbench_zosam.landscape.directions import Direction
 from robustbench_zosam.landscape.summary import Array
 from robustbench_zosam.landscape.surface import Surface
