@@ -94,7 +94,7 @@ def evaluate(folder: Path, *more: str) -> list[str]:
     return [
         "evaluate", "--dry-run", "--out", str(folder / "out"), "--set", "model.width=0.25",
         "--optimizer", "sgd", "--sparsifier", "dense", "--seeds", "1", "--workers", "0",
-        "--set", "training.epochs=1", "--set", "training.batch_size=4",
+        "--set", "training.epochs=1", "--set", "training.batch_size=4", "--set", "run.threads=1",
         "--device", "cpu", *more,
     ]  # fmt: skip
 
