@@ -50,17 +50,21 @@ def read_arrays(file: Path, names: Collection[str] | None = None) -> Arrays:
         with zipfile.ZipFile(file) as archive:
             held = _entries(archive)
             chosen = held if names is None else {name: held[name] for name in names}
-            needed = sum(entry.file_size for entry in chosen.values())
-            if needed > max(size, _MOST):
-                raise ValueError(f"its arrays would take {needed / 1e9:.1f} GB")
-            found: Arrays = {}
-            for name, entry in chosen.items():
-                with archive.open(entry) as stream:
-                    found[name] = _array(name, stream, entry.file_size)
+            return _read_all(archive, chosen, max(size, _MOST))
     except _BAD as error:
         said = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         reason = said.partition("\n")[0] or type(error).__name__
         raise InputError(f"{file} is damaged ({reason}): restore it or delete it") from error
+
+
+def _read_all(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], most: int) -> Arrays:
+    needed = sum(entry.file_size for entry in entries.values())
+    if needed > most:
+        raise ValueError(f"its arrays would take {needed / 1e9:.1f} GB")
+    found: Arrays = {}
+    for name, entry in entries.items():
+        with archive.open(entry) as stream:
+            found[name] = _array(name, stream, entry.file_size)
     return found
 
 
@@ -81,8 +85,9 @@ def _array(name: str, stream: IO[bytes], size: int) -> NDArray[np.generic]:
     version = np.lib.format.read_magic(stream)  # type: ignore[arg-type] # any stream will do
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"{name} is of an unknown version of the format")
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, fortran, dtype = read[version](stream)  # type: ignore[arg-type] # idem
+    form = np.lib.format
+    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
+    shape, fortran, dtype = read(stream)  # type: ignore[arg-type] # idem
     if dtype.kind not in "biufU":
         raise ValueError(f"{name} is made of {dtype}, not of numbers or texts")
     count = 1

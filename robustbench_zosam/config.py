@@ -36,24 +36,17 @@ def _is_number(value: object) -> object:
 
 def _plain(value: object, depth: int = 0) -> object:
     """Refuses what JSON lacks, which no identity could hold: dates, NaN, infinities."""
-    if isinstance(value, Mapping):
-        if depth == _DEPTH:
-            raise ValueError("it is nested too deeply")
-        for key, item in value.items():
-            _plain(item, depth + 1)
-            if not isinstance(key, str):
-                raise ValueError(f"{key!r} is no name of an option")
-    elif isinstance(value, list | tuple):
-        if depth == _DEPTH:
-            raise ValueError("it is nested too deeply")
-        for item in value:
+    if depth > _DEPTH:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
             _plain(item, depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is no finite number")
     elif isinstance(value, int) and abs(value) > _LARGEST:
         raise ValueError(f"an integer of {value.bit_length()} bits is too large")
     elif not isinstance(value, str | int | float | None):
-        raise ValueError(f"{value} is a {type(value).__name__}: give a number, a text, true or false")
+        raise ValueError(f"{value} is of type {type(value).__name__}: give a number or a text")
     return value
 
 

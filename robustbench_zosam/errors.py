@@ -15,11 +15,11 @@ class DivergedError(RuntimeError):
 
 
 def printable(text: str, most: int = 1500) -> str:
-    """Returns a message on one line, without what would steer a terminal.
+    r"""Returns a message on one line, without what would steer a terminal.
 
     Example:
-        >>> printable("a\\n\\x1b[31mb")
-        'a \\\\x1b[31mb'
+        >>> printable("a\n\x1b[31mb")
+        'a \\x1b[31mb'
     """
     line = " ".join(text.split())
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

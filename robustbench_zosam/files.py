@@ -103,9 +103,10 @@ def read_json(file: Path) -> Any:
     Raises:
         InputError: the file is missing or damaged, holds NaN or infinities, or a key twice.
     """
+    text = read_text(file)
     try:
-        return parse_json(read_text(file))
-    except _BadJsonError as error:
+        return parse_json(text)
+    except ValueError as error:
         raise InputError(f"{file} is not valid JSON ({error}): restore it or delete it") from error
 
 
@@ -120,13 +121,7 @@ def parse_json(text: str) -> Any:
             text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_distinct
         )
     except RecursionError:
-        raise _BadJsonError("it is nested too deeply") from None
-    except ValueError as error:
-        raise _BadJsonError(str(error)) from error
-
-
-class _BadJsonError(ValueError):
-    pass
+        raise ValueError("it is nested too deeply") from None
 
 
 def _no_constant(text: str) -> float:

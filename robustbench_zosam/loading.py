@@ -73,7 +73,9 @@ def _assign(tree: Tree, key: str, value: object) -> str:
     """Puts a value under a dotted key, which it returns."""
     *path, last = key.split(".")
     if not all((*path, last)) or len(path) > _DEEPEST:
-        raise InputError(f"{_short(key)} is not a known setting: write section.key, as in data.name")
+        raise InputError(
+            f"{_short(key)} is not a known setting: write section.key, as in data.name"
+        )
     for part in path:
         branch = tree.setdefault(part, {})
         if not isinstance(branch, dict):

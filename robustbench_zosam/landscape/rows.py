@@ -9,8 +9,8 @@ from zipfile import BadZipFile
 import numpy as np
 from torch import Tensor
 
-from robustbench_zosam.errors import InputError
 from robustbench_zosam.arrays import write_arrays
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.landscape.directions import Direction
 from robustbench_zosam.landscape.summary import Array
 from robustbench_zosam.landscape.surface import Surface

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from robustbench_zosam.config import FlatnessConfig
 from robustbench_zosam.arrays import write_arrays
+from robustbench_zosam.config import FlatnessConfig
 from robustbench_zosam.files import write_json
 from robustbench_zosam.flatness import CAVEATS
 from robustbench_zosam.landscape.export import write_csv

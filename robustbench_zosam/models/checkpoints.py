@@ -23,7 +23,7 @@ from robustbench_zosam.models.fitting import (
     require_fit,
     skeleton,
 )
-from robustbench_zosam.models.header import Header, SparseTensor, parse_header
+from robustbench_zosam.models.header import SparseTensor, parse_header
 from robustbench_zosam.models.tensor_files import read_tensors, save_tensors, sha256_of
 from robustbench_zosam.models.third_party import match_names, read_state_dict, take_masks
 
@@ -268,5 +268,5 @@ def _count_classes(
     one, two = (skeleton(config, n, image_size) for n in (1, 2))
     names = match_names(file, values, one)
     last = {name for name, value in one.items() if value.shape != two[name].shape}
-    rows = (values[name].shape[0] for name, ours in names.items() if ours in last and values[name].dim())
-    return max(rows, default=1) or 1
+    shapes = [values[name].shape for name, ours in names.items() if ours in last]
+    return max((shape[0] for shape in shapes if shape), default=1) or 1

@@ -44,7 +44,14 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(file, framework="pt") as content:
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a mapping
             return tensors, content.metadata() or {}
-    except (SafetensorError, OSError, MemoryError, OverflowError, TypeError, AttributeError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        MemoryError,
+        OverflowError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
 

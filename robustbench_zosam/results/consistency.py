@@ -114,7 +114,9 @@ def _robustness(name: str, found: Robustness) -> Iterator[str]:
         yield f"{name} has no row of clean images"
     for row in rows:
         where = f"{row['corruption']} of {name}"
-        yield from _within(f"an accuracy under {where}", 0, 1, row["accuracy"], row["low"], row["high"])
+        yield from _within(
+            f"an accuracy under {where}", 0, 1, row["accuracy"], row["low"], row["high"]
+        )
         yield from _ordered(where, row["low"], row["high"])
         if row["n"] < 1:
             yield f"{where} has {row['n']} images"
@@ -167,8 +169,8 @@ def _ranking(found: Ranking, methods: Collection[str]) -> Iterator[str]:
 
 def _data(data: DataFacts) -> Iterator[str]:
     yield from _twice("the class", data["classes"])
-    if not data["classes"] or data.get("image_size", 1) < 1 or min(data["counts"].values(), default=0) < 0:
-        yield "its data has no classes, or images without pixels"
+    if not data["classes"] or min(data.get("image_size", 1), *data["counts"].values()) < 0:
+        yield "its data has no classes, or less than no images"
 
 
 def _suite(suite: SuiteFacts) -> Iterator[str]:

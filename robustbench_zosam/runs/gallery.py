@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from robustbench_zosam.arrays import write_arrays
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.data.dataset import balanced_subset
-from robustbench_zosam.arrays import write_arrays
 from robustbench_zosam.robustness.plan import take
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.plan import Plan

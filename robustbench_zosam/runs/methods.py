@@ -160,7 +160,8 @@ def _options_of(noun: str, entry: Configurable[object], given: Options) -> Optio
     own = given.get(entry.name, {})
     if not isinstance(own, dict):
         raise InputError(
-            f"{noun}.{entry.name} = {own!r}: it is a section; write {noun}.{entry.name}.OPTION=VALUE"
+            f"{noun}.{entry.name} = {own!r}: it is a section, as in "
+            f"{noun}.{entry.name}.OPTION=VALUE"
         )
     return shared | own
 

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+
 from malformed import corpus, stored
 from malformed.case import SECONDS, Case, problem
 

@@ -13,7 +13,6 @@ from typing import Any
 from malformed.assets import CLASSES, encoded, evaluate, photo_options
 from malformed.case import Case
 from malformed.mutations import OTHERS, cuts, damage
-
 from robustbench_zosam.fetching.unpack import unpack
 
 
@@ -148,7 +147,12 @@ def cases() -> Iterator[Case]:
     for suffix, whole in (("tar", _tar(mode="w")), ("tar.gz", _tar()), ("zip", content)):
         for what, changed in cuts(whole):
             # a tar ends with empty blocks, which nothing needs
-            sure = suffix != "tar" or not what.startswith(("last", "cut at 0.9", "cut at 0.7", "cut at 0.5"))
+            sure = suffix != "tar" or not what.startswith((
+                "last",
+                "cut at 0.9",
+                "cut at 0.7",
+                "cut at 0.5",
+            ))
             yield _unpacked(f"{suffix} {what}", suffix, changed, "refused" if sure else "either")
         for what, changed in damage(whole, seed=6, count=6):
             yield _unpacked(f"{suffix} {what}", suffix, changed, "either")
@@ -157,7 +161,7 @@ def cases() -> Iterator[Case]:
     for what, build in _TARS.items():
         outcome = "either" if what in {"null in a name"} else "refused"
         yield _unpacked(f"tar of a {what}", "tar.gz", build, outcome)
-    for what, (build, outcome) in _ZIPS.items():
+    for what, (build, _) in _ZIPS.items():
         if what in {"encrypted", "patched data", "method 99", "climbing", "absolute", "a link", "method 6",
                     "says 0 bytes each", "a bomb", "a picture twice", "nothing"}:  # fmt: skip
             yield _unpacked(f"zip that is {what}", "zip", build, "refused")

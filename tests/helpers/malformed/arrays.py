@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from malformed.assets import CLASSES, encoded, evaluate, photo_options, photos
 from malformed.case import Case
 from malformed.mutations import OTHERS, cuts, damage
-
 from robustbench_zosam.config import DataConfig
 from robustbench_zosam.data.registry import DATASETS
 
@@ -137,12 +137,14 @@ def cases() -> Iterator[Case]:
         names = "" if what in {"larger", "not square", "a label more", "no pixels"} else ".npy"
         yield Case(f"arrays/{file}: {what}", _suite(file, build), names)
     for what, text in _MANIFESTS.items():
-        yield Case(f"arrays/manifest: {what}", _suite("manifest.json", text.encode()), "manifest.json")
+        yield Case(
+            f"arrays/manifest: {what}", _suite("manifest.json", text.encode()), "manifest.json"
+        )
     for what, change in _TREES.items():
         yield Case(f"arrays/folders: {what}", _tree(change), "fog")
 
 
-def _suite(file: str, content: Any):  # noqa: ANN202
+def _suite(file: str, content: Any):
     def make(folder: Path) -> list[str]:
         place = photos(folder / "photos")
         suite = folder / "suite"
@@ -167,15 +169,19 @@ _TREES: dict[str, Callable[[Path], object]] = {
     "a picture more": lambda top: (top / "3/ant/9.JPEG").write_bytes(encoded("JPEG")),
     "first picture of text": lambda top: (top / "1/ant/0.JPEG").write_bytes(b"hello"),
     "first picture empty": lambda top: (top / "1/ant/0.JPEG").write_bytes(b""),
-    "first picture EPS": lambda top: (top / "1/ant/0.JPEG").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"),
+    "first picture EPS": lambda top: (top / "1/ant/0.JPEG").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n"
+    ),
     "first picture cut": lambda top: (top / "1/ant/0.JPEG").write_bytes(encoded("JPEG")[:200]),
-    "first picture larger": lambda top: (top / "1/ant/0.JPEG").write_bytes(encoded("JPEG", side=20)),
+    "first picture larger": lambda top: (top / "1/ant/0.JPEG").write_bytes(
+        encoded("JPEG", side=20)
+    ),
     "first picture a link to itself": lambda top: _link(top / "1/ant/0.JPEG"),
     "first picture GIF": lambda top: (top / "1/ant/0.JPEG").write_bytes(encoded("GIF")),
 }
 
 
-def _tree(change: Callable[[Path], object]):  # noqa: ANN202
+def _tree(change: Callable[[Path], object]):
     def make(folder: Path) -> list[str]:
         place = photos(folder / "photos")
         for severity in range(1, 6):
@@ -189,5 +195,3 @@ def _tree(change: Callable[[Path], object]):  # noqa: ANN202
         return evaluate(folder, *photo_options(place), *options)
 
     return make
-
-

@@ -70,7 +70,9 @@ def problem(case: Case, folder: Path, seconds: int = SECONDS) -> str | None:
         return f"it hangs: {seconds} s"
     except BaseException as error:  # noqa: BLE001 - whatever escapes is what is looked for
         last = traceback.extract_tb(error.__traceback__)[-1]
-        return f"traceback: {type(error).__name__}: {str(error)[:120]} ({last.filename}:{last.lineno})"
+        return (
+            f"traceback: {type(error).__name__}: {str(error)[:120]} ({last.filename}:{last.lineno})"
+        )
     return judge(case, code, said)
 
 

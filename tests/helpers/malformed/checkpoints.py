@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load, save
+
 from malformed.assets import NAMED, NORMAL, checkpoints, encoded, state, torch_file
 from malformed.case import Case
 from malformed.mutations import OTHERS, cuts, damage
-from safetensors.torch import load, save
 
 CONV = "conv1.weight"
 
@@ -208,17 +209,27 @@ def cases() -> Iterator[Case]:
     for what, build in _HEADERS.items():
         yield Case(f"checkpoints/{what}", _written("x.safetensors", build, NORMAL), "x.safetensors")
     for what, change in _OURS.items():
-        yield Case(f"checkpoints/ours: {what}", _written("x.safetensors", _ours(change), []), "x.safetensors")
+        yield Case(
+            f"checkpoints/ours: {what}",
+            _written("x.safetensors", _ours(change), []),
+            "x.safetensors",
+        )
     for text in ("null", "[]", "{", "NaN", '"x"', "[" * 9000 + "]" * 9000, "1" * 9000):
         build = lambda t=text: save(state(), {"format": "zosam-checkpoint-1", "header": t})  # noqa: E731
-        yield Case(f"checkpoints/our header {text[:4]}", _written("x.safetensors", build, []), "x.safetensors")
+        yield Case(
+            f"checkpoints/our header {text[:4]}",
+            _written("x.safetensors", build, []),
+            "x.safetensors",
+        )
 
 
-def _file(what: str, name: str, content: bytes, options: list[str], outcome: Any = "refused") -> Case:
+def _file(
+    what: str, name: str, content: bytes, options: list[str], outcome: Any = "refused"
+) -> Case:
     return Case(f"checkpoints/{what}", _written(name, lambda: content, options), name, outcome)
 
 
-def _written(name: str, build: Callable[[], bytes], options: list[str]):  # noqa: ANN202
+def _written(name: str, build: Callable[[], bytes], options: list[str]):
     def make(folder: Path) -> list[str]:
         (folder / name).write_bytes(build())
         return ["export", str(folder / name), "--to", str(folder / "y.safetensors"), *options]
@@ -226,7 +237,9 @@ def _written(name: str, build: Callable[[], bytes], options: list[str]):  # noqa
     return make
 
 
-def _ours(change: Callable[[dict[str, torch.Tensor], dict[str, Any]], object]) -> Callable[[], bytes]:
+def _ours(
+    change: Callable[[dict[str, torch.Tensor], dict[str, Any]], object],
+) -> Callable[[], bytes]:
     def build() -> bytes:
         content = checkpoints()["ours.safetensors"]
         length = struct.unpack("<Q", content[:8])[0]
@@ -236,5 +249,3 @@ def _ours(change: Callable[[dict[str, torch.Tensor], dict[str, Any]], object]) -
         return save(tensors, metadata | {"header": json.dumps(header)})
 
     return build
-
-

@@ -113,7 +113,7 @@ def _with_image(folder: Path, file: Path) -> list[str]:
     return evaluate(folder, "--data", f"folder:{place}")
 
 
-def _odd(make: Callable[[Path], None], reads: Callable[[Path, Path], list[str]]):  # noqa: ANN202
+def _odd(make: Callable[[Path], None], reads: Callable[[Path, Path], list[str]]):
     def build(folder: Path) -> list[str]:
         file = folder / "odd"
         make(file)

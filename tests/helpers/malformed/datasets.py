@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from malformed.assets import cifar, encoded, evaluate
 from malformed.case import Case
 from malformed.checkpoints import _Evil
@@ -83,7 +84,13 @@ def cases() -> Iterator[Case]:
         for what, changed in (*OTHERS.items(), *_RAW.items()):
             yield _cifar(f"{name}: {what}", name, changed, "refused")
     for what, value in _BATCHES.items():
-        yield _cifar(f"batch with {what}", BATCH, pickle.dumps(value, 2), "refused", "" if what == "no images" else BATCH)
+        yield _cifar(
+            f"batch with {what}",
+            BATCH,
+            pickle.dumps(value, 2),
+            "refused",
+            "" if what == "no images" else BATCH,
+        )
     for what, value in _METAS.items():
         # eleven names for ten classes: a class without images
         yield _cifar(f"meta with {what}", META, pickle.dumps(value, 2), "refused", "")
@@ -134,7 +141,7 @@ _TREES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def _tiny(change: Callable[[Path], object]):  # noqa: ANN202
+def _tiny(change: Callable[[Path], object]):
     def make(folder: Path) -> list[str]:
         top = folder / "tiny-imagenet-200"
         lines = []

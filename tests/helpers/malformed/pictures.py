@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+
 from malformed.assets import encoded, evaluate, photo_options, photos, pixels
 from malformed.case import Case
 from malformed.mutations import OTHERS, cuts, damage
-from PIL import Image
 
 _FORMATS = {"png": "PNG", "jpg": "JPEG", "bmp": "BMP", "webp": "WEBP", "ppm": "PPM", "tif": "TIFF"}
 _EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\nshowpage\n%%EOF\n"
@@ -29,7 +30,9 @@ def _bomb(width: int, height: int) -> bytes:
     """A PNG that says it has gigabytes of pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(9**6)))
@@ -100,15 +103,22 @@ def cases() -> Iterator[Case]:
     for what, (suffix, build, outcome) in _ANYTHING.items():
         yield _case(what, suffix, build(), outcome)
     for kind in ("PNG", "JPEG"):
-        yield Case(f"pictures/{kind} of another name", _photo("tif", encoded(kind)), "3.tif", "either")
-    yield Case("pictures/one colour per class", _photo("png", _saved(Image.fromarray(pixels()), "PNG")), "", "either")
+        yield Case(
+            f"pictures/{kind} of another name", _photo("tif", encoded(kind)), "3.tif", "either"
+        )
+    yield Case(
+        "pictures/one colour per class",
+        _photo("png", _saved(Image.fromarray(pixels()), "PNG")),
+        "",
+        "either",
+    )
 
 
 def _case(what: str, suffix: str, content: bytes, outcome: Any) -> Case:
     return Case(f"pictures/{what}", _photo(suffix, content), f"3.{suffix}", outcome)
 
 
-def _photo(suffix: str, content: bytes):  # noqa: ANN202
+def _photo(suffix: str, content: bytes):
     def make(folder: Path) -> list[str]:
         place = photos(folder / "photos")
         (place / "bee" / "3.png").unlink()

@@ -49,7 +49,7 @@ def cases() -> Iterator[Case]:
         yield Case(f"references/{what}", _table(table), "errors.csv")
 
 
-def _table(table: str | bytes):  # noqa: ANN202
+def _table(table: str | bytes):
     def make(folder: Path) -> list[str]:
         file = folder / "errors.csv"
         file.write_bytes(table if isinstance(table, bytes) else table.encode())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import synthetic_runs
+
 from malformed.case import Case
 from malformed.mutations import OTHERS, cuts, damage
 
@@ -32,7 +33,13 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield path
     if path and path[-1] in _FREE:
         return
-    items = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value[:1])
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in items:
         yield from _places(item, (*path, key))
 
@@ -87,10 +94,17 @@ def cases() -> Iterator[Case]:
     for path in _places(content()):
         name = ".".join(map(str, path))[-50:]
         if isinstance(path[-1], str) and len(path) < 3:
-            yield _case(f"{name} missing", _changed(lambda r, p=path: _at(r, p[:-1]).pop(p[-1])), "either" if name == "recipe" else "refused")
+            yield _case(
+                f"{name} missing",
+                _changed(lambda r, p=path: _at(r, p[:-1]).pop(p[-1])),
+                "either" if name == "recipe" else "refused",
+            )
         for wrong in draw.sample(_WRONG, 1):
             if not _fits(wrong, _at(content(), path), path):
-                yield _case(f"{name} = {wrong!r:.9}", _changed(lambda r, p=path, w=wrong: _at(r, p[:-1]).__setitem__(p[-1], w)))
+                yield _case(
+                    f"{name} = {wrong!r:.9}",
+                    _changed(lambda r, p=path, w=wrong: _at(r, p[:-1]).__setitem__(p[-1], w)),
+                )
     for what, change in _MEANING.items():
         yield _case(what, _changed(change))
     for what, text in _TEXTS.items():
@@ -116,7 +130,7 @@ _TEXTS = {
 def _fits(wrong: Any, sound: Any, path: tuple[Any, ...]) -> bool:
     """Whether a value may stand in the place of another: then it is no damage."""
     if path[-1] in _FREE or any(key in _FREE for key in path):
-        return isinstance(wrong, dict) or len(path) > 1 and path[0] == "config"
+        return isinstance(wrong, dict) or (len(path) > 1 and path[0] == "config")
     number = isinstance(sound, int | float) and not isinstance(sound, bool)
     # numbers may be of any size where they are measured; the cases below have those that may not
     return (

@@ -87,18 +87,38 @@ def cases() -> Iterator[Case]:
         yield Case(f"settings/file: {name}", _file(content), "run.toml")
     for seed in (10**9, 10**12):
         yield Case(f"settings/{seed} seeds", _seeds(str(seed)), "seeds")
-    for text in ("²", "1,²", "٣x", "1,,2x", "-1", "1.5", "", ",", "0", "1e3", "9" * 30, "1" * 5000, "1,1"):
+    for text in (
+        "²",
+        "1,²",
+        "٣x",
+        "1,,2x",
+        "-1",
+        "1.5",
+        "",
+        ",",
+        "0",
+        "1e3",
+        "9" * 30,
+        "1" * 5000,
+        "1,1",
+    ):
         yield Case(f"settings/seeds {text[:9]!r}", _seeds(text), "seeds")
-    yield Case("settings/alike", _lines("sparsities=[0.9, 0.9000000001]", "sparsifiers=['rigl']"), "0.9")
-    yield Case("settings/alike dense", _lines("sparsities=[0.0, 1e-12]", "sparsifiers=['rigl']"), "")
+    yield Case(
+        "settings/alike", _lines("sparsities=[0.9, 0.9000000001]", "sparsifiers=['rigl']"), "0.9"
+    )
+    yield Case(
+        "settings/alike dense", _lines("sparsities=[0.0, 1e-12]", "sparsifiers=['rigl']"), ""
+    )
     for key in _KEYS:
         for value in _NUMBERS:
             yield Case(f"settings/{key}={value[:12]}", _lines(f"{key}={value}"), key)
     for key, value in _VALUES:
-        yield Case(f"settings/{key[:20]}={value[:12]}", _lines(f"{key}={value}"), key[:100].strip("."))
+        yield Case(
+            f"settings/{key[:20]}={value[:12]}", _lines(f"{key}={value}"), key[:100].strip(".")
+        )
 
 
-def _file(content: str | bytes):  # noqa: ANN202
+def _file(content: str | bytes):
     def make(folder: Path) -> list[str]:
         file = folder / "run.toml"
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -107,11 +127,11 @@ def _file(content: str | bytes):  # noqa: ANN202
     return make
 
 
-def _lines(*texts: str):  # noqa: ANN202
+def _lines(*texts: str):
     return lambda folder: evaluate(folder, *(part for t in texts for part in ("--set", t)))
 
 
-def _seeds(text: str):  # noqa: ANN202
+def _seeds(text: str):
     def make(folder: Path) -> list[str]:
         line = evaluate(folder)
         line[line.index("--seeds") + 1] = text

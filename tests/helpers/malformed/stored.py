@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from malformed.assets import photo_options, photos
 from malformed.case import Case
 from malformed.mutations import OTHERS
-
 from robustbench_zosam.cli import main
 
 _SMALL = (
@@ -126,7 +126,9 @@ def cases() -> Iterator[Case]:
         yield _case(f"results: {what}", "results.json", _write(OTHERS[what]))
         yield _case(f"mark: {what}", "cache/collected.json", _write(OTHERS[what]))
         yield _case(f"suite: {what}", "cache/suite-*/fog.npy", _write(OTHERS[what]))
-        yield _case(f"resume: {what}", "cells/*/resume.safetensors", _write(OTHERS[what]), unfinished=True)
+        yield _case(
+            f"resume: {what}", "cells/*/resume.safetensors", _write(OTHERS[what]), unfinished=True
+        )
     for file in ("cells/*/model.safetensors", "cache/data-*.npz", "gallery.npz", "results.json"):
         yield _case(f"half of {file}", file, _half)
 
@@ -135,7 +137,9 @@ def _half(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
-def _case(what: str, pattern: str, change: Callable[[Path], object], *, unfinished: bool = False) -> Case:
+def _case(
+    what: str, pattern: str, change: Callable[[Path], object], *, unfinished: bool = False
+) -> Case:
     def make(folder: Path) -> list[str]:
         shutil.copytree(finished(), folder, dirs_exist_ok=True)
         out = folder / "out"
