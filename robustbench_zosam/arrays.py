@@ -82,12 +82,12 @@ def _array(name: str, stream: IO[bytes], size: int) -> NDArray[np.generic]:
     """Reads one array, of `size` bytes with its header."""
     import numpy as np
 
-    version = np.lib.format.read_magic(stream)  # type: ignore[arg-type] # any stream will do
+    version = np.lib.format.read_magic(stream)
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"{name} is of an unknown version of the format")
     form = np.lib.format
     read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
-    shape, fortran, dtype = read(stream)  # type: ignore[arg-type] # idem
+    shape, fortran, dtype = read(stream)
     if dtype.kind not in "biufU":
         raise ValueError(f"{name} is made of {dtype}, not of numbers or texts")
     count = 1

@@ -10,6 +10,10 @@ class InputError(ValueError):
     """
 
 
+class DamagedFileWarning(UserWarning):
+    """A file that this program wrote is damaged: what was in it is computed again."""
+
+
 class DivergedError(RuntimeError):
     """A training or a measurement left the finite numbers."""
 

@@ -11,12 +11,13 @@ import math
 import os
 import secrets
 import stat
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import DamagedFileWarning, InputError
 
 
 @contextmanager
@@ -108,6 +109,20 @@ def read_json(file: Path) -> Any:
         return parse_json(text)
     except ValueError as error:
         raise InputError(f"{file} is not valid JSON ({error}): restore it or delete it") from error
+
+
+def read_own_json(file: Path) -> Any:
+    """Returns the value in a JSON file of this program; None, with a warning, if it is damaged."""
+    try:
+        return read_json(file)
+    except InputError as error:
+        warn_of_damage(error)
+        return None
+
+
+def warn_of_damage(error: InputError) -> None:
+    """Warns of a damaged file of this program, which counts as absent."""
+    warnings.warn(f"{error}; computing it again", DamagedFileWarning, stacklevel=3)
 
 
 def parse_json(text: str) -> Any:

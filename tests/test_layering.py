@@ -24,6 +24,7 @@ LAYERS = (
         "checks",
         "files",
         "arrays",
+        "privacy",
         "seeds",
         "registry",
         "options",

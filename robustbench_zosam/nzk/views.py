@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.nzk.schema import (
@@ -53,8 +55,14 @@ def load(folder: Path) -> StudyResults:
             f"{file} has schema {version!r}, this release reads {VERSION}: run "
             "`zosam-robust nzk` again"
         )
-    stored: StudyResults = results
-    return stored
+    try:
+        return TypeAdapter(StudyResults).validate_python(results, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{file} is damaged: {place}: {first['msg'].lower()}: run `zosam-robust nzk` again"
+        ) from error
 
 
 def speed_up(problem: ProblemResult, setting: Rates, fast: str, slow: str) -> SpeedUp:

@@ -136,7 +136,7 @@ def _landscape(name: str, found: Landscape) -> Iterator[str]:
         band = line["band"]
         if {len(band["mean"]), len(band["low"]), len(band["high"])} != {points}:
             yield f"the band of {name} does not have {points} values"
-    planes: list[Sequence[Sequence[object]]] = [plane["losses"]]
+    planes: list[Sequence[Sequence[float | None]]] = [plane["losses"]]
     if "accuracies" in plane:
         planes.append(plane["accuracies"])
     if any(len(rows) != side or any(len(row) != side for row in rows) for rows in planes):
