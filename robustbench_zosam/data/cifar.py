@@ -171,9 +171,7 @@ def _batch(file: Path, layout: _Layout, classes: int) -> Split:
     pixels = content.get("data")
     listed = content.get(layout.labels)
     if not isinstance(listed, list) or not all(type(x) is int and 0 <= x < classes for x in listed):
-        raise InputError(
-            f"{file} has labels outside 0..{classes - 1}: restore the original file"
-        )
+        raise InputError(f"{file} has labels outside 0..{classes - 1}: restore the original file")
     labels = np.array(listed, dtype=np.int64)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2:
         raise InputError(f"{file} holds no uint8 array `data` of rows: restore the original file")

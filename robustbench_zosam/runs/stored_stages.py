@@ -129,7 +129,7 @@ def _check_predictions(
     del stamp
     names = ("conditions", "clean_correct", "clean_confidence", "correct", "confidence")
     arrays = read_arrays(file, names)
-    wanted = ["clean" if name == "clean" else f"{name}/{severity}" for name, severity, _ in rows]
+    wanted = [f"{name}/{severity}" for name, severity, _ in rows]
     found = list(map(str, arrays["conditions"].ravel()))
     counts = [n for _, _, n in rows]
     shapes = [(counts[0],)] * 2 + [(len(rows) - 1, counts[-1])] * 2
