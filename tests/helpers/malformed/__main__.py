@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from malformed import corpus, stored
 from malformed.case import SECONDS, Case, problem
 
 GIGABYTES = 2.0
+_BATCH = 40
+_HANGS, _DIES = "it hangs, and cannot be interrupted", "its process died"
 
 
 def main(pattern: str = "") -> int:
@@ -35,8 +38,7 @@ def main(pattern: str = "") -> int:
         stored.finished()
     bad: dict[str, str] = {}
     slowest, largest, started = 0.0, 0.0, time.monotonic()
-    for case in chosen:
-        found, seconds, gigabytes = _alone(case)
+    for case, found, seconds, gigabytes in _in_forks(chosen):
         slowest, largest = max(slowest, seconds), max(largest, gigabytes)
         if found is not None:
             bad[case.name] = found
@@ -52,38 +54,47 @@ def main(pattern: str = "") -> int:
     return int(bool(bad))
 
 
-def _alone(case: Case) -> tuple[str | None, float, float]:
-    """Returns the problem, the seconds and the gigabytes of a case in a fork of this process."""
-    receive, send = multiprocessing.Pipe(duplex=False)
-    started = time.monotonic()
-    process = multiprocessing.get_context("fork").Process(target=_run, args=(case, send))
-    process.start()
-    send.close()
-    found, gigabytes = "its process died", 0.0
-    if receive.poll(SECONDS + 10):
-        try:
-            found, gigabytes = json.loads(receive.recv())
-        except EOFError:
-            process.join()
-            found = f"its process died: {process.exitcode}"
-    else:
-        found = "it hangs, and cannot be interrupted"
+def _in_forks(cases: list[Case]) -> Iterator[tuple[Case, str | None, float, float]]:
+    """Yields each case with its problem, seconds and gigabytes; a fork takes many, one by one."""
+    while cases:
+        receive, send = multiprocessing.Pipe(duplex=False)
+        batch = cases[:_BATCH]
+        process = multiprocessing.get_context("fork").Process(target=_run, args=(batch, send))
+        process.start()
+        send.close()
+        for case in batch:
+            started = time.monotonic()
+            found, gigabytes = _answer(receive)
+            cases = cases[1:]
+            if found is None and gigabytes > GIGABYTES:
+                found = f"it takes {gigabytes:.1f} GB"
+            yield case, found, time.monotonic() - started, gigabytes
+            if found in {_HANGS, _DIES}:
+                break  # the others of the batch go on in a new process
         process.kill()
-    process.join()
-    if found is None and gigabytes > GIGABYTES:
-        found = f"it takes {gigabytes:.1f} GB"
-    return found, time.monotonic() - started, gigabytes
+        process.join()
 
 
-def _run(case: Case, send: Connection) -> None:
+def _answer(receive: Connection) -> tuple[str | None, float]:
+    if not receive.poll(SECONDS + 10):
+        return _HANGS, 0.0
+    try:
+        found, gigabytes = json.loads(receive.recv())
+    except EOFError:
+        return _DIES, 0.0
+    return found, gigabytes
+
+
+def _run(batch: list[Case], send: Connection) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + int((GIGABYTES + 0.5) * 1e9)
-    before = _peak()
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    with tempfile.TemporaryDirectory(prefix="malformed-", ignore_cleanup_errors=True) as folder:
-        found = problem(case, Path(folder))
-        os.chdir("/")
-    send.send(json.dumps([found, _peak() - before]))
+    for case in batch:
+        before = _peak()
+        with tempfile.TemporaryDirectory(prefix="malformed-", ignore_cleanup_errors=True) as folder:
+            found = problem(case, Path(folder))
+            os.chdir("/")
+        send.send(json.dumps([found, _peak() - before]))
     send.close()
 
 
