@@ -130,7 +130,8 @@ def _robustness(name: str, found: Robustness) -> Iterator[str]:
 def _landscape(name: str, found: Landscape) -> Iterator[str]:
     line, plane = found["line"], found["plane"]
     points, side = len(line["positions"]), len(plane["positions"])
-    if any(len(row) != points for row in (*line["losses"], *line["accuracies"])):
+    rows: list[Sequence[float | None]] = [*line["losses"], *line["accuracies"]]
+    if any(len(row) != points for row in rows):
         yield f"the line of {name} does not have {points} values in every direction"
     if "band" in line:
         band = line["band"]
@@ -139,7 +140,7 @@ def _landscape(name: str, found: Landscape) -> Iterator[str]:
     planes: list[Sequence[Sequence[float | None]]] = [plane["losses"]]
     if "accuracies" in plane:
         planes.append(plane["accuracies"])
-    if any(len(rows) != side or any(len(row) != side for row in rows) for rows in planes):
+    if any(len(each) != side or any(len(row) != side for row in each) for each in planes):
         yield f"the plane of {name} is not {side} by {side}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,7 +17,8 @@ from robustbench_zosam.config import FlatnessConfig, LandscapeConfig, ModelConfi
 from robustbench_zosam.files import read_json, write_json
 from robustbench_zosam.robustness.plan import SuitePlan
 from robustbench_zosam.runs.methods import Method
-from robustbench_zosam.runs.stored_stages import Stage, read_stage
+from robustbench_zosam.runs.stored_stages import Stage as Stage
+from robustbench_zosam.runs.stored_stages import read_stage
 from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, StoredTraining
 
 StageValue = StoredTraining | RobustnessScores | Flatness | Landscape
@@ -116,7 +117,7 @@ class CellStore:
 
     def load(self, stage: Stage, identity: str | None) -> Finished[StageValue] | None:
         """Returns a stage if it was stored under this identity, and nothing of it is damaged."""
-        value = read_stage(self.folder, stage, identity)
+        value: Any = read_stage(self.folder, stage, identity)
         if value is None:
             return None
         return Finished(value, value.pop("stage_seconds"), value.pop("versions"))

@@ -16,7 +16,7 @@ from robustbench_zosam.files import parse_json, read_json, warn_of_damage
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-    from robustbench_zosam.schema import RobustnessScores
+    from robustbench_zosam.schema import Robustness, RobustnessScores
 
 Stage = Literal["training", "robustness", "flatness", "landscape"]
 _FORMS: dict[Stage, Any] = {
@@ -104,7 +104,7 @@ def require_tensor_file(file: Path) -> None:
         raise InputError(f"{file} is damaged: {error}") from error
 
 
-def require_predictions(file: Path, scores: RobustnessScores) -> None:
+def require_predictions(file: Path, scores: Robustness | RobustnessScores) -> None:
     """Refuses outcomes of each image that are damaged, or of other conditions or images."""
     stamp = _stamp(file)
     if stamp is None:
