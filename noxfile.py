@@ -105,6 +105,14 @@ def simulations(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Every malformed input of the corpus, each in a process of bounded time and memory."""
+    install(session, "tests")
+    settings = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": "tests/helpers"}
+    session.run("python", "-W", "ignore", "-m", "malformed", *session.posargs, env=settings)
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
     """A sample of mutants of the numerical core, of which the tests must notice 85 %."""
     install(session, "tests", "mutation")

@@ -138,7 +138,7 @@ def _regressions(
 ) -> StudyConfig:  # fmt: skip
     from robustbench_zosam.nzk.study import StudyConfig
 
-    if not all(part.isdigit() for part in classes):
+    if not all(part.isascii() and part.isdigit() for part in classes):
         raise InputError(f"--classes {','.join(classes)!r} must be two or more digits (3,5)")
     found = StudyConfig(data or "both", outputs=outputs)
     return replace(found, classes=tuple(map(int, classes))) if classes else found

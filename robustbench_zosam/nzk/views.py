@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.nzk.schema import (
@@ -53,10 +55,17 @@ def load(folder: Path) -> StudyResults:
             f"{file} has schema {version!r}, this release reads up to {VERSION}: update "
             "zosam-robust, or run `zosam-robust nzk` again"
         )
-    stored: StudyResults = results
-    if version == 1:
-        _from_version_1(stored)
-    return stored
+    place, reason = "", "it is not in the form of its version"
+    try:
+        if version == 1:
+            _from_version_1(results)
+        return TypeAdapter(StudyResults).validate_python(results, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place, reason = ".".join(map(str, first["loc"])) + ": ", first["msg"].lower()
+    except (KeyError, TypeError, AttributeError):
+        pass  # older files are converted before they are validated
+    raise InputError(f"{file} is damaged: {place}{reason}: run `zosam-robust nzk` again")
 
 
 def _from_version_1(results: StudyResults) -> None:
