@@ -55,6 +55,14 @@ class Ranks:
         torch.distributed.all_reduce(total)
         return total
 
+    def mean_of_own(self, values: Tensor) -> Tensor:
+        """Returns the mean over ranks that each made their own values in this step; else these."""
+        if not (self.mode == "own" and self._local):
+            return values
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total / self.count
+
     def seed(self, seed: int) -> int:
         """Returns a seed: one for all ranks that decide together, else one for each."""
         if self.shared or self.count == 1:

@@ -71,7 +71,8 @@ class WSAM(TwoCalls):
         loss = super()._perturbed_gradient(passes, epsilon)
         sharpness = self._active_gradient().sub_(self._clean)
         if self.decouple:
-            self._sharpness = sharpness.mul_(self._inverse_scale())
+            # gradients are averaged later, and this is none
+            self._sharpness = self.ranks.mean_of_own(sharpness.mul_(self._inverse_scale()))
             self._replace_gradient(self._clean)
         else:
             self._replace_gradient(self._clean.add_(sharpness, alpha=self.weight))
