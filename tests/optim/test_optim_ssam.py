@@ -202,7 +202,8 @@ def test_patterns_hold_through_training(network, kind, pattern):
         optimizer.step(closure_for(model))
     if pattern == "2:4":
         views = optimizer.space.views(optimizer.vectors["perturbed"])
-        assert [view.mean().item() for view in views] == [0.5, 1, 1, 1, 0.5, 1]
+        found = [view.mean().item() for view in views]
+        assert found == pytest.approx([2 / 3, 1, 1, 1, 0.5, 1])  # rows of three inputs keep two
     if pattern == "structured":
         views = optimizer.space.views(optimizer.vectors["perturbed"])
         assert all(view.all() or not view.any() for view in views)
