@@ -115,6 +115,9 @@ def require_predictions(
 
     Args:
         needed: arrays that must be there; others are checked where they are.
+
+    Raises:
+        InputError: the file is missing, damaged, or of other conditions or images.
     """
     stamp = _stamp(file)
     if stamp is None:
