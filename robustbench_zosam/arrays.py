@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -21,6 +22,7 @@ _MOST = 2**30  # bytes that the arrays of a file may take if the file itself is 
 _BAD = (
     zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, TypeError,
     SyntaxError, NotImplementedError, RuntimeError, MemoryError, OverflowError,
+    tokenize.TokenError,
 )  # fmt: skip
 """What zipfile and NumPy raise for files that are damaged."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from corruptions.suites.suite import Suite
 _DAMAGED = (
     OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError,
     RecursionError,
+    tokenize.TokenError,
 )  # fmt: skip
 _CIFAR10_1_COUNTS = {"v4": 2021, "v6": 2000}
 

@@ -67,6 +67,9 @@ def _untar(archive: Path, folder: Path, on_progress: OnBytes) -> None:
             # Millions of members would fill the memory; the type stubs do not know the list.
             tar.members.clear()  # type: ignore[attr-defined]
             on_progress(stream.tell(), total)
+        assert tar.fileobj is not None
+        while tar.fileobj.read(2**20):  # to the checksum at the end of the compressed stream
+            pass
 
 
 def _unzip(archive: Path, folder: Path, on_progress: OnBytes) -> None:

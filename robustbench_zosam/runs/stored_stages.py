@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from robustbench_zosam.schema import Robustness, RobustnessScores
 
 Stage = Literal["training", "robustness", "flatness", "landscape"]
+_OUTCOMES = ("clean_correct", "correct")
+_CONFIDENCES = ("clean_confidence", "confidence")
 _FORMS: dict[Stage, Any] = {
     "training": schema.StoredTraining,
     "robustness": schema.RobustnessScores,
@@ -83,7 +85,9 @@ def _require_companion(folder: Path, stage: Stage, value: dict[str, Any]) -> Non
     if stage == "training" and value["status"] == "done":
         require_tensor_file(folder / "model.safetensors")
     elif stage == "robustness":
-        require_predictions(folder / "predictions.npz", value)  # type: ignore[arg-type] # checked
+        scores = cast("RobustnessScores", value)  # as `_require_form` has found
+        needed = _OUTCOMES + _CONFIDENCES
+        require_predictions(folder / "predictions.npz", scores, needed=needed)
     elif stage == "flatness":
         _require_traces(folder / "flatness.npz", value)
 
@@ -104,13 +108,22 @@ def require_tensor_file(file: Path) -> None:
         raise InputError(f"{file} is damaged: {error}") from error
 
 
-def require_predictions(file: Path, scores: Robustness | RobustnessScores) -> None:
-    """Refuses outcomes of each image that are damaged, or of other conditions or images."""
+def require_predictions(
+    file: Path, scores: Robustness | RobustnessScores, *, needed: tuple[str, ...] = _OUTCOMES
+) -> None:
+    """Refuses outcomes of each image that are damaged, or of other conditions or images.
+
+    Args:
+        needed: arrays that must be there; others are checked where they are.
+
+    Raises:
+        InputError: the file is missing, damaged, or of other conditions or images.
+    """
     stamp = _stamp(file)
     if stamp is None:
         raise InputError(f"{file} is missing")
     rows = tuple((row["corruption"], row["severity"], row["n"]) for row in scores["rows"])
-    _check_predictions(file, stamp, rows)
+    _check_predictions(file, stamp, rows, needed)
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:
@@ -123,24 +136,36 @@ def _stamp(file: Path) -> tuple[int, int] | None:
 
 @functools.cache
 def _check_predictions(
-    file: Path, stamp: tuple[int, int], rows: tuple[tuple[str, int, int], ...]
+    file: Path,
+    stamp: tuple[int, int],
+    rows: tuple[tuple[str, int, int], ...],
+    needed: tuple[str, ...],
 ) -> None:
-    """Reads a file once in a process, as long as it is not changed."""
+    """Reads a file once in a process, as long as it is not changed.
+
+    Raises:
+        InputError: it does not hold the outcomes of these rows.
+    """
     del stamp
-    names = ("conditions", "clean_correct", "clean_confidence", "correct", "confidence")
-    arrays = read_arrays(file, names)
+    arrays = read_arrays(file)
+    absent = [name for name in ("conditions", *needed) if name not in arrays]
+    if absent:
+        raise InputError(f"{file} is damaged: it lacks {', '.join(absent)}")
     wanted = [f"{name}/{severity}" for name, severity, _ in rows]
-    found = list(map(str, arrays["conditions"].ravel()))
-    counts = [n for _, _, n in rows]
-    shapes = [(counts[0],)] * 2 + [(len(rows) - 1, counts[-1])] * 2
-    if found != wanted or [arrays[name].shape for name in names[1:]] != shapes:
-        raise InputError(f"{file} is damaged: it is not of these conditions and images")
-    for name in ("clean_correct", "correct"):
-        if arrays[name].dtype != np.uint8 or (arrays[name] > 1).any():  # type: ignore[operator]
+    if list(map(str, arrays["conditions"].ravel())) != wanted:
+        raise InputError(f"{file} is damaged: it is not of these conditions")
+    clean, corrupted = (rows[0][2],), (len(rows) - 1, rows[-1][2])
+    for name in _CONFIDENCES + _OUTCOMES:
+        if name not in arrays:
+            continue
+        found = arrays[name]
+        if found.shape != (clean if name.startswith("clean") else corrupted):
+            raise InputError(f"{file} is damaged: {name} is not of these images")
+        values = found.astype(np.float64)
+        if not ((values >= 0) & (values <= 1)).all():  # refuses NaN as well
+            raise InputError(f"{file} is damaged: {name} has values outside 0 … 1")
+        if name in _OUTCOMES and not np.isin(values, (0, 1)).all():
             raise InputError(f"{file} is damaged: {name} holds more than 0 and 1")
-    for name in ("clean_confidence", "confidence"):
-        if not np.isfinite(arrays[name].astype(np.float64)).all():
-            raise InputError(f"{file} is damaged: {name} holds NaN or infinity")
 
 
 def _require_traces(file: Path, value: dict[str, Any]) -> None:

@@ -19,12 +19,6 @@ _LABELS = [n % 10 for n in range(40)]
 _PIXELS = np.zeros((40, 3072), np.uint8)
 
 
-def _loop() -> dict[bytes, Any]:
-    content: dict[bytes, Any] = {b"data": _PIXELS, b"labels": _LABELS}
-    content[b"self"] = content
-    return content
-
-
 _BATCHES: dict[str, Any] = {
     "a list": [1, 2],
     "no data": {b"labels": _LABELS},
@@ -50,7 +44,6 @@ _BATCHES: dict[str, Any] = {
     "code": _Evil(),
     "code inside": {b"data": _Evil(), b"labels": _LABELS},
     "latin keys": {b"\xff\xfe": 1, b"data": _PIXELS, b"labels": [99] * 40},
-    "itself": _loop(),
 }
 _METAS: dict[str, Any] = {
     "no names": {},
