@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from robustbench_zosam.errors import InputError
+
 
 def doctor(
     out: Annotated[
@@ -24,6 +26,8 @@ def doctor(
 
     Data files are checked by name and size, not by content.
     """
+    if not out.exists():
+        raise InputError(f"--out {out} does not exist: name a directory whose disk is shown")
     from robustbench_zosam.machine import choose_device
     from robustbench_zosam.provenance import commit, hardware, versions
 
