@@ -19,7 +19,9 @@ from robustbench_zosam.cli.landscape import landscape
 from robustbench_zosam.cli.listing import list_entries
 from robustbench_zosam.cli.nzk import nzk
 from robustbench_zosam.cli.report import report
+from robustbench_zosam.cli.status import status
 from robustbench_zosam.cli.train import train
+from robustbench_zosam.cli.work import work
 from robustbench_zosam.errors import InputError
 
 USAGE = 2
@@ -39,6 +41,8 @@ app = typer.Typer(
 )
 app.command("evaluate")(evaluate)
 app.command("train")(train)
+app.command("work")(work)
+app.command("status")(status)
 app.command("corrupt")(corrupt)
 app.command("compare")(compare)
 app.command("report")(report)
@@ -67,7 +71,7 @@ def _root(
     """Takes the options that belong to no command."""
 
 
-def main() -> None:
+def run() -> None:
     """Runs the command line; an input error ends in one sentence and exit code 2."""
     try:
         app()
