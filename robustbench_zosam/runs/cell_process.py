@@ -8,13 +8,11 @@ the cell, whose models and data may print what they like; progress goes elsewher
 
 from __future__ import annotations
 
-import argparse
 import faulthandler
 import json
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -29,7 +27,7 @@ from robustbench_zosam.files import fenced, sweep_temporary
 from robustbench_zosam.machine import keep_freed_memory, numeric_threads, share_cores
 from robustbench_zosam.models.checkpoints import load_checkpoint
 from robustbench_zosam.provenance import now, versions
-from robustbench_zosam.runs import stage_measurement, stage_training
+from robustbench_zosam.runs import cell_arguments, stage_measurement, stage_training
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Finished, Stage, StageValue
 from robustbench_zosam.runs.endings import (
     ATTEMPT_MARK,
@@ -163,25 +161,6 @@ def _lacks_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # on a CPU
 
 
-def _end_with(lifeline: int) -> None:
-    """Ends this process when a descriptor closes, which it does however its other end dies."""
-    while os.read(lifeline, 1):
-        pass
-    os._exit(INTERRUPTED)
-
-
-def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="cell_process")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cores", type=int, help="for work such as decoding images")
-    parser.add_argument("--attempt", type=int, default=1)
-    parser.add_argument("--takeover", default="", help="token of a former holder that is dead")
-    parser.add_argument("--events", type=int, help="descriptor to which progress is written")
-    parser.add_argument("--lifeline", type=int, help="descriptor whose closing ends the process")
-    return parser.parse_args(arguments)
-
-
 def _teller(cell: str, events: int | None, stop: StopRequest) -> Callable[[str, int, int], None]:
     def tell(stage: str, done: int, total: int) -> None:
         if events is not None:
@@ -198,10 +177,9 @@ def _teller(cell: str, events: int | None, stop: StopRequest) -> Callable[[str, 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the cell that the command line names in this process; returns the exit code."""
-    options = _arguments(arguments)
+    options = cell_arguments.parse(arguments)
     faulthandler.enable()
-    if options.lifeline is not None:
-        threading.Thread(target=_end_with, args=(options.lifeline,), daemon=True).start()
+    cell_arguments.end_with(options.lifeline)
     if options.cores:
         share_cores(options.cores)
     stop = StopRequest()

@@ -68,9 +68,9 @@ class ProcessEngine:
                 return
             place = self._free.pop()
             self._running[job.cell] = (job, place)
-            self._tell(RunEvent(job.cell, "started"))
             log = CellStore(job.folder).log_file
             self._client.start(job.cell, log, job.arguments(place), place.environment())
+            self._tell(RunEvent(job.cell, "started"))
 
     def _take(self, message: Message) -> None:
         match message:

@@ -27,6 +27,10 @@ from robustbench_zosam.runs.processes import out_of_memory_kills
 from robustbench_zosam.runs.signals import SIGNALS
 
 _FORKS = sys.platform == "linux"  # elsewhere system libraries may not survive a fork
+FORK_IMPORTS = (
+    "robustbench_zosam.runs.cell_process",
+    "torch._dynamo",  # which torch's first optimizer would import, in every cell
+)
 _PEAK_UNIT = 1024 if sys.platform == "linux" else 1  # of ru_maxrss
 
 
@@ -165,11 +169,8 @@ def main(jobs: int, events: int) -> None:
     for descriptor in (jobs, events):
         os.set_inheritable(descriptor, False)
     if _FORKS:
-        for module in (
-            "robustbench_zosam.runs.cell_process",
-            "torch._dynamo",
-        ):  # torch's first optimizer
-            importlib.import_module(module)  # would import the latter, in every cell
+        for module in FORK_IMPORTS:
+            importlib.import_module(module)
     Server(jobs, events).serve()
 
 

@@ -121,9 +121,7 @@ def test_time_in_which_the_observer_slept_does_not_count(tmp_path: Path):
     held.release()
 
 
-def test_the_holder_beats_and_tells_how_far_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_holder_beats_and_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lease_module, "BEAT_SECONDS", 0.01)
     held = Lease.acquire(tmp_path)
     assert held is not None

@@ -207,7 +207,10 @@ def test_all_gpus_are_used_and_each_cell_sees_its_own(monkeypatch: pytest.Monkey
     assert seen("run.workers=2") == ["7", "5"]
 
 
-@pytest.mark.parametrize(("per_cell", "needle"), [(0.7, "a fraction such as"), (1.5, "whole number"), (3, "more than the 2 GPU")])
+@pytest.mark.parametrize(
+    ("per_cell", "needle"),
+    [(0.7, "a fraction such as"), (1.5, "whole number"), (3, "more than the 2 GPU")],
+)
 def test_impossible_shares_of_gpus_are_refused(per_cell: float, needle: str):
     with pytest.raises(InputError, match=needle):
         group_devices(["0", "1"], per_cell)
