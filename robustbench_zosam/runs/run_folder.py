@@ -120,12 +120,20 @@ class RunFolder:
         """
         with self.lock("joining"):
             self._refuse_others(record.identity, alone=alone)
-            write_json(self.record_file, record.model_dump(mode="json"))
+            self._write(record)
             name = _RUN + secrets.token_hex(4)
             lease = Lease.acquire(self._leases, name, purpose=record.identity)
         assert lease is not None
         with lease:
             yield
+
+    def _write(self, record: RunRecord) -> None:
+        try:
+            stored = self.read()
+        except InputError:  # damaged; it is made anew
+            stored = None
+        if stored is None or stored.model_copy(update={"command": record.command}) != record:
+            write_json(self.record_file, record.model_dump(mode="json"))
 
     def _refuse_others(self, identity: str, *, alone: bool) -> None:
         watch = Watch()
