@@ -13,7 +13,7 @@ from robustbench_zosam.data import load_prepared
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.runs.cell_store import CellSpec
 from robustbench_zosam.runs.engines import ENGINES, Engine, EngineSettings, OnEvent, RunEvent
-from robustbench_zosam.runs.lease import find
+from robustbench_zosam.runs.lease import Watch
 from robustbench_zosam.runs.plan import Plan
 from robustbench_zosam.runs.run_folder import disk_errors
 from robustbench_zosam.runs.schedule import Schedule
@@ -118,9 +118,10 @@ def _discard(plan: Plan, pattern: str) -> int:
 
 
 def _forget_failures(plan: Plan, cells: Sequence[CellSpec]) -> None:
+    watch = Watch()
     for cell in cells:
         store = plan.store(cell)
-        if find(store.folder) is None:
+        if watch.state(store.folder)[0] in {"free", "stale"}:
             store.forget_failures()
 
 
