@@ -13,6 +13,7 @@ from robustbench_zosam.errors import InputError
 _GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, Windows' Linux, AMD
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _share: int | None = None  # of the cores, where this process is one of several
 
 
@@ -33,6 +34,9 @@ def share_cores(count: int) -> None:
 @contextlib.contextmanager
 def numeric_threads(count: int) -> Iterator[None]:
     """Computes with a fixed number of threads in linear algebra, whose last bits depend on it."""
+    if all(os.environ.get(name) == str(count) for name in THREAD_VARIABLES):
+        yield  # as the libraries were loaded
+        return
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(count):

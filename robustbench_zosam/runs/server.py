@@ -9,7 +9,7 @@ ends them when IN closes, so that nothing outlives the run.
 
 from __future__ import annotations
 
-import importlib
+import gc
 import json
 import os
 import selectors
@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
@@ -27,10 +27,6 @@ from robustbench_zosam.runs.processes import out_of_memory_kills
 from robustbench_zosam.runs.signals import SIGNALS
 
 _FORKS = sys.platform == "linux"  # elsewhere system libraries may not survive a fork
-FORK_IMPORTS = (
-    "robustbench_zosam.runs.cell_process",
-    "torch._dynamo",  # which torch's first optimizer would import, in every cell
-)
 _PEAK_UNIT = 1024 if sys.platform == "linux" else 1  # of ru_maxrss
 
 
@@ -159,8 +155,20 @@ def _run_and_exit(arguments: Sequence[str]) -> NoReturn:
         os._exit(code)
 
 
-def main(jobs: int, events: int) -> None:
-    """Serves a run."""
+def _preload() -> None:
+    from robustbench_zosam.runs.preload import preload  # imports torch: seconds
+
+    preload()
+
+
+def main(jobs: int, events: int, prepare: Callable[[], None] = _preload) -> None:
+    """Serves a run.
+
+    Args:
+        jobs: descriptor from which jobs are read.
+        events: descriptor to which events are written.
+        prepare: called before the first fork.
+    """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # nothing runs yet, and the run may ask again
     for stream in (sys.stdout, sys.stderr):
@@ -169,8 +177,8 @@ def main(jobs: int, events: int) -> None:
     for descriptor in (jobs, events):
         os.set_inheritable(descriptor, False)
     if _FORKS:
-        for module in FORK_IMPORTS:
-            importlib.import_module(module)
+        prepare()
+        gc.freeze()  # a collection in a cell would copy all memory that it shares with this process
     Server(jobs, events).serve()
 
 

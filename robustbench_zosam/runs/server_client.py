@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from robustbench_zosam.machine import THREAD_VARIABLES
 from robustbench_zosam.runs.endings import last_line
 
 SERVER = ("-m", "robustbench_zosam.runs.server")
@@ -32,7 +33,6 @@ class ServerClient:
         self._pending = b""
         jobs, self._jobs = os.pipe()
         self._events, events = os.pipe()
-        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as output:
             self._process = subprocess.Popen(
@@ -41,7 +41,7 @@ class ServerClient:
                 stdout=output,
                 stderr=output,
                 pass_fds=(jobs, events),
-                env=os.environ | dict.fromkeys(names, str(threads)),
+                env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)),
                 start_new_session=True,  # Ctrl-C reaches the run only, which passes it on
             )
         os.close(jobs)
