@@ -74,7 +74,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Forty kills of whole runs, cells, servers and parents; nothing is lost and nothing changes."""
+    """Forty kills of runs, cells, servers and parents: nothing is lost, no number changes."""
     install(session, "tests")
     env = {"ZOSAM_KILLS": "40"}
     run_pytest(session, "tests/runs/test_chaos.py", "-m", "slow", "-n", "0", env=env)
