@@ -6,7 +6,7 @@ The base class validates, counts, masks and is final; a method writes how it get
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, final
 
 import torch
@@ -16,7 +16,7 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.guards import BufferGuard
+from robustbench_zosam.optim.guards import BufferGuard, LeftGradients
 from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
 from robustbench_zosam.optim.space import ParameterSpace
 from robustbench_zosam.optim.updates import clip_gradients, match_layouts
@@ -54,6 +54,7 @@ class WrappedOptimizer(Optimizer, ABC):
     """
 
     _saved: ClassVar[tuple[str, ...]] = ()
+    _accumulates: ClassVar[bool] = False  # whether gradients from before a step have a meaning
 
     def __init__(
         self,
@@ -89,6 +90,8 @@ class WrappedOptimizer(Optimizer, ABC):
             require_number("clip_norm", clip_norm, above=0)
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
         self._buffers = BufferGuard(model)
+        self._left = LeftGradients()
+        self._left.add([p for group in self.param_groups for p in group["params"]])
         self._space: ParameterSpace | None = None
         self._support: tuple[object, Tensor | None, int] | None = None
 
@@ -101,6 +104,7 @@ class WrappedOptimizer(Optimizer, ABC):
         """Adds parameters (`params`, and options of the base), as in any torch optimizer."""
         if self._wrapped:
             self.base.add_param_group(param_group)
+            self._left.add(self.param_groups[-1]["params"])
         else:
             super().add_param_group(param_group)
 
@@ -132,35 +136,50 @@ class WrappedOptimizer(Optimizer, ABC):
             raise InputError("step() needs a closure that computes the loss: step(closure)")
         if self.masks.before_step(self.slots):
             self.reset_state()
-        passes = self._passes(closure)
+        accumulated = self._left.differ(self.space.params)
+        if accumulated and not self._accumulates:
+            raise InputError(
+                "there are gradients from before step(closure), which "
+                f"{type(self).__name__} cannot use: call zero_grad() if they are left over, and "
+                "accumulate over parts of a batch with make_closure(..., micro_batches=k)"
+            )
+        passes = self._passes(closure, accumulate=accumulated)
         self.last_clean_loss = None
         if self.masks.gradient_source() == "clean":
             self.last_loss = self.last_clean_loss = passes.gradient()
         else:
             self.last_loss = self._gradient(passes)
         self._update()
+        self._left.note(self.space.params)
         self.cost.steps += 1
         clean = self.last_clean_loss
         return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
 
     @final
     @torch.no_grad()
-    def rehearse(self, closure: Closure) -> Tensor:
+    def rehearse(self, closure: Closure, *, watch: Callable[[], None] | None = None) -> Tensor:
         """Returns the loss of the passes of a step that changes no mask, without its update.
 
         The gradient is left in `grad`. Weights stay; counters, the method's memory, buffers and
         random state move on as in a step.
+
+        Args:
+            watch: called before each gradient is taken, with the weights where it is taken.
         """
-        return self._gradient(self._passes(closure))
+        passes = self._passes(closure)
+        passes.watch = watch
+        return self._gradient(passes)
 
     def reset_state(self) -> None:
         """Drops all memory of earlier steps, where a round of training begins; counters go on."""
         self.base.state.clear()
         self.vectors.clear()
 
-    def _passes(self, closure: Closure) -> Passes:
+    def _passes(self, closure: Closure, *, accumulate: bool = False) -> Passes:
         space = self.space
-        return Passes(closure, space.params, self.cost, self._buffers, space.device)
+        return Passes(
+            closure, space.params, self.cost, self._buffers, space.device, accumulate=accumulate
+        )
 
     def _update(self) -> None:
         if self.scaler is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -59,6 +60,32 @@ class RngReplay:
                 set_random_state(before, self._device)
 
 
+class LeftGradients:
+    """Tells gradients that a step has left from those that somebody accumulated after it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Tensor], int]] = {}
+
+    def note(self, params: Sequence[Tensor]) -> None:
+        """Remembers the gradients as those of a step that is over."""
+        self._known.clear()
+        self.add(params)
+
+    def add(self, params: Sequence[Tensor]) -> None:
+        """Remembers the gradients of parameters that join as left over."""
+        grads = [p.grad for p in params if p.grad is not None]
+        self._known |= {id(grad): (weakref.ref(grad), grad._version) for grad in grads}
+
+    def differ(self, params: Sequence[Tensor]) -> bool:
+        """Returns whether there are gradients that are neither known nor zero."""
+        found = [p.grad for p in params if p.grad is not None]
+        return any(bool(grad.any()) for grad in found if not self._is_known(grad))
+
+    def _is_known(self, grad: Tensor) -> bool:
+        known, version = self._known.get(id(grad), (None, 0))
+        return known is not None and known() is grad and version == grad._version
+
+
 class BufferGuard:
     """Leaves the buffers of a model as they were: batch-norm statistics and counters, and others.
 
@@ -75,23 +102,30 @@ class BufferGuard:
         self._owners = None if model is None else [m for m in model.modules() if m._buffers]
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Restores, on leaving, every buffer a pass inside may have changed."""
-        saved = _Saved()
+    def frozen(self, *, keep: bool = False) -> Iterator[SavedBuffers]:
+        """Restores, on leaving, every buffer a pass inside may have changed.
+
+        Args:
+            keep: remember the values that the pass leaves, for `exchange` to bring back.
+
+        Yields:
+            The buffers.
+        """
+        saved = SavedBuffers()
         hook = None
         if self._owners is None:
             hook = register_module_forward_pre_hook(lambda module, _: saved.add(module))
         else:
             saved.extend(self._owners)
         try:
-            yield
+            yield saved
         finally:
             if hook is not None:
                 hook.remove()
-            saved.restore()
+            saved.exchange(keep=keep)
 
 
-class _Saved:
+class SavedBuffers:
     """Copies of buffers, and where they belong."""
 
     def __init__(self) -> None:
@@ -100,10 +134,12 @@ class _Saved:
         self._copies: list[Tensor] = []
 
     def add(self, module: nn.Module) -> None:
+        """Copies the buffers of a module, once."""
         if module._buffers and module not in self._seen:
             self.extend([module])
 
     def extend(self, modules: list[nn.Module]) -> None:
+        """Copies the buffers of modules that were not seen before."""
         self._seen.update(modules)
         found = [b for m in modules for b in m._buffers.values() if b is not None]
         copies = [torch.empty_like(buffer) for buffer in found]
@@ -111,12 +147,17 @@ class _Saved:
         self._buffers += found
         self._copies += copies
 
-    def restore(self) -> None:
+    def exchange(self, *, keep: bool = False) -> None:
+        """Brings the copies back, and keeps what was there in their place if it is wanted."""
+        present = [torch.empty_like(b) for b in self._buffers] if keep else []
+        _copy(present, self._buffers[: len(present)])
         _copy(self._buffers, self._copies)
+        self._copies = present
 
 
 @torch.no_grad()
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    targets = [tensor.data for tensor in targets]  # a graph may hold them: see `displace`
     for dtype in {tensor.dtype for tensor in targets}:  # fused copies need one type
         chosen = [i for i, tensor in enumerate(targets) if tensor.dtype == dtype]
         torch._foreach_copy_([targets[i] for i in chosen], [sources[i] for i in chosen])

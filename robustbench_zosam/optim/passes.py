@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.guards import BufferGuard, RngReplay
+from robustbench_zosam.optim.deferred import Backward, deferred_backward
+from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers
 from robustbench_zosam.precision import ieee_float32
 
 Closure = Callable[..., Tensor]
@@ -41,6 +42,21 @@ class PassCounts:
     steps: int = 0
 
 
+@dataclass
+class PreparedGradient:
+    """A forward pass whose backward pass is to be decided on.
+
+    Attributes:
+        loss: detached.
+        calls: the backward passes that the closure asked for.
+        buffers: as they were before; `exchange` brings the values that the pass left.
+    """
+
+    loss: Tensor
+    calls: list[Backward]
+    buffers: SavedBuffers
+
+
 class Passes:
     """Forward and backward passes of one mini-batch, counted, on the same random draws.
 
@@ -52,6 +68,10 @@ class Passes:
         cost: counters to advance.
         buffers: guard of the model's buffers.
         device: where the model runs.
+        accumulate: leave the gradients that are there for the first gradient pass to add to.
+
+    Attributes:
+        watch: called before each gradient is taken, with the weights where it is taken.
     """
 
     def __init__(
@@ -61,6 +81,8 @@ class Passes:
         cost: PassCounts,
         buffers: BufferGuard,
         device: torch.device,
+        *,
+        accumulate: bool = False,
     ) -> None:
         self._closure = closure
         self._params = list(params)
@@ -70,6 +92,8 @@ class Passes:
         self._rng = RngReplay(device)
         self._updated_buffers = False
         self._batch_size = 0
+        self._accumulate = accumulate
+        self.watch: Callable[[], None] | None = None
 
     def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
         """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
@@ -81,8 +105,7 @@ class Passes:
         Returns:
             The loss, detached; the mean unless `each`.
         """
-        for param in self._params:
-            param.grad = None
+        self._start_gradient()
         with torch.enable_grad():
             if self._updated_buffers:
                 with self._buffers.frozen():
@@ -93,6 +116,59 @@ class Passes:
         self._cost.backwards += self._share(examples)
         return loss
 
+    def prepare(self, *, graph: bool = True) -> PreparedGradient | None:
+        """Runs the forward pass of a gradient pass, in its precision; its backward pass may follow.
+
+        Buffers are left as they were. The graph stays in memory until its backward pass has run or
+        the result is dropped.
+
+        Args:
+            graph: False builds none, for a pass that is there for its loss.
+
+        Returns:
+            The loss and the backward pass; None where the closure took gradients in another way
+            than by `backward`.
+        """
+        self._clear_gradients()
+        with (
+            self._buffers.frozen(keep=graph) as buffers,
+            torch.enable_grad(),
+            deferred_backward() as calls,
+            nullcontext() if graph else _constant(self._params),
+        ):
+            loss = self._run(True, None, False)
+        if calls:
+            return PreparedGradient(loss, calls, buffers)
+        self._clear_gradients()
+        return None
+
+    def take(self, prepared: PreparedGradient) -> Tensor:
+        """Runs the backward pass that was prepared; the weights are where they were then.
+
+        Returns:
+            The loss, detached.
+        """
+        self._start_gradient()
+        for call in prepared.calls:
+            call()
+        if not self._updated_buffers:
+            prepared.buffers.exchange()
+        self._updated_buffers = True
+        self._cost.backwards += 1
+        return prepared.loss
+
+    def _start_gradient(self) -> None:
+        if self.watch is not None:
+            self.watch()
+        self._clear_gradients()
+
+    def _clear_gradients(self) -> None:
+        if self._accumulate:
+            self._accumulate = False
+            return
+        for param in self._params:
+            param.grad = None
+
     def loss(
         self,
         examples: Tensor | None = None,
@@ -100,22 +176,25 @@ class Passes:
         each: bool = False,
         fraction: float = 1.0,
         buffers: bool = False,
+        exact: bool = True,
     ) -> Tensor:
-        """Returns the loss of a forward pass alone, in full precision, buffers left as they were.
+        """Returns the loss of a forward pass alone, buffers left as they were.
 
-        Autocast and TF32 are off; an autocast region the closure opens itself is out of reach. The
-        loss is detached, at least in float32; the mean unless `each` (see `gradient`).
+        The loss is detached, at least in float32; the mean unless `each` (see `gradient`). The
+        backward pass of a closure that takes no `backward` is held back.
 
         Args:
             fraction: of the mini-batch to look at, its first examples.
             buffers: let this pass update the buffers if none of this step has, for methods
                 without a gradient pass.
+            exact: in full precision: autocast and TF32 are off; an autocast region that the closure
+                opens itself is out of reach. Else in the precision of a gradient pass.
         """
         updates = buffers and not self._updated_buffers
         with (
             nullcontext() if updates else self._buffers.frozen(),
             torch.no_grad(),
-            _full_precision(self._device),
+            _full_precision(self._device) if exact else nullcontext(),
         ):
             value = self._run(False, examples, each, fraction)
         self._updated_buffers |= updates
@@ -124,7 +203,10 @@ class Passes:
     def _run(
         self, backward: bool, examples: Tensor | None, each: bool, fraction: float = 1.0
     ) -> Tensor:
-        arguments: dict[str, object] = {} if backward else {"backward": False}
+        arguments: dict[str, object] = {}
+        held = not backward and not accepts(self._closure, "backward")
+        if not backward and not held:
+            arguments["backward"] = False
         if examples is not None:
             arguments["examples"] = examples
         if each:
@@ -134,7 +216,10 @@ class Passes:
         for name in arguments:
             _require_argument(self._closure, name)
         torch.clear_autocast_cache()  # an open region would use weights cast before they were moved
-        with self._rng.replay(whole=examples is None and fraction == 1):
+        with (
+            self._rng.replay(whole=examples is None and fraction == 1),
+            deferred_backward() if held else nullcontext(),
+        ):
             loss = self._closure(**arguments)
         if each and examples is None and isinstance(loss, Tensor):
             self._batch_size = loss.numel()
@@ -149,8 +234,6 @@ class Passes:
 
 
 _WHY = {
-    "backward": "losses without gradients: let the closure take an argument, "
-    "closure(backward=True), and call loss.backward() only if it is true",
     "examples": "parts of the mini-batch: let the closure take an argument, "
     "closure(backward=True, examples=None, reduction='mean'), and use only these positions",
     "reduction": "the loss of each example: let the closure take an argument, closure("
@@ -159,6 +242,19 @@ _WHY = {
     "fraction": "losses of a part of the mini-batch (probe_fraction < 1): let the closure take an "
     "argument, closure(backward=True, fraction=1.0), and use the first ceil(fraction * n) examples",
 }
+
+
+@contextmanager
+def _constant(params: Sequence[Tensor]) -> Iterator[None]:
+    """Builds no graph on the parameters inside, although gradients are enabled."""
+    trainable = [p for p in params if p.requires_grad]
+    for p in trainable:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in trainable:
+            p.requires_grad_(True)
 
 
 @contextmanager

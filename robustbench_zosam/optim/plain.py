@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from robustbench_zosam.optim.base import WrappedOptimizer
@@ -10,6 +12,8 @@ from robustbench_zosam.optim.passes import Passes
 
 class Plain(WrappedOptimizer):
     """Runs the base optimizer as it is, with counters and masks (see `WrappedOptimizer`)."""
+
+    _accumulates: ClassVar[bool] = True
 
     def _gradient(self, passes: Passes) -> Tensor:
         self.last_clean_loss = passes.gradient()

@@ -11,10 +11,10 @@ from torch.optim.optimizer import ParamsT
 from robustbench_zosam.checks import require_choice, require_integer
 from robustbench_zosam.optim.directions import DISTRIBUTIONS, draw_direction, scale_to
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
+from robustbench_zosam.optim.random_radius import RHO, RandomRadius
 
 
-class RandomPerturbation(SharpnessAware):
+class RandomPerturbation(RandomRadius):
     """Takes the gradient at a random point of the sphere of radius rho: epsilon = rho * u / |u|.
 
     One forward and one backward pass per step. With the same seed, u is the direction `ZOSAM`
@@ -22,6 +22,7 @@ class RandomPerturbation(SharpnessAware):
 
     Args:
         rho: radius of the perturbation.
+        sigma: the radius per weight instead: rho = sigma sqrt(d) (see `RandomRadius`).
         directions: distribution of u: `"gaussian"`, `"rademacher"` or `"sphere"`.
         seed: of the directions; together with the step it determines them.
         **options: like `params` and `base`, as in `WrappedOptimizer`.
@@ -32,17 +33,21 @@ class RandomPerturbation(SharpnessAware):
         params: ParamsT,
         base: type[Optimizer] = SGD,
         *,
-        rho: float = 0.05,
+        rho: float = RHO,
+        sigma: float | None = None,
         directions: str = "gaussian",
         seed: int = 0,
         **options: Any,
     ) -> None:
         self.directions = require_choice("directions", directions, DISTRIBUTIONS)
         self.seed = require_integer("seed", seed, least=0)
+        self._set_sigma(sigma, rho)
         super().__init__(params, base, rho=rho, **options)
 
     def _perturbation(self, passes: Passes) -> Tensor:
         del passes  # no loss is asked for
         support, _ = self.support()
         key = self.seed, self.cost.steps, 0
-        return scale_to(draw_direction(self.space.zeros(), self.directions, key, support), self.rho)
+        return scale_to(
+            draw_direction(self.space.zeros(), self.directions, key, support), self._radius()
+        )

@@ -9,9 +9,11 @@ from robustbench_zosam.optim.shared import (
     PROBE_FRACTION,
     PROBE_RADIUS,
     QUERIES,
+    REUSE,
     RHO,
     SHARPNESS_AWARE,
     SIDES,
+    SIGMA,
     SPARSE_PERTURBATION,
     probes_per_step,
     zo_sam_passes,
@@ -225,7 +227,7 @@ OPTIMIZERS.add(
         label="Random perturbation",
         role="control",
         passes=PLAIN,
-        options={"rho": RHO, "directions": DIRECTIONS},
+        options={"rho": RHO, "sigma": SIGMA, "directions": DIRECTIONS},
     ),
     OptimizerInfo(
         "zo-sam",
@@ -237,6 +239,7 @@ OPTIMIZERS.add(
         passes=zo_sam_passes,
         options={
             "rho": RHO,
+            "sigma": SIGMA,
             "queries": QUERIES,
             "probe_radius": PROBE_RADIUS,
             "delta": Number(
@@ -246,6 +249,7 @@ OPTIMIZERS.add(
             "support": Choice("active", "coordinates of the directions", ("active", "dense")),
             "sides": SIDES,
             "probe_fraction": PROBE_FRACTION,
+            "reuse": REUSE,
         },
     ),
     OptimizerInfo(
@@ -258,6 +262,7 @@ OPTIMIZERS.add(
         passes=zo_sam_passes,
         options={
             "rho": RHO,
+            "sigma": SIGMA,
             "queries": QUERIES,
             "guides": Integer(
                 None, "gradients remembered; as many as queries if left out", least=0
@@ -266,6 +271,7 @@ OPTIMIZERS.add(
             "directions": DIRECTIONS,
             "sides": SIDES,
             "probe_fraction": PROBE_FRACTION,
+            "reuse": REUSE,
         },
     ),
     OptimizerInfo(

@@ -13,6 +13,14 @@ DIRECTIONS = Choice(
 )
 SIDES = Choice("two", "central (two) or forward (one) differences", ("one", "two"))
 PROBE_FRACTION = Number(1.0, "fraction of the mini-batch that the probes see", above=0, most=1)
+SIGMA = Number(
+    None, "radius per perturbed weight, rho / sqrt(their number), instead of rho", least=0
+)
+REUSE = Choice(
+    None,
+    "which probe is the forward pass of the gradient pass; both where possible if left out",
+    ("both", "late", "none"),
+)
 SPARSE_PERTURBATION = {
     "rho": RHO,
     "sparsity": Number(
@@ -38,6 +46,21 @@ def probes_per_step(queries: int, sides: str) -> int:
     return queries + 1 if sides == "one" else 2 * queries
 
 
-def zo_sam_passes(*, queries: int, sides: str, probe_fraction: float, **_: object) -> PassesPerStep:
-    """Returns the passes of a step with one gradient at the estimated perturbation."""
-    return PassesPerStep(1 + probe_fraction * probes_per_step(queries, sides), 1)
+def zo_sam_passes(
+    *,
+    queries: int,
+    sides: str,
+    probe_fraction: float,
+    reuse: str | None,
+    probe_radius: float | None,
+    delta: float | None = None,
+    **_: object,
+) -> PassesPerStep:
+    """Returns the passes of a step with one gradient at the estimated perturbation.
+
+    With `reuse="late"` every other step, at the worst, repeats a forward pass.
+    """
+    elsewhere = probe_radius is not None or delta is not None
+    if queries > 1 or sides == "one" or probe_fraction < 1 or elsewhere or reuse == "none":
+        return PassesPerStep(1 + probe_fraction * probes_per_step(queries, sides), 1)
+    return PassesPerStep(2.5 if reuse == "late" else 2, 1)

@@ -33,7 +33,7 @@ class SharpnessAware(WrappedOptimizer):
         super().__init__(params, base, **options)
 
     def _gradient(self, passes: Passes) -> Tensor:
-        if self.rho == 0:
+        if self._radius() == 0:
             self.last_clean_loss = passes.gradient()
             return self.last_clean_loss
         with self.space.excursion():
@@ -43,6 +43,10 @@ class SharpnessAware(WrappedOptimizer):
                 return self.last_clean_loss
             self.space.displace(epsilon)
             return self._perturbed_gradient(passes, epsilon)
+
+    def _radius(self) -> float:
+        """Returns the length of the perturbation."""
+        return self.rho
 
     @abstractmethod
     def _perturbation(self, passes: Passes) -> Tensor | None:

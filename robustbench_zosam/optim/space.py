@@ -111,13 +111,18 @@ class ParameterSpace:
         try:
             yield
         finally:
-            torch._foreach_copy_(self.params, self._saved)
+            torch._foreach_copy_([p.data for p in self.params], self._saved)
 
     def displace(self, direction: Tensor, scale: float = 1.0) -> None:
-        """Moves the parameters to (where the excursion began) + scale * direction, (d,)."""
+        """Moves the parameters to (where the excursion began) + scale * direction, (d,).
+
+        A graph that was built elsewhere stays usable: autograd is not told of the move, and whoever
+        runs its backward pass moves back to where it was built.
+        """
         assert self._saved is not None, "displace() belongs inside excursion()"
-        torch._foreach_copy_(self.params, self._saved)
-        torch._foreach_add_(self.params, self.views(direction), alpha=scale)
+        weights = [p.data for p in self.params]
+        torch._foreach_copy_(weights, self._saved)
+        torch._foreach_add_(weights, self.views(direction), alpha=scale)
 
 
 def _validate(params: Sequence[Tensor]) -> None:

@@ -88,14 +88,24 @@ class ZeroOrder(WrappedOptimizer):
             for signed in (step,) if one_sided else (step, -step):
                 self.space.displace(vector, signed)
                 losses.append(self._loss(passes))
-        seen = self._reduced(torch.stack(losses))
+        return self._differences(torch.stack(losses)) / (step if one_sided else 2 * step)
+
+    def _differences(self, losses: Tensor) -> Tensor:
+        """Returns the loss differences of the queries, zero where a loss was not finite.
+
+        Args:
+            losses: the clean one and then each query's if one-sided, else two of each query, (n,);
+                `last_clean_loss` is set.
+        """
+        seen = self._reduced(losses)
+        one_sided = self.sides == "one"
         above, below = (seen[1:], seen[:1]) if one_sided else (seen[0::2], seen[1::2])
         difference = above - below
         finite = difference.isfinite()
         self._count(difference, torch.maximum(above.abs(), below.abs()))
         means = ((above + below) / 2).where(finite, torch.nan)
         self.last_clean_loss = seen[0] if one_sided else means.nanmean()
-        return difference.where(finite, 0.0) / (step if one_sided else 2 * step)
+        return difference.where(finite, 0.0)
 
     def _loss(self, passes: Passes) -> Tensor:
         return passes.loss(fraction=self.probe_fraction, buffers=self._updates_buffers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch import Tensor
@@ -13,11 +12,12 @@ from robustbench_zosam.checks import require_choice, require_number
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.directions import draw_direction, scale_to
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
-from robustbench_zosam.optim.zo_probes import Reduce, ZeroOrder
+from robustbench_zosam.optim.random_radius import RHO
+from robustbench_zosam.optim.zo_probes import Reduce
+from robustbench_zosam.optim.zo_sharp import ZeroOrderSharpness
 
 
-class ZOSAM(SharpnessAware, ZeroOrder):
+class ZOSAM(ZeroOrderSharpness):
     """Zero-order sharpness-aware minimization: epsilon = rho * g / |g|, with g estimated.
 
     g = (1/m) sum_i (L(w + delta u_i) - L(w - delta u_i)) / (2 delta) u_i, over m random
@@ -38,6 +38,7 @@ class ZOSAM(SharpnessAware, ZeroOrder):
 
     Args:
         rho: radius of the perturbation.
+        sigma: the radius per weight instead: rho = sigma sqrt(d) (see `RandomRadius`).
         queries: number m of directions per step.
         probe_radius: length of the probes: delta = probe_radius / sqrt(d), d the number of
             perturbed coordinates; None means rho.
@@ -48,6 +49,7 @@ class ZOSAM(SharpnessAware, ZeroOrder):
             passes in all.
         probe_fraction: of the mini-batch that the probes see (see `ZeroOrder`).
         seed: of the directions.
+        reuse: which probe is the forward pass of the gradient pass (see `ZeroOrderSharpness`).
         reduce: averages losses over processes (see `ZeroOrder`).
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
@@ -57,7 +59,8 @@ class ZOSAM(SharpnessAware, ZeroOrder):
         params: ParamsT,
         base: type[Optimizer] = SGD,
         *,
-        rho: float = 0.05,
+        rho: float = RHO,
+        sigma: float | None = None,
         queries: int = 1,
         probe_radius: float | None = None,
         delta: float | None = None,
@@ -65,6 +68,7 @@ class ZOSAM(SharpnessAware, ZeroOrder):
         support: str = "active",
         sides: str = "two",
         probe_fraction: float = 1.0,
+        reuse: str | None = None,
         seed: int = 0,
         reduce: Reduce | None = None,
         **options: Any,
@@ -73,46 +77,51 @@ class ZOSAM(SharpnessAware, ZeroOrder):
             raise InputError(
                 f"probe_radius {probe_radius!r} and delta {delta!r} both set the probes: give one"
             )
-        for name, value in (("probe_radius", probe_radius), ("delta", delta)):
-            if value is not None:
-                require_number(name, value, above=0)
-        self.probe_radius = probe_radius
-        self.delta = delta
+        self.delta = None if delta is None else require_number("delta", delta, above=0)
         self.dense = require_choice("support", support, ("active", "dense")) == "dense"
         super().__init__(
             params,
             base,
             rho=rho,
+            sigma=sigma,
             queries=queries,
+            probe_radius=probe_radius,
             directions=directions,
             sides=sides,
             probe_fraction=probe_fraction,
+            reuse=reuse,
             seed=seed,
             reduce=reduce,
             **options,
         )
 
+    def _obstacle(self) -> str | None:
+        if self.delta is not None:
+            return f"with delta {self.delta} the probes are elsewhere"
+        return super()._obstacle()
+
     def _perturbation(self, passes: Passes) -> Tensor:
         direction = self.space.zeros()
-        slopes = self._slopes(
-            passes, lambda query: self._draw(direction, query), self._probe_step()
-        )
-        if self.queries == 1:
-            return scale_to(direction.mul_(slopes.sign().to(direction)), self.rho)
+        if self.queries == 1 and self.delta is None:
+            return self._signed(passes, scale_to(self._draw(direction, 0), self._radius()))
+        step = self._probe_radius() if self.delta is None else self.delta
+        slopes = self._slopes(passes, lambda query: self._draw(direction, query), step)
         estimate = self.space.zeros()
         for query, slope in enumerate(slopes.to(estimate)):
             estimate.addcmul_(self._draw(direction, query), slope)
-        return scale_to(estimate, self.rho)
+        return scale_to(estimate, self._radius())
+
+    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        loss = super()._perturbed_gradient(passes, epsilon)
+        if self.reuse == "late":
+            self._remember("last", self._active_gradient())
+        return loss
 
     def _draw(self, out: Tensor, query: int) -> Tensor:
+        """Draws a direction: of length 1, or as `delta` takes it."""
         support, _ = self.support()
-        return draw_direction(out, self.directions, (self.seed, self.cost.steps, query), support)
-
-    def _probe_step(self) -> float:
-        if self.delta is not None:
-            return self.delta
-        radius = self.rho if self.probe_radius is None else self.probe_radius
-        return radius / math.sqrt(max(self.support()[1], 1))
+        draw_direction(out, self.directions, (self.seed, self.cost.steps, query), support)
+        return out if self.delta is not None else scale_to(out, 1.0)
 
     def _perturbable(self, param: Tensor) -> Tensor | None:
         return None if self.dense else super()._perturbable(param)

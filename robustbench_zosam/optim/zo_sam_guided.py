@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
-from robustbench_zosam.checks import require_integer, require_number
+from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.directions import draw_direction, orthogonal_part, scale_to
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
-from robustbench_zosam.optim.zo_probes import ZeroOrder
+from robustbench_zosam.optim.random_radius import RHO
+from robustbench_zosam.optim.zo_sharp import ZeroOrderSharpness
 
 
-class GuidedZOSAM(SharpnessAware, ZeroOrder):
+class GuidedZOSAM(ZeroOrderSharpness):
     """ZO-SAM in the span of the latest gradients: this project's own, not the paper's.
 
     Every step ends with one gradient, at the perturbed weights. The last k of them, orthonormal
@@ -38,6 +38,7 @@ class GuidedZOSAM(SharpnessAware, ZeroOrder):
 
     Args:
         rho: radius of the perturbation.
+        sigma: the radius per weight instead: rho = sigma sqrt(d) (see `RandomRadius`).
         guides: number k of gradients remembered, at most m; None is m. The other m - k directions
             are random.
         probe_radius: length r of the probes; None means rho.
@@ -50,14 +51,10 @@ class GuidedZOSAM(SharpnessAware, ZeroOrder):
         params: ParamsT,
         base: type[Optimizer] = SGD,
         *,
-        rho: float = 0.05,
+        rho: float = RHO,
         guides: int | None = None,
-        probe_radius: float | None = None,
         **options: Any,
     ) -> None:
-        if probe_radius is not None:
-            require_number("probe_radius", probe_radius, above=0)
-        self.probe_radius = probe_radius
         super().__init__(params, base, rho=rho, **options)
         self.guides = self.queries if guides is None else require_integer("guides", guides, least=0)
         if self.guides > self.queries:
@@ -69,7 +66,7 @@ class GuidedZOSAM(SharpnessAware, ZeroOrder):
 
     def _gradient(self, passes: Passes) -> Tensor:
         loss = super()._gradient(passes)
-        if self.rho > 0 and self.guides > 0:
+        if self._radius() > 0 and self.guides > 0:
             self._learn()
         return loss
 
@@ -83,16 +80,18 @@ class GuidedZOSAM(SharpnessAware, ZeroOrder):
             assert scratch is not None
             return self._other(scratch, query, guides)
 
-        radius = self.rho if self.probe_radius is None else self.probe_radius
-        slopes = self._slopes(passes, direction, radius)
+        if self.queries == 1:
+            epsilon = self._signed(passes, scale_to(direction(0).clone(), self._radius()))
+            if guides:
+                self.counters["turned"] += torch.dot(epsilon, guides[0]) < 0
+            return epsilon
+        slopes = self._slopes(passes, direction, self._probe_radius())
         if guides:
             self.counters["turned"] += slopes[0] < 0
-        if self.queries == 1:
-            slopes = slopes.sign()
         estimate = self.space.zeros()
         for query, slope in enumerate(slopes.to(estimate)):
             estimate.addcmul_(direction(query), slope)
-        return scale_to(estimate, self.rho)
+        return scale_to(estimate, self._radius())
 
     def _learn(self) -> None:
         """Remembers the gradient of this step, and forgets the oldest."""
