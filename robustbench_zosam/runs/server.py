@@ -183,4 +183,4 @@ def main(jobs: int, events: int, prepare: Callable[[], None] = _preload) -> None
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -50,4 +50,4 @@ if __name__ == "__main__":
     stub = types.ModuleType("robustbench_zosam.runs.cell_process")
     stub.main = main  # type: ignore[attr-defined]
     sys.modules[stub.__name__] = stub
-    server.main(*map(int, sys.argv[1:]), prepare=lambda: None)
+    server.main(int(sys.argv[1]), int(sys.argv[2]), prepare=lambda: None)
