@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
@@ -22,7 +23,7 @@ from robustbench_zosam.cli.report import report
 from robustbench_zosam.cli.status import status
 from robustbench_zosam.cli.train import train
 from robustbench_zosam.cli.work import work
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import DamagedFileWarning, InputError, printable
 
 USAGE = 2
 
@@ -71,10 +72,27 @@ def _root(
     """Takes the options that belong to no command."""
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Shows a warning meant for users as one line, without the place in the code."""
+    if issubclass(category, DamagedFileWarning):
+        typer.echo(f"warning: {printable(str(message))}", err=True)
+    else:
+        stream = file or sys.stderr
+        stream.write(warnings.formatwarning(message, category, filename, lineno, line))
+
+
 def run() -> None:
     """Runs the command line; an input error ends in one sentence and exit code 2."""
+    warnings.showwarning = _show_warning
     try:
         app()
     except InputError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(USAGE)

@@ -23,7 +23,7 @@ import torch
 
 from robustbench_zosam.data import Dataset, load_prepared
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import fenced, sweep_temporary
+from robustbench_zosam.files import fenced, sweep_temporary, warn_of_damage
 from robustbench_zosam.machine import keep_freed_memory, numeric_threads, share_cores
 from robustbench_zosam.models.checkpoints import load_checkpoint
 from robustbench_zosam.provenance import now, versions
@@ -114,7 +114,7 @@ def _run(store: CellStore, spec: CellSpec, on_progress: OnProgress, stop: StopRe
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     data = load_prepared(Path(spec.data_file))
-    for stage in store.missing(spec):
+    for stage in _missing(store, spec):
         started = time.perf_counter()
         value: StageValue
         if stage == "training":
@@ -129,6 +129,18 @@ def _run(store: CellStore, spec: CellSpec, on_progress: OnProgress, stop: StopRe
             store.resume_file.unlink(missing_ok=True)  # not before its result is safe
         if value.get("status") == "diverged":
             return
+
+
+def _missing(store: CellStore, spec: CellSpec) -> list[Stage]:
+    """Returns the stages to run; training again where what is measured cannot be read."""
+    missing = store.missing(spec)
+    if missing and "training" not in missing:
+        try:
+            load_checkpoint(store.model_file, config=spec.model)
+        except InputError as error:
+            warn_of_damage(error)
+            return ["training", *missing]
+    return missing
 
 
 def _measure(

@@ -6,22 +6,28 @@ change it, so that a longer list of corruptions measures again but never trains 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from robustbench_zosam.config import FlatnessConfig, LandscapeConfig, ModelConfig, TrainingConfig
-from robustbench_zosam.files import read_json, write_json, write_text
+from robustbench_zosam.files import read_json, read_own_json, write_json, write_text
+from robustbench_zosam.privacy import redacted
 from robustbench_zosam.robustness.plan import SuitePlan
 from robustbench_zosam.runs.endings import Ending
 from robustbench_zosam.runs.methods import Method
+from robustbench_zosam.runs.stored_stages import Stage as Stage
+from robustbench_zosam.runs.stored_stages import read_stage
 from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, StoredTraining
 
-Stage = Literal["training", "robustness", "flatness", "landscape"]
 StageValue = StoredTraining | RobustnessScores | Flatness | Landscape
+ALLOW_CODE = "ZOSAM_ALLOW_CODE"
+"""Environment variable by which a run whose command line allows code tells its cells."""
+_ENDINGS = TypeAdapter(list[Ending])
 V_co = TypeVar("V_co", bound=StageValue, covariant=True)
 
 
@@ -90,22 +96,31 @@ class CellStore:
         return self.folder.parent.parent
 
     def write_spec(self, spec: CellSpec) -> None:
-        """Stores what the cell's process reads; paths in the output folder relative to it."""
+        """Stores what the cell's process reads; paths in the output folder relative to it.
+
+        No file says that code may run.
+        """
         moved = _with_paths(spec, lambda path: _below(path, self.root))
-        stored = moved.model_dump_json(indent=1) + "\n"
+        stored = moved.model_dump_json(indent=1, exclude={"model": {"allow_code"}}) + "\n"
         if not self.spec_file.exists() or self.spec_file.read_text("utf-8") != stored:
             write_text(self.spec_file, stored)
 
     def read_spec(self) -> CellSpec:
         """Returns what `write_spec` stored, wherever the output folder is now."""
         spec = CellSpec.model_validate(read_json(self.spec_file))
-        return _with_paths(spec, lambda path: str(self.root / path))
+        spec = _with_paths(spec, lambda path: str(self.root / path))
+        if spec.model is None or os.environ.get(ALLOW_CODE) != "1":
+            return spec
+        return spec.model_copy(update={"model": spec.model.model_copy(update={"allow_code": True})})
 
     def attempts(self) -> list[Ending]:
         """Returns how the attempts ended that might have gone otherwise."""
         if not self.attempts_file.exists():
             return []
-        return [Ending.model_validate(ending) for ending in read_json(self.attempts_file)]
+        try:
+            return _ENDINGS.validate_python(read_own_json(self.attempts_file))
+        except ValidationError:  # damaged; it limits repetitions only
+            return []
 
     def add_attempt(self, ending: Ending) -> int:
         """Stores the end of an attempt; returns how many there are now."""
@@ -121,15 +136,21 @@ class CellStore:
             trace: of the exception, for the log.
             final: whether no other attempt will be made.
         """
-        write_json(self.error_file, {"error": error, "traceback": trace, "final": final})
+        facts = {"error": error, "traceback": trace, "final": final}
+        write_json(self.error_file, redacted(facts))
 
     def error(self) -> str | None:
         """Returns why there is no result; None where no attempt has left a reason."""
-        return str(read_json(self.error_file)["error"]) if self.error_file.exists() else None
+        return _text(self._failure().get("error"))
 
     def is_given_up(self) -> bool:
         """Returns whether no other attempt will be made."""
-        return self.error_file.exists() and bool(read_json(self.error_file).get("final", True))
+        failure = self._failure()
+        return "error" in failure and failure.get("final") is not False
+
+    def _failure(self) -> dict[str, object]:
+        found = read_own_json(self.error_file) if self.error_file.exists() else None
+        return found if isinstance(found, dict) else {}
 
     def forget_failures(self) -> None:
         """Lets the cell be tried as if for the first time."""
@@ -157,14 +178,10 @@ class CellStore:
     ) -> Finished[Landscape] | None: ...
 
     def load(self, stage: Stage, identity: str | None) -> Finished[StageValue] | None:
-        """Returns a stage if it was stored under this identity."""
-        file = self.folder / f"{stage}.json"
-        if not file.exists():
+        """Returns a stage if it was stored under this identity, and nothing of it is damaged."""
+        value: Any = read_stage(self.folder, stage, identity)
+        if value is None:
             return None
-        stored = read_json(file)
-        if stored["identity"] != identity:
-            return None
-        value = stored["value"]
         return Finished(
             value, value.pop("stage_seconds"), value.pop("versions"), value.pop("device")
         )
@@ -189,6 +206,10 @@ class CellStore:
         if training is not None and training.value["status"] == "diverged":
             return []
         return [stage for stage, wanted in spec.identities.items() if not self.load(stage, wanted)]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _with_paths(spec: CellSpec, change: Callable[[str], str]) -> CellSpec:

@@ -11,10 +11,16 @@ from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.data.prepare import Prepared, prepare
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import read_json, require_writable, write_json
+from robustbench_zosam.files import (
+    read_own_json,
+    require_writable,
+    warn_of_damage,
+    write_json,
+)
 from robustbench_zosam.metrics import condition_metrics
 from robustbench_zosam.models.naming import check_model
 from robustbench_zosam.provenance import command
+from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.results.versions import VERSION
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
 from robustbench_zosam.robustness.references import find_reference
@@ -101,8 +107,16 @@ class Plan:
         """Returns whether results and report on disk are those of these cells and this version."""
         wanted = [self.out / "results.json", self.out / "report.html", self._marker]
         return all(file.exists() for file in wanted) and (
-            read_json(self._marker) == self._identity(finished)
+            read_own_json(self._marker) == self._identity(finished) and self._has_results()
         )
+
+    def _has_results(self) -> bool:
+        try:
+            read_results(self.out)
+        except InputError as error:
+            warn_of_damage(error)
+            return False
+        return True
 
     @property
     def _marker(self) -> Path:
@@ -147,7 +161,11 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
 
 def _choose_threads(config: ExperimentConfig, folder: RunFolder) -> int:
     """Returns the threads that the folder's results have, or will have."""
-    record = folder.read()
+    try:
+        record = folder.read()
+    except InputError as error:
+        warn_of_damage(error)
+        record = None
     stored = record and record.threads
     given = config.run.threads
     if stored and given and stored != given and any(folder.out.glob("cells/*/*.json")):
