@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.files import read_json
@@ -72,9 +73,30 @@ def comparable(out: Path) -> dict[str, Any]:
     return results
 
 
+def assert_equal(one: Path, other: Path) -> None:
+    """Asserts that two runs left the same numbers, image for image and weight for weight."""
+    assert comparable(one) == comparable(other)
+    arrays = sorted(file.relative_to(one) for file in one.glob("cells/*/*.npz"))
+    models = sorted(file.relative_to(one) for file in one.glob("cells/*/model.safetensors"))
+    assert arrays
+    assert models
+    for name in arrays:
+        with np.load(one / name) as mine, np.load(other / name) as theirs:
+            assert mine.files == theirs.files
+            assert all(np.array_equal(mine[key], theirs[key]) for key in mine.files)
+    for name in models:
+        tensors, others = load_file(one / name), load_file(other / name)
+        assert tensors.keys() == others.keys()
+        assert all(np.array_equal(tensors[key], others[key]) for key in tensors)
+
+
 @pytest.fixture(scope="session")
 def lab() -> SimpleNamespace:
     """What the tests of whole runs share."""
     return SimpleNamespace(
-        settings=SMALL, small=small, write_images=write_images, comparable=comparable
+        settings=SMALL,
+        small=small,
+        write_images=write_images,
+        comparable=comparable,
+        assert_equal=assert_equal,
     )
