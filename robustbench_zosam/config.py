@@ -232,8 +232,7 @@ class RunConfig(Section):
     workers: Annotated[Integer, Field(ge=0)] | None = None
     """Number of cells run in parallel, each in its own process; 0 runs them in this process."""
     threads: Positive | None = None
-    """CPU threads per cell, which change the last digits of a result; by default 1, or as many as
-    the results that are there already were computed with."""
+    """CPU threads per cell, which change last digits; 1, or those of the results that are there."""
     gpus_per_cell: Annotated[Float, Field(gt=0)] = 1.0
     """GPUs per cell, a whole number, or a fraction (0.5) where cells are to share one."""
     engine: str | None = None
