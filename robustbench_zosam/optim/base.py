@@ -6,7 +6,7 @@ The base class validates, counts, masks and is final; a method writes how it get
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, final
 
 import torch
@@ -92,7 +92,7 @@ class WrappedOptimizer(Optimizer, ABC):
         self._buffers = BufferGuard(model)
         self._left = LeftGradients()
         self._space: ParameterSpace | None = None
-        self._support: tuple[object, Tensor | None, int] | None = None
+        self._supports: dict[str, tuple[object, Tensor | None, int]] = {}
 
     def _share(self) -> None:
         self.param_groups = self.base.param_groups
@@ -197,7 +197,7 @@ class WrappedOptimizer(Optimizer, ABC):
         params = [p for group in self.param_groups for p in group["params"]]
         if self._space is None or not self._space.fits(params):
             self._space = ParameterSpace(params)
-            self._support = None
+            self._supports.clear()
             for name, vector in self.vectors.items():
                 grown = self._space.zeros()
                 grown[: vector.numel()] = vector
@@ -207,16 +207,26 @@ class WrappedOptimizer(Optimizer, ABC):
 
     def support(self) -> tuple[Tensor | None, int]:
         """Returns where a perturbation may be, bool (d,) or None for everywhere, and the count."""
+        return self._cached_support("perturbation", self._perturbable)
+
+    def active(self) -> tuple[Tensor | None, int]:
+        """Returns which weights are trainable and unmasked, bool (d,) or None for all; how many."""
+        return self._cached_support("active", lambda: self.masks.mask_of)
+
+    def _cached_support(
+        self, name: str, masks: Callable[[], Callable[[Tensor], Tensor | None]]
+    ) -> tuple[Tensor | None, int]:
         space = self.space
         key = self.masks.version, [p.requires_grad for p in space.params]
-        if self._support is None or self._support[0] != key:
-            support = space.support(self._perturbable)
-            active = space.dimension if support is None else int(support.sum())
-            self._support = key, support, active
-        return self._support[1:]
+        if name not in self._supports or self._supports[name][0] != key:
+            support = space.support(masks())
+            count = space.dimension if support is None else int(support.sum())
+            self._supports[name] = key, support, count
+        return self._supports[name][1:]
 
-    def _perturbable(self, param: Tensor) -> Tensor | None:
-        return self.masks.mask_of(param)
+    def _perturbable(self) -> Callable[[Tensor], Tensor | None]:
+        """Returns the function from a parameter to where it may be perturbed; None: everywhere."""
+        return self.masks.mask_of
 
     def slots(self, param: Tensor) -> list[Tensor]:
         """Returns state with one entry per weight, of the base optimizer and the method; views."""

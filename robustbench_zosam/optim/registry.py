@@ -5,12 +5,13 @@ from __future__ import annotations
 from robustbench_zosam.optim.info import OptimizerInfo, PassesPerStep
 from robustbench_zosam.optim.shared import (
     DIRECTIONS,
+    PERTURBATION,
     PLAIN,
     PROBE_FRACTION,
     PROBE_RADIUS,
     QUERIES,
     REUSE,
-    RHO,
+    SCOPE,
     SHARPNESS_AWARE,
     SIDES,
     SIGMA,
@@ -86,7 +87,7 @@ OPTIMIZERS.add(
         "Foret et al. 2021, arXiv 2010.01412",
         label="SAM",
         passes=SHARPNESS_AWARE,
-        options={"rho": RHO},
+        options=PERTURBATION,
     ),
     OptimizerInfo(
         "asam",
@@ -98,6 +99,7 @@ OPTIMIZERS.add(
         passes=SHARPNESS_AWARE,
         options={
             "rho": Number(0.5, "radius, as the length of the perturbation / (|w| + eta)", least=0),
+            "scope": SCOPE,
             "eta": Number(0.01, "added to |w|, so that small weights are perturbed too", least=0),
         },
     ),
@@ -143,6 +145,7 @@ OPTIMIZERS.add(
         passes=_xsam,
         options={
             "rho": Number(0.15, "length of the ascent", least=0),
+            "scope": SCOPE,
             "rho_max": Number(0.3, "radius at which directions are compared", above=0),
             "ascent_steps": Integer(1, "steps of the ascent", least=1),
             "alpha": Number(None, "position on the arc; searched once per epoch if left out"),
@@ -158,7 +161,7 @@ OPTIMIZERS.add(
         label="S²-SAM",
         compared_with=("sam",),
         passes=PLAIN,
-        options={"rho": RHO},
+        options=PERTURBATION,
     ),
     OptimizerInfo(
         "esam",
@@ -169,7 +172,7 @@ OPTIMIZERS.add(
         compared_with=("sam",),
         passes=_esam,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "beta": Number(0.6, "probability of a tensor to be perturbed", above=0, most=1),
             "gamma": Number(0.5, "fraction of the mini-batch in the second pass", above=0, most=1),
         },
@@ -183,7 +186,7 @@ OPTIMIZERS.add(
         compared_with=("sam",),
         passes=_looksam,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "alpha": Number(0.7, "weight of the remembered part", least=0),
             "interval": Integer(10, "steps from one SAM step to the next", least=1),
         },
@@ -197,7 +200,7 @@ OPTIMIZERS.add(
         compared_with=("sam",),
         passes=SHARPNESS_AWARE,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "rho_min": Number(
                 None, "radius at learning rate zero; constant radius if left out", least=0
             ),
@@ -214,7 +217,7 @@ OPTIMIZERS.add(
         compared_with=("sam",),
         passes=SHARPNESS_AWARE,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "sigma": Number(1.0, "fraction of the mean that is taken away", least=0),
             "decay": Number(0.9, "decay of the mean", least=0, below=1),
         },
@@ -227,7 +230,7 @@ OPTIMIZERS.add(
         label="Random perturbation",
         role="control",
         passes=PLAIN,
-        options={"rho": RHO, "sigma": SIGMA, "directions": DIRECTIONS},
+        options={**PERTURBATION, "sigma": SIGMA, "directions": DIRECTIONS},
     ),
     OptimizerInfo(
         "zo-sam",
@@ -238,7 +241,7 @@ OPTIMIZERS.add(
         compared_with=("random-perturbation", "s2-sam", "sam"),
         passes=zo_sam_passes,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "sigma": SIGMA,
             "queries": QUERIES,
             "probe_radius": PROBE_RADIUS,
@@ -261,7 +264,7 @@ OPTIMIZERS.add(
         compared_with=("random-perturbation", "s2-sam", "sam"),
         passes=zo_sam_passes,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "sigma": SIGMA,
             "queries": QUERIES,
             "guides": Integer(

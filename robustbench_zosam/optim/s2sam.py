@@ -32,5 +32,5 @@ class S2SAM(SharpnessAware):
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)
-        self._remember("previous", self._active_gradient())
+        self._remember("previous", self._scoped_gradient())
         return loss

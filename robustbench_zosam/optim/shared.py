@@ -5,7 +5,11 @@ from __future__ import annotations
 from robustbench_zosam.optim.info import PassesPerStep
 from robustbench_zosam.options import Choice, Integer, Number, Text
 
-RHO = Number(0.05, "radius of the perturbation, in the L2 norm over all active weights", least=0)
+RHO = Number(0.05, "radius of the perturbation, in the L2 norm over all perturbed weights", least=0)
+SCOPE = Text(
+    "all", "which parameters are perturbed", "all, weights, norm, or a pattern of names: layer4.*"
+)
+PERTURBATION = {"rho": RHO, "scope": SCOPE}
 QUERIES = Integer(1, "random directions per step", least=1)
 PROBE_RADIUS = Number(None, "length of the probes; rho if left out", above=0)
 DIRECTIONS = Choice(
@@ -22,7 +26,7 @@ REUSE = Choice(
     ("both", "late", "none"),
 )
 SPARSE_PERTURBATION = {
-    "rho": RHO,
+    **PERTURBATION,
     "sparsity": Number(
         None,
         "fraction of the active weights that is not perturbed; 0.2 if left out",

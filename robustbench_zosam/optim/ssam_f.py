@@ -57,7 +57,7 @@ class SSAMF(SparseSAM):
             return self._ascend(self._clean_gradient(passes), None)
         losses = passes.gradient(each=True)
         self.last_clean_loss = losses.mean()
-        gradient = self._active_gradient()
+        gradient = self._scoped_gradient()
         if self._new_period(self.update_epochs):
             self.remaining = self.samples
             self.vectors["fisher"] = self.space.zeros()
@@ -70,7 +70,7 @@ class SSAMF(SparseSAM):
         unit = self._inverse_scale()
         for position in range(count):
             passes.gradient(torch.tensor([position], device=self.space.device))
-            gradient = self._active_gradient().mul_(unit)
+            gradient = self._scoped_gradient().mul_(unit)
             fisher.addcmul_(gradient, gradient)
         self._remember("fisher", fisher)
         self.remaining -= count

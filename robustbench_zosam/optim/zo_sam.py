@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -44,7 +45,7 @@ class ZOSAM(ZeroOrderSharpness):
             perturbed coordinates; None means rho.
         delta: finite-difference step per coordinate instead.
         directions: distribution of u: `"gaussian"`, `"rademacher"` or `"sphere"`.
-        support: coordinates of u: `"active"` under the masks, or `"dense"`, all of them.
+        support: coordinates of u in the scope: `"active"` under the masks, or `"dense"`, all.
         sides: `"two"` as above, or `"one"` for (L(w + delta u) - L(w)) / delta, with m + 2 forward
             passes in all.
         probe_fraction: of the mini-batch that the probes see (see `ZeroOrder`).
@@ -114,7 +115,7 @@ class ZOSAM(ZeroOrderSharpness):
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)
         if self.reuse == "late":
-            self._remember("last", self._active_gradient())
+            self._remember("last", self._scoped_gradient())
         return loss
 
     def _draw(self, out: Tensor, query: int) -> Tensor:
@@ -123,5 +124,7 @@ class ZOSAM(ZeroOrderSharpness):
         draw_direction(out, self.directions, (self.seed, self.cost.steps, query), support)
         return out if self.delta is not None else scale_to(out, 1.0)
 
-    def _perturbable(self, param: Tensor) -> Tensor | None:
-        return None if self.dense else super()._perturbable(param)
+    def _perturbable(self) -> Callable[[Tensor], Tensor | None]:
+        if self.dense:
+            return self._scope.within(lambda _: None, self.param_groups)
+        return super()._perturbable()

@@ -95,7 +95,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
 
     def _learn(self) -> None:
         """Remembers the gradient of this step, and forgets the oldest."""
-        latest = self._active_gradient()
+        latest = self._scoped_gradient()
         latest = scale_to(latest.div_(latest.abs().max()), 1.0)  # scaled gradients may be huge
         latest = latest.where(latest.isfinite(), 0.0)
         kept = [latest, *(self.vectors[name] for name in sorted(self.vectors))][: self.guides]
