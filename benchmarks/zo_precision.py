@@ -6,7 +6,7 @@
 A 90 % sparse ResNet-20 is trained for a while with SGD. At each stop, random directions u of length
 1 on the active weights are probed on mini-batches: the sign of L(w + rho u) - L(w - rho u) in
 bfloat16 (autocast) and float32 beside that in float64, which is computed where float32 leaves it in
-doubt, within 64 units in the last place; and the sign of the forward-mode derivative along u in
+doubt, within 8 units in the last place; and the sign of the forward-mode derivative along u in
 bfloat16 (all of the network) beside that in float32. The noise is the root mean square of the
 difference's error in bfloat16, in units of the loss times its epsilon. Images are halved in size,
 to 16 pixels.
@@ -30,7 +30,7 @@ from robustbench_zosam.optim.guards import BufferGuard
 from robustbench_zosam.optim.space import ParameterSpace
 
 Batch = tuple[Tensor, Tensor]
-DOUBT = 64
+DOUBT = 8
 
 
 class Probe:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.arithmetic import Precision, Rounding, arithmetic
+from robustbench_zosam.optim.asking import Closure, accepts, require_argument
 from robustbench_zosam.optim.deferred import Backward, deferred_backward
-from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers
-from robustbench_zosam.precision import ieee_float32
-
-Closure = Callable[..., Tensor]
-"""`closure(backward=True)` -> mean loss; without arguments it is torch's own convention.
-
-Methods that look at single examples call `closure(backward, examples=None, reduction="mean")`:
-`examples` are positions in the mini-batch, shape (k,), None for all; with `reduction="none"` the
-result is the loss of each example, while the backward pass is still that of their mean. Methods
-with `probe_fraction` < 1 call `closure(backward=False, fraction=1.0)`: the mean loss of the first
-`ceil(fraction * n)` examples. `make_closure` builds a closure that understands all of it.
-"""
+from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers, copy_all
 
 
 @dataclass
@@ -49,12 +39,12 @@ class PreparedGradient:
     Attributes:
         loss: detached.
         calls: the backward passes that the closure asked for.
-        buffers: as they were before; `exchange` brings the values that the pass left.
+        left: buffers, and the values that the pass left in them.
     """
 
     loss: Tensor
     calls: list[Backward]
-    buffers: SavedBuffers
+    left: list[tuple[Tensor, Tensor]]
 
 
 class Passes:
@@ -69,6 +59,9 @@ class Passes:
         buffers: guard of the model's buffers.
         device: where the model runs.
         accumulate: leave the gradients that are there for the first gradient pass to add to.
+
+    Attributes:
+        rounding: of the losses so far, and of the layers where no gradient was taken at once.
     """
 
     def __init__(
@@ -88,8 +81,10 @@ class Passes:
         self._device = device
         self._rng = RngReplay(device)
         self._updated_buffers = False
+        self._saved = SavedBuffers()
         self._batch_size = 0
         self._accumulate = accumulate
+        self.rounding = Rounding()
 
     def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
         """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
@@ -104,11 +99,11 @@ class Passes:
         self._clear_gradients()
         with torch.enable_grad():
             if self._updated_buffers:
-                with self._buffers.frozen():
+                with self._buffers.frozen(self._saved):
                     loss = self._run(True, examples, each)
             else:
                 loss = self._run(True, examples, each)
-        self._updated_buffers = True
+                self._updates()
         self._cost.backwards += self._share(examples)
         return loss
 
@@ -126,15 +121,17 @@ class Passes:
             than by `backward`.
         """
         self._clear_gradients()
+        left: list[tuple[Tensor, Tensor]] = []
         with (
-            self._buffers.frozen(keep=graph) as buffers,
+            self._buffers.frozen(self._saved, left=left if graph else None),
             torch.enable_grad(),
             deferred_backward() as calls,
+            self._arithmetic("same"),
             nullcontext() if graph else _constant(self._params),
         ):
             loss = self._run(True, None, False)
         if calls:
-            return PreparedGradient(loss, calls, buffers)
+            return PreparedGradient(loss, calls, left)
         self._clear_gradients()
         return None
 
@@ -148,10 +145,15 @@ class Passes:
         for call in prepared.calls:
             call()
         if not self._updated_buffers:
-            prepared.buffers.exchange()
-        self._updated_buffers = True
+            copy_all([buffer for buffer, _ in prepared.left], [value for _, value in prepared.left])
+            self._updates()
         self._cost.backwards += 1
         return prepared.loss
+
+    def _updates(self) -> None:
+        """Notes that a pass has updated the buffers: what was saved of them is out of date."""
+        self._updated_buffers = True
+        self._saved = SavedBuffers()
 
     def _clear_gradients(self) -> None:
         if self._accumulate:
@@ -167,7 +169,7 @@ class Passes:
         each: bool = False,
         fraction: float = 1.0,
         buffers: bool = False,
-        exact: bool = True,
+        precision: Precision = "fp32",
     ) -> Tensor:
         """Returns the loss of a forward pass alone, buffers left as they were.
 
@@ -178,18 +180,21 @@ class Passes:
             fraction: of the mini-batch to look at, its first examples.
             buffers: let this pass update the buffers if none of this step has, for methods
                 without a gradient pass.
-            exact: in full precision: autocast and TF32 are off; an autocast region that the closure
-                opens itself is out of reach. Else in the precision of a gradient pass.
+            precision: see `arithmetic`; `"same"` is that of a gradient pass.
         """
         updates = buffers and not self._updated_buffers
         with (
-            nullcontext() if updates else self._buffers.frozen(),
+            nullcontext() if updates else self._buffers.frozen(self._saved),
             torch.no_grad(),
-            _full_precision(self._device) if exact else nullcontext(),
+            self._arithmetic(precision),
         ):
             value = self._run(False, examples, each, fraction)
-        self._updated_buffers |= updates
+        if updates:
+            self._updates()
         return value.to(torch.promote_types(value.dtype, torch.float32))
+
+    def _arithmetic(self, precision: Precision) -> AbstractContextManager[None]:
+        return arithmetic(precision, self._device, self._params, self.rounding)
 
     def _run(
         self, backward: bool, examples: Tensor | None, each: bool, fraction: float = 1.0
@@ -205,7 +210,7 @@ class Passes:
         if fraction < 1:
             arguments["fraction"] = fraction
         for name in arguments:
-            _require_argument(self._closure, name)
+            require_argument(self._closure, name)
         torch.clear_autocast_cache()  # an open region would use weights cast before they were moved
         with (
             self._rng.replay(whole=examples is None and fraction == 1),
@@ -215,24 +220,15 @@ class Passes:
         if each and examples is None and isinstance(loss, Tensor):
             self._batch_size = loss.numel()
         self._cost.forwards += fraction if fraction < 1 else self._share(examples)
-        return _losses(loss) if each else _scalar(loss)
+        value = _losses(loss) if each else _scalar(loss)
+        self.rounding.note_loss(value.dtype)
+        return value
 
     def _share(self, examples: Tensor | None) -> float:
         if examples is None:
             return 1
         assert self._batch_size, "the size of the mini-batch is known after a pass over all of it"
         return len(examples) / self._batch_size
-
-
-_WHY = {
-    "examples": "parts of the mini-batch: let the closure take an argument, "
-    "closure(backward=True, examples=None, reduction='mean'), and use only these positions",
-    "reduction": "the loss of each example: let the closure take an argument, closure("
-    "backward=True, examples=None, reduction='mean'), hand it to the loss function, and call "
-    "loss.mean().backward()",
-    "fraction": "losses of a part of the mini-batch (probe_fraction < 1): let the closure take an "
-    "argument, closure(backward=True, fraction=1.0), and use the first ceil(fraction * n) examples",
-}
 
 
 @contextmanager
@@ -246,28 +242,6 @@ def _constant(params: Sequence[Tensor]) -> Iterator[None]:
     finally:
         for p in trainable:
             p.requires_grad_(True)
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Turns autocast off, and reduced precision behind float32."""
-    with torch.autocast(device.type, enabled=False), ieee_float32():
-        yield
-
-
-def _require_argument(closure: Closure, name: str) -> None:
-    if not accepts(closure, name):
-        raise InputError(f"this optimizer needs {_WHY[name]}")
-
-
-def accepts(closure: Closure, name: str) -> bool:
-    """Returns whether a closure takes an argument of this name."""
-    parameters = inspect.signature(closure).parameters.values()
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return any(
-        p.kind is inspect.Parameter.VAR_KEYWORD or (p.name == name and p.kind in by_name)
-        for p in parameters
-    )
 
 
 def _scalar(loss: object) -> Tensor:

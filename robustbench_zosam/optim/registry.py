@@ -7,15 +7,14 @@ from robustbench_zosam.optim.shared import (
     DIRECTIONS,
     PERTURBATION,
     PLAIN,
-    PROBE_FRACTION,
-    PROBE_RADIUS,
+    PROBE_PRECISION,
     QUERIES,
-    REUSE,
     SCOPE,
     SHARPNESS_AWARE,
     SIDES,
     SIGMA,
     SPARSE_PERTURBATION,
+    ZERO_ORDER,
     probes_per_step,
     zo_sam_passes,
 )
@@ -241,18 +240,11 @@ OPTIMIZERS.add(
         compared_with=("random-perturbation", "s2-sam", "sam"),
         passes=zo_sam_passes,
         options={
-            **PERTURBATION,
-            "sigma": SIGMA,
-            "queries": QUERIES,
-            "probe_radius": PROBE_RADIUS,
+            **ZERO_ORDER,
             "delta": Number(
                 None, "finite-difference step per coordinate, instead of a radius", above=0
             ),
-            "directions": DIRECTIONS,
             "support": Choice("active", "coordinates of the directions", ("active", "dense")),
-            "sides": SIDES,
-            "probe_fraction": PROBE_FRACTION,
-            "reuse": REUSE,
         },
     ),
     OptimizerInfo(
@@ -264,17 +256,10 @@ OPTIMIZERS.add(
         compared_with=("random-perturbation", "s2-sam", "sam"),
         passes=zo_sam_passes,
         options={
-            **PERTURBATION,
-            "sigma": SIGMA,
-            "queries": QUERIES,
+            **ZERO_ORDER,
             "guides": Integer(
                 None, "gradients remembered; as many as queries if left out", least=0
             ),
-            "probe_radius": PROBE_RADIUS,
-            "directions": DIRECTIONS,
-            "sides": SIDES,
-            "probe_fraction": PROBE_FRACTION,
-            "reuse": REUSE,
         },
     ),
     OptimizerInfo(
@@ -291,6 +276,7 @@ OPTIMIZERS.add(
             "directions": DIRECTIONS,
             "shared": Flag(True, "step along the direction that was probed"),
             "sides": SIDES,
+            "probe_precision": PROBE_PRECISION,
         },
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from robustbench_zosam.optim.info import PassesPerStep
 from robustbench_zosam.options import Choice, Integer, Number, Text
 
@@ -17,6 +19,9 @@ DIRECTIONS = Choice(
 )
 SIDES = Choice("two", "central (two) or forward (one) differences", ("one", "two"))
 PROBE_FRACTION = Number(1.0, "fraction of the mini-batch that the probes see", above=0, most=1)
+PROBE_PRECISION = Choice(
+    "fp32", "arithmetic of the probes; same is that of gradient passes", ("fp32", "tf32", "same")
+)
 SIGMA = Number(
     None, "radius per perturbed weight, rho / sqrt(their number), instead of rho", least=0
 )
@@ -25,6 +30,21 @@ REUSE = Choice(
     "which probe is the forward pass of the gradient pass; both where possible if left out",
     ("both", "late", "none"),
 )
+ZERO_ORDER = {
+    **PERTURBATION,
+    "sigma": SIGMA,
+    "queries": QUERIES,
+    "probe_radius": PROBE_RADIUS,
+    "directions": DIRECTIONS,
+    "sides": SIDES,
+    "probe_fraction": PROBE_FRACTION,
+    "reuse": REUSE,
+    "probe_precision": replace(
+        PROBE_PRECISION,
+        default=None,
+        meaning="arithmetic of the probes; if left out, same where one is reused, else fp32",
+    ),
+}
 SPARSE_PERTURBATION = {
     **PERTURBATION,
     "sparsity": Number(
@@ -57,6 +77,7 @@ def zo_sam_passes(
     probe_fraction: float,
     reuse: str | None,
     probe_radius: float | None,
+    probe_precision: str | None = None,
     delta: float | None = None,
     **_: object,
 ) -> PassesPerStep:
@@ -64,7 +85,7 @@ def zo_sam_passes(
 
     With `reuse="late"` every other step, at the worst, repeats a forward pass.
     """
-    elsewhere = probe_radius is not None or delta is not None
+    elsewhere = probe_radius is not None or delta is not None or probe_precision in {"fp32", "tf32"}
     if queries > 1 or sides == "one" or probe_fraction < 1 or elsewhere or reuse == "none":
         return PassesPerStep(1 + probe_fraction * probes_per_step(queries, sides), 1)
     return PassesPerStep(2.5 if reuse == "late" else 2, 1)

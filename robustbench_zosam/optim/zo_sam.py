@@ -27,9 +27,9 @@ class ZOSAM(ZeroOrderSharpness):
 
     The only gradient there is belongs to w + epsilon: a sparsifier that grows by gradients sees
     that one (`grow_grad="update"`), or has a plain pass at w on its steps (`grow_grad="clean"`).
-    Batch-norm statistics come from the gradient pass. A closure that opens autocast itself should
-    do so only if `backward` is true: the noise would drown the differences, as `diagnostics` would
-    tell. A gradient scaler works, since there is one backward pass.
+    Batch-norm statistics come from the gradient pass. In half precision noise drowns the
+    differences of small radii, as `diagnostics` tells: `probe_precision="fp32"` buys them at a
+    third forward pass. A gradient scaler works, since there is one backward pass.
 
     Besides weights, gradients and the base optimizer's state it keeps a copy of the weights and
     one direction, and a second one while it averages if m > 1.
@@ -51,6 +51,7 @@ class ZOSAM(ZeroOrderSharpness):
         probe_fraction: of the mini-batch that the probes see (see `ZeroOrder`).
         seed: of the directions.
         reuse: which probe is the forward pass of the gradient pass (see `ZeroOrderSharpness`).
+        probe_precision: of the probes (likewise).
         reduce: averages losses over processes (see `ZeroOrder`).
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
@@ -70,6 +71,7 @@ class ZOSAM(ZeroOrderSharpness):
         sides: str = "two",
         probe_fraction: float = 1.0,
         reuse: str | None = None,
+        probe_precision: str | None = None,
         seed: int = 0,
         reduce: Reduce | None = None,
         **options: Any,
@@ -91,6 +93,7 @@ class ZOSAM(ZeroOrderSharpness):
             sides=sides,
             probe_fraction=probe_fraction,
             reuse=reuse,
+            probe_precision=probe_precision,
             seed=seed,
             reduce=reduce,
             **options,

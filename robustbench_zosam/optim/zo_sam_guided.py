@@ -43,7 +43,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
             are random.
         probe_radius: length r of the probes; None means rho.
         **options: like `params` and `base`, as in `ZeroOrder`: `queries` (m), `directions`,
-            `sides`, `probe_fraction`, `seed`, `reduce`.
+            `sides`, `probe_fraction`, `probe_precision`, `reuse`, `seed`, `reduce`.
     """
 
     def __init__(

@@ -45,6 +45,7 @@ class ZOSGD(ZeroOrder):
         shared: whether the step goes along the direction that was probed.
         sides: `"two"` as above, or `"one"` for (L(w + delta u) - L(w)) / delta, with m + 1 forward
             passes.
+        probe_precision: of the probes (see `ZeroOrder`).
         seed: of the directions.
         reduce: averages losses over processes (see `ZeroOrder`); required for processes to agree.
         **options: like `params` and `base`, as in `WrappedOptimizer`; a `scaler` is not needed,
@@ -63,6 +64,7 @@ class ZOSGD(ZeroOrder):
         directions: str = "gaussian",
         shared: bool = True,
         sides: str = "two",
+        probe_precision: str = "fp32",
         seed: int = 0,
         reduce: Reduce | None = None,
         **options: Any,
@@ -76,6 +78,7 @@ class ZOSGD(ZeroOrder):
             directions=directions,
             sides=sides,
             probe_fraction=1.0,
+            probe_precision=probe_precision,
             seed=seed,
             reduce=reduce,
             **options,
