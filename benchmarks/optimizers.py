@@ -9,6 +9,7 @@ without the calls of the closure. Peak memory is what a process of its own needs
 data, in one step. On a GPU both are measured there, and the wall clock counts.
 
     python benchmarks/optimizers.py [--json FILE] [--quick] [--device cuda] [--channels-last]
+        [--only zo-sam,sam]
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def measure_times(model_name: str, bf16: bool, args: argparse.Namespace) -> dict
     """Seconds of a step, and of the optimizer's own work in it, by contender."""
     clock = clock_of(torch.device(args.device))
     contenders, meters = {}, {}
-    for key, build in builders(args.peer).items():
+    for key, build in args.builders.items():
         torch.manual_seed(0)
         model = build_model(model_name, args)
         contenders[key] = build(model)
@@ -72,13 +73,14 @@ def measure_times(model_name: str, bf16: bool, args: argparse.Namespace) -> dict
         meter, contender = meters[key], contenders[key]
         (contender.rare if kind == "rare" else contender.usual)()
         meter.spent, begin = 0.0, clock()
-        contender.step(meter)
+        with meter.watch():
+            contender.step(meter)
         total = clock() - begin
         samples[key][kind].append(total)
         if kind == "usual":
             samples[key]["own"].append(total - meter.spent)
 
-    for key in ("sgd", "sam", "zo-sam"):  # the kernels of all passes, once
+    for key in contenders.keys() & {"sgd", "sam", "zo-sam"}:  # the kernels of all passes, once
         contenders[key].step(meters[key])
     for round_number in range(args.rounds):
         for key, contender in contenders.items():
@@ -116,7 +118,7 @@ def peak_memory(model_name: str, bf16: bool, key: str, args: argparse.Namespace)
     """MiB beyond model and data in a step."""
     device = torch.device(args.device)
     model = build_model(model_name, args)
-    contender = builders(args.peer)[key](model)
+    contender = args.builders[key](model)
     closure = closure_of(model, bf16, args)
     before = _used(device, reset=True)
     contender.step(closure)
@@ -169,13 +171,17 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--channels-last", action="store_true", help="as the recipes train")
     parser.add_argument("--rounds", type=int, default=5, help="steps of each contender")
+    parser.add_argument("--only", default="", help="contenders beside SGD, such as zo-sam,sam")
     args = parser.parse_args()
     args.batch, models = (16, ["resnet20"]) if args.quick else (128, list(MODELS))
     args.rounds = 1 if args.quick else args.rounds
     args.layout = torch.channels_last if args.channels_last else torch.contiguous_format
     torch.set_num_threads(1)
     reason = find_peer()
-    args.peer = reason is None
+    args.builders = builders(reason is None)
+    if args.only:
+        chosen = ("sgd", *args.only.split(","))
+        args.builders = {key: args.builders[key] for key in chosen}
     if reason:
         print(f"without the peer: {reason}")
     results = []
@@ -183,8 +189,7 @@ def main() -> None:
         for bf16 in (False, True):
             setting, device = (model_name, bf16), args.device
             memory = {
-                key: apart(peak_memory, *setting, key, args, device=device)
-                for key in builders(args.peer)
+                key: apart(peak_memory, *setting, key, args, device=device) for key in args.builders
             }
             times = apart(measure_times, *setting, args, device=device)
             title = f"{model_name}, batch {args.batch}, {'bfloat16' if bf16 else 'float32'}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,11 @@ from robustbench_zosam.optim import OPTIMIZERS, create_optimizer
 PEER = "pytorch-optimizer==4.1.0"
 PEER_FOLDER = peer_folder("peer-pytorch-optimizer")
 STEPS_PER_EPOCH, SINGLES = 391, 16
+VARIANTS: dict[str, dict[str, Any]] = {
+    "late": {"reuse": "late"},
+    "none": {"reuse": "none"},
+    "quarter batch": {"probe_fraction": 0.25},
+}
 THEIRS = {"SAM": "sam", "LookSAM": "looksam", "GSAM": "gsam", "FriendlySAM": "friendly-sam"}
 
 
@@ -41,19 +47,45 @@ class Contender:
 
 
 class Meter:
-    """A closure that knows how long it ran."""
+    """A closure that knows how long it ran, and the backward passes that were put off after it."""
 
     def __init__(self, closure, clock: Callable[[], float]) -> None:
         self.closure, self.clock, self.spent = closure, clock, 0.0
+        self._running = False
 
     def __call__(self, backward=True, examples=None, reduction="mean", fraction=1.0):
         """The loss, as the closure inside gives it."""
-        begin = self.clock()
-        loss = self.closure(
-            backward=backward, examples=examples, reduction=reduction, fraction=fraction
-        )
-        self.spent += self.clock() - begin
-        return loss
+        with self._timed():
+            return self.closure(
+                backward=backward, examples=examples, reduction=reduction, fraction=fraction
+            )
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Times the backward passes inside."""
+        run = torch.autograd.backward
+
+        def timed(*arguments, **options) -> None:
+            with self._timed():
+                run(*arguments, **options)
+
+        torch.autograd.backward = timed
+        try:
+            yield
+        finally:
+            torch.autograd.backward = run
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        if self._running:
+            yield
+            return
+        self._running, begin = True, self.clock()
+        try:
+            yield
+        finally:
+            self._running = False
+            self.spent += self.clock() - begin
 
 
 def ours(name: str, model: nn.Module, label: str = "", **options: Any) -> Contender:
@@ -120,10 +152,10 @@ def builders(peer: bool) -> dict[str, Callable[[nn.Module], Contender]]:
         name: (lambda model, name=name: ours(name, model)) for name in OPTIMIZERS.names()
     }
     for name in ("zo-sam", "zo-sam-guided"):
-        if name in found and "probe_fraction" in OPTIMIZERS[name].options:
-            label = f"{OPTIMIZERS[name].label}, quarter batch"
-            found[f"{name}-quarter"] = lambda model, name=name, label=label: ours(
-                name, model, label, probe_fraction=0.25
+        for suffix, options in VARIANTS.items():
+            label = f"{OPTIMIZERS[name].label}, {suffix}"
+            found[f"{name}-{suffix.split()[0]}"] = lambda model, a=(name, label), options=options: (
+                ours(a[0], model, a[1], **options)
             )
     for name in THEIRS if peer else ():
         found[f"peer-{name}"] = lambda model, name=name: theirs(name, model)

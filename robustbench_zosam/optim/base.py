@@ -91,6 +91,7 @@ class WrappedOptimizer(Optimizer, ABC):
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
         self._buffers = BufferGuard(model)
         self._left = LeftGradients()
+        self._left.add([p for group in self.param_groups for p in group["params"]])
         self._space: ParameterSpace | None = None
         self._supports: dict[str, tuple[object, Tensor | None, int]] = {}
 
@@ -103,6 +104,7 @@ class WrappedOptimizer(Optimizer, ABC):
         """Adds parameters (`params`, and options of the base), as in any torch optimizer."""
         if self._wrapped:
             self.base.add_param_group(param_group)
+            self._left.add(self.param_groups[-1]["params"])
         else:
             super().add_param_group(param_group)
 
@@ -155,13 +157,18 @@ class WrappedOptimizer(Optimizer, ABC):
 
     @final
     @torch.no_grad()
-    def rehearse(self, closure: Closure) -> Tensor:
+    def rehearse(self, closure: Closure, *, watch: Callable[[], None] | None = None) -> Tensor:
         """Returns the loss of the passes of a step that changes no mask, without its update.
 
         The gradient is left in `grad`. Weights stay; counters, the method's memory, buffers and
         random state move on as in a step.
+
+        Args:
+            watch: called before each gradient is taken, with the weights where it is taken.
         """
-        return self._gradient(self._passes(closure))
+        passes = self._passes(closure)
+        passes.watch = watch
+        return self._gradient(passes)
 
     def reset_state(self) -> None:
         """Drops all memory of earlier steps, where a round of training begins; counters go on."""

@@ -68,8 +68,13 @@ class LeftGradients:
 
     def note(self, params: Sequence[Tensor]) -> None:
         """Remembers the gradients as those of a step that is over."""
+        self._known.clear()
+        self.add(params)
+
+    def add(self, params: Sequence[Tensor]) -> None:
+        """Remembers the gradients of parameters that join as left over."""
         grads = [p.grad for p in params if p.grad is not None]
-        self._known = {id(grad): (weakref.ref(grad), grad._version) for grad in grads}
+        self._known |= {id(grad): (weakref.ref(grad), grad._version) for grad in grads}
 
     def differ(self, params: Sequence[Tensor]) -> bool:
         """Returns whether there are gradients that are neither known nor zero."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -62,6 +62,7 @@ class Passes:
 
     Attributes:
         rounding: of the losses so far, and of the layers where no gradient was taken at once.
+        watch: called before each gradient is taken, with the weights where it is taken.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Passes:
         self._batch_size = 0
         self._accumulate = accumulate
         self.rounding = Rounding()
+        self.watch: Callable[[], None] | None = None
 
     def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
         """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
@@ -96,7 +98,7 @@ class Passes:
         Returns:
             The loss, detached; the mean unless `each`.
         """
-        self._clear_gradients()
+        self._start_gradient()
         with torch.enable_grad():
             if self._updated_buffers:
                 with self._buffers.frozen(self._saved):
@@ -141,7 +143,7 @@ class Passes:
         Returns:
             The loss, detached.
         """
-        self._clear_gradients()
+        self._start_gradient()
         for call in prepared.calls:
             call()
         if not self._updated_buffers:
@@ -154,6 +156,11 @@ class Passes:
         """Notes that a pass has updated the buffers: what was saved of them is out of date."""
         self._updated_buffers = True
         self._saved = SavedBuffers()
+
+    def _start_gradient(self) -> None:
+        if self.watch is not None:
+            self.watch()
+        self._clear_gradients()
 
     def _clear_gradients(self) -> None:
         if self._accumulate:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from robustbench_zosam.config import ExperimentConfig, ModelConfig, canonical_json
 from robustbench_zosam.runs.methods import Method
 
-IDENTITY_VERSION = 1  # to be raised whenever the same configuration would give other numbers
+IDENTITY_VERSION = 2  # to be raised whenever the same configuration would give other numbers
 
 
 def identity(**parts: object) -> str:

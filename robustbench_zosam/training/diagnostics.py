@@ -70,19 +70,13 @@ def _observe(optimizer: WrappedOptimizer, closure: Closure) -> Observation:
     start = space.gather_weights()
     places = [start]
 
-    def watched(backward: bool = True, **asked: object) -> Tensor:
-        if backward:
-            with torch.no_grad():
-                places.append(space.gather_weights())
-        return closure(backward=backward, **asked)
-
     def gradient() -> Tensor:
         found = space.gather_gradients()
         return found if active is None else found.mul_(active)
 
     rng = RngReplay(space.device)
     with rng.replay():
-        optimizer.rehearse(watched)
+        optimizer.rehearse(closure, watch=lambda: places.append(space.gather_weights()))
     used = gradient()
     for param in space.params:
         param.grad = None

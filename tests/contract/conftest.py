@@ -60,15 +60,19 @@ def _closure_for(model, autocast=False):
     def closure(backward=True, examples=None, reduction="mean", fraction=1.0):
         rows = slice(math.ceil(fraction * len(images))) if examples is None else examples
         closure.before(backward)
-        closure.shares.append((backward, len(images[rows]) / len(images)))
+        closure.calls += 1
+        share = len(images[rows]) / len(images)
+        closure.shares.append((False, share))
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast and backward):
             logits = model(images[rows])
             loss = nn.functional.cross_entropy(logits, labels[rows], reduction=reduction)
         if backward:
-            loss.mean().backward()
+            mean = loss.mean()
+            mean.register_hook(lambda _: closure.shares.append((True, share)))
+            mean.backward()
         return loss
 
-    closure.shares = []
+    closure.shares, closure.calls = [], 0
     closure.before = lambda backward: None
     return closure
 
@@ -115,7 +119,7 @@ def examples():
 
 @pytest.fixture
 def closure_for():
-    """Builds a model's closure; it records (backward, share of the mini-batch) in `shares`."""
+    """Builds a model's closure; `shares`: (is a backward pass, share of the mini-batch)."""
     return _closure_for
 
 

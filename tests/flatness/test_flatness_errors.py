@@ -8,120 +8,36 @@ limit of 50 % would notice any factor of 2.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from dense_curvature import (
+    DOUBLE,
+    Known,
+    N,
+    Scalar,
+    clustered,
+    dense_hessian,
+    gauss_newton,
+    linear,
+    off_diagonal,
+    smooth,
+    targets,
+    theta,
+)
 from scipy import stats
-from torch import nn
-from torch.func import functional_call
 
 from robustbench_zosam.flatness import (
-    Data,
-    GaussNewtonOperator,
     MatrixOperator,
-    Network,
-    SharpnessMeasure,
     hessian_trace,
     hutchinson,
-    resolve,
-    sharpness,
-    spectral_density,
     top_eigenvalues,
 )
-from robustbench_zosam.flatness.model.guard import measuring
-
-DOUBLE = {"dtype": torch.float64}
-N = 12
-
-
-def off_diagonal(matrix):
-    """Returns Var(v^T A v) of random signs v."""
-    symmetric = (matrix + matrix.T) / 2
-    return 2 * (symmetric.square().sum() - symmetric.diagonal().square().sum()).item()
 
 
 @pytest.fixture(scope="module")
 def points():
     return torch.rand(N, 3, 2, 1, generator=torch.Generator().manual_seed(1)).double()
-
-
-def targets(classes):
-    return torch.randint(0, classes, (N,), generator=torch.Generator().manual_seed(2))
-
-
-def linear(classes):
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(6, classes, bias=False)).double()
-
-
-def smooth(classes):
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(6, 3), nn.Tanh(), nn.Linear(3, classes)).double()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.mul_(2)
-    return net
-
-
-def theta(model):
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
-
-
-def dense_hessian(model, images, labels):
-    names, shapes = zip(*((n, p.shape) for n, p in model.named_parameters()), strict=True)
-
-    def loss(flat):
-        parts = flat.split([math.prod(shape) for shape in shapes])
-        values = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
-        logits = functional_call(model, dict(zip(names, values, strict=True)), (images,))
-        return F.cross_entropy(logits, labels)
-
-    return torch.autograd.functional.hessian(loss, theta(model))
-
-
-def gauss_newton(model, images, labels):
-    with measuring(model):
-        operator = GaussNewtonOperator(Network.of(model), Data(images, labels), resolve(model))
-        return torch.stack([operator.matvec(e) for e in torch.eye(operator.size).double()])
-
-
-class Scalar(nn.Module):
-    """One parameter: its Hessian is a number, which probes see without noise."""
-
-    def __init__(self):
-        super().__init__()
-        self.w = nn.Parameter(torch.tensor(0.7, dtype=torch.float64))
-
-    def forward(self, x):
-        z = torch.tanh(self.w) * 3 * x.mean((1, 2, 3))
-        return torch.stack([z, -z], 1)
-
-
-class Known(nn.Module):
-    """One parameter of a layer that the exact engine knows, and a residual part beside it."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(1, 1, bias=False, dtype=torch.float64)
-        nn.init.constant_(self.layer.weight, 0.8)
-
-    def forward(self, x):
-        z = 3 * torch.tanh(3 * self.layer(x.mean((2, 3))[:, :1]))
-        return torch.cat([z, -z], 1)
-
-
-def clustered(values, chunk):
-    """Returns the standard error of a mean over clusters of consecutive values."""
-    clusters = np.split(values, range(chunk, len(values), chunk))
-    errors = np.array([c.sum() - len(c) * values.mean() for c in clusters])
-    groups = len(clusters)
-    found = math.sqrt(groups / (groups - 1) * (errors**2).sum()) / len(values)
-    if len({len(c) for c in clusters}) == 1:
-        assert found == pytest.approx(stats.sem([c.mean() for c in clusters]))
-    return found
 
 
 class TestProbes:
@@ -267,87 +183,3 @@ class TestImages:
         ])
         assert forms.mean() == pytest.approx(found.values[0])
         assert found.se == pytest.approx(clustered(forms, chunk))
-
-
-class TestDensity:
-    def test_each_point_of_the_curve(self, points):
-        starts = 4
-        found = spectral_density(smooth(3), points, targets(3), starts=starts, steps=6, **DOUBLE)
-        curves = np.array([
-            sum(
-                weight * stats.norm.pdf(found.grid, node, found.sigma)
-                for node, weight in zip(*start, strict=True)
-            )
-            for start in zip(found.nodes, found.weights, strict=True)
-        ])
-        assert found.density == pytest.approx(curves.mean(axis=0))
-        assert found.se == pytest.approx(stats.sem(curves, axis=0))
-        assert found.se.max() > 0
-
-    def test_the_trace(self, points):
-        net, labels, starts = linear(2), targets(2), 20
-        found = spectral_density(net, points, labels, starts=starts, steps=4, **DOUBLE)
-        dense = dense_hessian(net, points, labels)
-        each = len(dense) * (found.weights * found.nodes).sum(axis=1)
-        assert found.trace == pytest.approx(each.mean())
-        assert found.trace_se == pytest.approx(stats.sem(each))
-        assert abs(found.trace - dense.trace().item()) < 4 * found.trace_se
-
-
-class TestSharpness:
-    def one(self, points, labels, measure, rows=slice(None), **options):
-        found = sharpness(
-            smooth(3), points[rows], labels[rows], measures=[measure], **DOUBLE, **options
-        )
-        return found.measures[0]
-
-    @pytest.mark.parametrize(
-        "measure",
-        [
-            SharpnessMeasure("average", 0.2, adaptive=True, draws=3),
-            SharpnessMeasure("lpf", 0.2, draws=3),
-            SharpnessMeasure("fisher-rao"),
-            SharpnessMeasure("relative-flatness"),
-        ],
-        ids=lambda measure: measure.kind,
-    )
-    def test_over_images(self, points, measure):
-        """Displacements do not depend on the images, so that each can be measured alone."""
-        labels = targets(3)
-        whole = self.one(points, labels, measure)
-        singles = [self.one(points, labels, measure, slice(n, n + 1)) for n in range(N)]
-        for name in ("raw", "normalised"):
-            found, alone = getattr(whole, name), [getattr(s, name).value for s in singles]
-            assert found.value == pytest.approx(np.mean(alone))
-            assert found.se == pytest.approx(stats.sem(alone))
-            assert getattr(singles[0], name).se is None
-
-    @pytest.mark.parametrize("kind", ["average", "lpf"])
-    def test_over_draws(self, points, kind):
-        """One more draw is known from two means, and from two standard errors."""
-        labels, values, squares = targets(3), {}, {}
-        for draws in (5, 6):
-            found = self.one(points, labels, SharpnessMeasure(kind, 0.3, draws=draws)).raw
-            values[draws] = draws * found.value
-            squares[draws] = draws * (draws - 1) * found.se_draws**2 + draws * found.value**2
-        sixth = values[6] - values[5]
-        assert squares[6] - squares[5] == pytest.approx(sixth**2)
-
-    @pytest.mark.parametrize(
-        "measure",
-        [
-            SharpnessMeasure("sam", 0.1, m=4),
-            SharpnessMeasure("worst", 0.1, m=4, steps=3),
-            SharpnessMeasure("keskar", 1e-3, q="inf", m=4, steps=3),
-        ],
-        ids=lambda measure: measure.kind,
-    )
-    def test_over_batches(self, points, measure):
-        labels = targets(3)
-        found = self.one(points, labels, measure).raw
-        cuts = [slice(start, start + 4) for start in range(0, N, 4)]
-        alone = [self.one(points, labels, measure, cut).raw for cut in cuts]
-        assert found.value == pytest.approx(np.mean([a.value for a in alone]))
-        assert found.se == pytest.approx(stats.sem([a.value for a in alone]))
-        assert {a.se for a in alone} == {None}
-        assert found.se_draws is None

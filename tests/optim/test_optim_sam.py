@@ -94,9 +94,9 @@ def test_the_random_control_and_zo_sam_differ_by_a_sign(quadratic, directions):
     signs = []
     for step in range(8):
         found = []
-        for kind in (RandomPerturbation, ZOSAM):
+        for kind, options in ((RandomPerturbation, {}), (ZOSAM, {"reuse": "none"})):
             weight, closure = quadratic()
-            optimizer = kind([weight], lr=0.0, rho=0.2, directions=directions, seed=5)
+            optimizer = kind([weight], lr=0.0, rho=0.2, directions=directions, seed=5, **options)
             optimizer.cost.steps = step
             start = weight.detach().clone()
             optimizer.step(closure)

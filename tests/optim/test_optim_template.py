@@ -50,17 +50,21 @@ def test_a_plain_closure_is_enough_without_loss_queries(kind):
     assert (weight < 1).all()
 
 
-def test_a_plain_closure_is_refused_in_a_sentence_where_losses_are_queried():
-    weight = nn.Parameter(torch.ones(3))
-    with pytest.raises(InputError, match=r"closure\(backward=True\)"):
-        ZOSAM([weight], lr=0.1).step(plain_closure(weight))
-    assert torch.equal(weight, torch.ones(3))
+@pytest.mark.parametrize("reuse", ["both", "late", "none"])
+def test_a_plain_closure_is_enough_where_losses_are_queried(quadratic, reuse):
+    (weight, closure), (twin, other) = quadratic(), quadratic()
+    optimizer = ZOSAM([weight], lr=0.1, reuse=reuse)
+    plain = ZOSAM([twin], lr=0.1, reuse=reuse)
+    for _ in range(3):
+        optimizer.step(closure)
+        plain.step(lambda: other())
+    assert torch.equal(weight, twin)
 
 
 @pytest.mark.parametrize(
     "closure_factory",
     [
-        lambda w: lambda backward: None,
+        lambda w: lambda backward=True: None,
         lambda w: lambda backward=True: 0.5,
         lambda w: lambda backward=True: w * 2,
     ],
@@ -90,7 +94,7 @@ def test_an_error_in_any_pass_leaves_the_weights_as_they_were(network, closure_o
 
     before = flat(model)
     with pytest.raises(MemoryError):
-        ZOSAM(model.parameters(), lr=0.1, rho=1.0).step(closure)
+        ZOSAM(model.parameters(), lr=0.1, rho=1.0, reuse="none").step(closure)
     assert torch.equal(flat(model), before)
 
 

@@ -24,7 +24,7 @@ def epsilon_of(optimizer, weight, closure):
 @pytest.mark.parametrize("queries", [1, 2, 3])
 def test_the_perturbation_is_the_gradient_projected_on_the_latest_ones(quadratic, queries):
     weight, closure = quadratic()
-    optimizer = GuidedZOSAM([weight], lr=0.2, rho=0.3, queries=queries)
+    optimizer = GuidedZOSAM([weight], lr=0.2, rho=0.3, queries=queries, reuse="none")
     past = []
     for step in range(6):
         start = weight.detach().clone()
@@ -40,7 +40,7 @@ def test_the_perturbation_is_the_gradient_projected_on_the_latest_ones(quadratic
 
 def test_one_query_chooses_the_sign_of_the_latest_gradient(quadratic):
     weight, closure = quadratic()
-    optimizer = GuidedZOSAM([weight], lr=0.0, rho=0.3)
+    optimizer = GuidedZOSAM([weight], lr=0.0, rho=0.3, reuse="none")
     optimizer.step(closure)
     latest = closure.gradient(closure.passes[-1][1])
     with torch.no_grad():
@@ -86,7 +86,7 @@ def noisy_run(kappa, steps, size=4000):
     signal = torch.zeros(size, dtype=torch.float64)
     signal[0] = math.sqrt(kappa)
     weight = nn.Parameter(torch.zeros(size, dtype=torch.float64))
-    optimizer = GuidedZOSAM([weight], lr=0.0, rho=1.0)
+    optimizer = GuidedZOSAM([weight], lr=0.0, rho=1.0, reuse="none")
     found = []
     for _ in range(steps):
         noise = torch.randn(size, generator=generator, dtype=torch.float64)

@@ -12,8 +12,8 @@ from robustbench_zosam.optim.directions import draw_direction
 
 
 def run(weight, closure, **options):
-    """One step; returns epsilon and the optimizer."""
-    optimizer = ZOSAM([weight], lr=0.0, **options)
+    """One step of separate passes; returns epsilon and the optimizer."""
+    optimizer = ZOSAM([weight], lr=0.0, reuse="none", **options)
     start = weight.detach().clone()
     optimizer.step(closure)
     return closure.passes[-1][1] - start, optimizer
@@ -25,14 +25,14 @@ def test_epsilon_follows_the_formula(quadratic, directions, queries):
     weight, closure = quadratic()
     start = weight.detach().clone()
     found, _ = run(weight, closure, rho=0.3, queries=queries, directions=directions, seed=4)
-    delta = 0.3 / math.sqrt(6)
     losses = [loss for _, _, loss in closure.passes]
     estimate = torch.zeros(6, dtype=torch.float64)
     for i in range(queries):
         u = draw_direction(torch.zeros(6, dtype=torch.float64), directions, (4, 0, i))
-        assert torch.allclose(closure.passes[2 * i][1], start + delta * u, rtol=1e-12)
-        assert torch.allclose(closure.passes[2 * i + 1][1], start - delta * u, rtol=1e-12)
-        estimate += (losses[2 * i] - losses[2 * i + 1]) / (2 * delta * queries) * u
+        u /= u.norm()
+        assert torch.allclose(closure.passes[2 * i][1], start + 0.3 * u, rtol=1e-12)
+        assert torch.allclose(closure.passes[2 * i + 1][1], start - 0.3 * u, rtol=1e-12)
+        estimate += (losses[2 * i] - losses[2 * i + 1]) / (2 * 0.3 * queries) * u
     assert torch.allclose(found, 0.3 * estimate / estimate.norm(), rtol=1e-10)
     assert found.norm().item() == pytest.approx(0.3)
 
@@ -74,7 +74,7 @@ def cosines(size, queries, steps):
             seen.append(torch.cosine_similarity(weight.detach(), gradient, dim=0).item())
         return loss
 
-    optimizer = ZOSAM([weight], lr=0.0, rho=1.0, queries=queries)
+    optimizer = ZOSAM([weight], lr=0.0, rho=1.0, queries=queries, reuse="none")
     for _ in range(steps):
         optimizer.step(closure)
     return torch.tensor(seen)
@@ -196,7 +196,7 @@ def test_probes_leave_autocast_and_the_gradient_pass_keeps_it(quadratic):
         return closure(backward)
 
     with torch.autocast("cpu", torch.bfloat16):
-        ZOSAM([weight], lr=0.1).step(observed)
+        ZOSAM([weight], lr=0.1, reuse="none").step(observed)
     assert seen == [(False, False), (False, False), (True, True)]
 
 
