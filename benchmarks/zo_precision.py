@@ -92,7 +92,8 @@ def measure(stage: Stage, args: argparse.Namespace) -> None:
         return found
 
     for query in range(args.directions):
-        batch = stage.batch(stage.step + query)
+        images, labels = stage.batch(stage.step + query)
+        batch = images[: args.batch], labels[: args.batch]
         u = scale_to(draw_direction(space.zeros(), "gaussian", (1, stage.step, query), support), 1)
         slopes = [timed("derivative", name, u, batch) for name in ("bf16", "fp32")]
         derivatives.append(slopes[0] * slopes[1] > 0)
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--sparsity", type=float, default=0.9)
     parser.add_argument("--rho", type=float, nargs="+", default=[0.01, 0.03, 0.1, 0.3, 1.0])
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--directions", type=int, default=16)
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -30,6 +30,7 @@ class Stage:
     Attributes:
         loss: mean over the last ten steps.
         step: from 0; the batches of the steps from here on have not been seen in this state.
+        previous: gradient of the step before, (d,).
     """
 
     step: int
@@ -39,6 +40,7 @@ class Stage:
     optimizer: WrappedOptimizer
     images: Tensor
     labels: Tensor
+    previous: Tensor
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Returns the mini-batch of a step of the training."""
@@ -97,7 +99,9 @@ def train(
     active = optimizer.support()[1]
     print(f"{name}, {images} images, ResNet-20 with {active} active weights, RigL {sparsity:g}")
     recent: list[float] = []
-    stage = Stage(0, float("nan"), model, masker, optimizer, pixels, labels)
+    stage = Stage(
+        0, float("nan"), model, masker, optimizer, pixels, labels, optimizer.space.zeros()
+    )
     for step in range(max(stops)):
         warm = min((step + 1) / 20, 1.0)
         for group in optimizer.param_groups:
@@ -105,5 +109,6 @@ def train(
         recent = [*recent[-9:], float(optimizer.step(stage.closure(step)))]
         if step + 1 in stops:
             stage.step, stage.loss = step + 1, sum(recent) / len(recent)
+            stage.previous = optimizer.space.gather_gradients()
             optimizer.zero_grad()
             yield stage

@@ -6,6 +6,7 @@ from robustbench_zosam._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from robustbench_zosam.optim.asam import ASAM
+    from robustbench_zosam.optim.asking import Closure
     from robustbench_zosam.optim.base import WrappedOptimizer
     from robustbench_zosam.optim.closures import make_closure
     from robustbench_zosam.optim.esam import ESAM
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.guards import BufferGuard, RngReplay
     from robustbench_zosam.optim.info import OptimizerInfo, PassesPerStep
     from robustbench_zosam.optim.looksam import LookSAM
-    from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
+    from robustbench_zosam.optim.passes import PassCounts, Passes
     from robustbench_zosam.optim.periods import Periodic
     from robustbench_zosam.optim.plain import Plain
     from robustbench_zosam.optim.random_perturbation import RandomPerturbation

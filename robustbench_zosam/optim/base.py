@@ -16,8 +16,9 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.guards import BufferGuard, LeftGradients
-from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
+from robustbench_zosam.optim.passes import PassCounts, Passes
 from robustbench_zosam.optim.space import ParameterSpace
 from robustbench_zosam.optim.updates import clip_gradients, match_layouts
 from robustbench_zosam.sparsity.masks import MaskSet, state_tensors

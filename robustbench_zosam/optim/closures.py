@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.passes import Closure
+from robustbench_zosam.optim.asking import Closure
 
 
 def make_closure(
@@ -74,7 +74,7 @@ def make_closure(
                 share = loss.sum() / count
                 scaled = share if scaler is None else scaler.scale(share)
                 scaled.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-            losses.append(loss.detach())
+            losses.append(loss.detach() if backward else loss)
         found = torch.cat(losses)
         return found if reduction == "none" else found.mean()
 

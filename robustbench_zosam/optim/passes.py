@@ -7,13 +7,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.arithmetic import Precision, Rounding, arithmetic
 from robustbench_zosam.optim.asking import Closure, accepts, require_argument
 from robustbench_zosam.optim.deferred import Backward, deferred_backward
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers, copy_all
+from robustbench_zosam.optim.per_example import squared_gradients
+from robustbench_zosam.optim.space import ParameterSpace
 
 
 @dataclass
@@ -151,6 +153,22 @@ class Passes:
             self._updates()
         self._cost.backwards += 1
         return prepared.loss
+
+    def squared_gradients(
+        self, model: nn.Module, space: ParameterSpace, count: int
+    ) -> Tensor | None:
+        """Returns the sum of the squared gradients of the first examples, as passes of one would.
+
+        Shape (d,), buffers and gradients left as they were; None where examples cannot be run
+        together (see `per_example`).
+        """
+        torch.clear_autocast_cache()
+        with self._rng.replay(whole=False):
+            total = squared_gradients(self._closure, model, space, count)
+        if total is not None:
+            self._cost.forwards += count / self._batch_size
+            self._cost.backwards += count / self._batch_size
+        return total
 
     def _updates(self) -> None:
         """Notes that a pass has updated the buffers: what was saved of them is out of date."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.guards import (
     BufferGuard,
@@ -21,7 +22,6 @@ from robustbench_zosam.optim.guards import (
     random_state,
     set_random_state,
 )
-from robustbench_zosam.optim.passes import Closure
 from robustbench_zosam.schema import GradientMoments, HistoryRow, TimeTo
 
 BATCHES = 8
