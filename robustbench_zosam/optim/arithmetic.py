@@ -105,7 +105,7 @@ def _watched(device: str, rounding: Rounding, *, off: bool) -> Iterator[None]:
     enter = region.__enter__
 
     def watch(self: torch.autocast) -> object:
-        entered = enter(self)
+        entered = enter(self)  # type: ignore[no-untyped-call] # torch leaves it untyped
         if threading.get_ident() == thread:
             if off:
                 torch.set_autocast_enabled(device, False)  # leaving the region undoes it

@@ -49,7 +49,7 @@ def squared_gradients(
     views = {names[id(p)]: space.view_of(total, p) for p in trained}
     positions = torch.arange(count, device=space.device)
     try:
-        for part in positions.split(max(NUMBERS // space.dimension, 1)):
+        for part in torch.split(positions, max(NUMBERS // space.dimension, 1)):
             buffers = {n: b.expand(len(part), *b.shape).clone() for n, b in model.named_buffers()}
             with torch.enable_grad():
                 found = gradients(params, buffers, part)

@@ -1,5 +1,7 @@
 """SSAM-F's Fisher information: examples together and one by one make the same sum."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -22,7 +24,7 @@ def network(extra):
 
 
 def run(extra, *, given, detached=False, **options):
-    model = network(extra)
+    model = network(copy.deepcopy(extra))
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(8, 3, 6, 6, generator=generator)
     labels = torch.randint(5, (8,), generator=generator)
