@@ -26,8 +26,7 @@ def doctor(
 
     Data files are checked by name and size, not by content.
     """
-    if not out.exists():
-        raise InputError(f"--out {out} does not exist: name a directory whose disk is shown")
+    _require_folder(out)
     from robustbench_zosam.machine import choose_device
     from robustbench_zosam.provenance import commit, hardware, versions
 
@@ -49,6 +48,11 @@ def doctor(
     for name, found in _data(data_root):
         table.add_row(name, found)
     Console().print(table)
+
+
+def _require_folder(out: Path) -> None:
+    if not out.exists():
+        raise InputError(f"--out {out} does not exist: name a directory whose disk is shown")
 
 
 def _data(root: Path) -> Iterator[tuple[str, str]]:
