@@ -46,14 +46,14 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The suite, on as many processes as there are cores."""
-    install(session, "tests", "oracles")
+    install(session, "tests", "oracles", "loops")
     run_pytest(session, "-m", "not slow and not browser")
 
 
 @nox.session(python=PYTHONS, name="tests-all")
 def tests_all(session: nox.Session) -> None:
     """The suite on every supported Python that is installed."""
-    install(session, "tests", "oracles")
+    install(session, "tests", "oracles", "loops")
     run_pytest(session, "-m", "not slow and not browser")
 
 
@@ -68,7 +68,7 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def slow(session: nox.Session) -> None:
     """What takes minutes: whole runs that are killed, resumed and compared."""
-    install(session, "tests", "oracles")
+    install(session, "tests", "oracles", "loops")
     run_pytest(session, "-m", "slow", "-n", "0")
 
 

@@ -45,17 +45,23 @@ class LookSAM(SharpnessAware):
         self.alpha = require_number("alpha", alpha, least=0)
         self.interval = require_integer("interval", interval, least=1)
         super().__init__(params, base, rho=rho, **options)
+        self._clean = self.space.zeros()[:0]  # within a step alone
+
+    def _memory(self) -> tuple[str, ...]:
+        return ("sideways",) if self.interval > 1 else ()
 
     def _perturbation(self, passes: Passes) -> Tensor | None:
         clean = self._clean_gradient(passes)
         if self.cost.steps % self.interval == 0 or "sideways" not in self.vectors:
-            return scale_to(clean, self.rho)
+            self._clean = clean.clone() if self.interval > 1 else clean
+            return self._to_radius(clean)
         sideways = scale_to(self.vectors["sideways"].clone(), self.alpha)
         self._replace_gradient(clean.add_(sideways.mul_(torch.linalg.vector_norm(clean))))
         return None
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)
-        if self.interval > 1:  # epsilon has the clean gradient's direction
-            self._remember("sideways", orthogonal_part(self._active_gradient(), epsilon))
+        if self.interval > 1:
+            self._remember("sideways", orthogonal_part(self._active_gradient(), self._clean))
+        self._clean = epsilon[:0]
         return loss

@@ -11,15 +11,12 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_choice, require_integer, require_number
-from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.directions import DISTRIBUTIONS
 from robustbench_zosam.optim.passes import Passes
 
 NOISE_FLOOR = 4.0
 """Loss difference that rounding alone can make, in units in the last place of the loss."""
-
-Reduce = Callable[[Tensor], Tensor]
 
 
 class ZeroOrder(WrappedOptimizer):
@@ -39,9 +36,6 @@ class ZeroOrder(WrappedOptimizer):
         probe_fraction: fraction of the mini-batch the probes see, in (0, 1]; below 1 the closure
             must take `fraction` (see `Closure`).
         seed: of the directions.
-        reduce: averages the losses of a step, a tensor of one dimension, over the processes of
-            distributed training, as `mean_over_ranks` does. With it and one seed everywhere, all
-            processes take the same perturbation; without it and a seed for each, each its own.
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
@@ -57,7 +51,6 @@ class ZeroOrder(WrappedOptimizer):
         sides: str = "two",
         probe_fraction: float = 1.0,
         seed: int = 0,
-        reduce: Reduce | None = None,
         **options: Any,
     ) -> None:
         self.queries = require_integer("queries", queries, least=1)
@@ -65,9 +58,6 @@ class ZeroOrder(WrappedOptimizer):
         self.sides = require_choice("sides", sides, ("one", "two"))
         self.probe_fraction = require_number("probe_fraction", probe_fraction, above=0, most=1)
         self.seed = require_integer("seed", seed, least=0)
-        if reduce is not None and not callable(reduce):
-            raise InputError(f"reduce is {reduce!r}: give a function, as mean_over_ranks is one")
-        self.reduce = reduce
         super().__init__(params, base, **options)
         self._set_counters(dict.fromkeys(("probes", "equal", "below_noise", "nonfinite"), 0))
 
@@ -97,7 +87,7 @@ class ZeroOrder(WrappedOptimizer):
             losses: the clean one and then each query's if one-sided, else two of each query, (n,);
                 `last_clean_loss` is set.
         """
-        seen = self._reduced(losses)
+        seen = self.ranks.mean(losses)
         one_sided = self.sides == "one"
         above, below = (seen[1:], seen[:1]) if one_sided else (seen[0::2], seen[1::2])
         difference = above - below
@@ -110,36 +100,9 @@ class ZeroOrder(WrappedOptimizer):
     def _loss(self, passes: Passes) -> Tensor:
         return passes.loss(fraction=self.probe_fraction, buffers=self._updates_buffers)
 
-    def _reduced(self, losses: Tensor) -> Tensor:
-        if self.reduce is None:
-            return losses
-        reduced = self.reduce(losses)
-        if not isinstance(reduced, Tensor) or reduced.shape != losses.shape:
-            raise InputError(
-                f"reduce did not return a tensor of the shape {tuple(losses.shape)} it was given: "
-                "let it return the mean of the losses over all processes"
-            )
-        return reduced
-
     def _count(self, difference: Tensor, size: Tensor) -> None:
         ulp = torch.finfo(difference.dtype).eps * size
         self.counters["probes"] += self.queries
         self.counters["equal"] += (difference == 0).sum()
         self.counters["below_noise"] += (difference.abs() < NOISE_FLOOR * ulp).sum()
         self.counters["nonfinite"] += (~difference.isfinite()).sum()
-
-
-def mean_over_ranks(losses: Tensor) -> Tensor:
-    """Averages over the processes of the default group: the `reduce` of the zero-order methods.
-
-    Args:
-        losses: of this process; as many as of every other.
-
-    Returns:
-        A new tensor, equal on all processes.
-    """
-    import torch.distributed as dist  # not part of every build of torch
-
-    total = losses.clone()
-    dist.all_reduce(total)
-    return total / dist.get_world_size()
