@@ -137,6 +137,7 @@ def test_identity_depends_on_values_not_on_the_order_of_keys():
     assert identity(a=1) != identity(a=2)
 
 
+@pytest.mark.usefixtures("any_stage_is_sound")
 def test_stages_are_reused_only_under_their_identity(tmp_path: Path):
     plan = make_plan(config(tmp_path))
     cell, store = plan.cells[0], plan.store(plan.cells[0])

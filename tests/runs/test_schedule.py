@@ -20,6 +20,8 @@ from robustbench_zosam.runs.plan import Plan, make_plan
 from robustbench_zosam.runs.schedule import Schedule
 from robustbench_zosam.runs.state import read_state
 
+pytestmark = pytest.mark.usefixtures("any_stage_is_sound")
+
 
 class Pretender:
     """An engine whose attempts end as planned: `why` by cell, one after another, then "done"."""
