@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import stateless
@@ -9,6 +13,7 @@ from torch.nn.utils import stateless
 from robustbench_zosam.optim.asking import Closure, accepts
 from robustbench_zosam.optim.space import ParameterSpace
 
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
 NUMBERS = 2**26  # gradients of single examples in memory at once
 
 
@@ -51,13 +56,27 @@ def squared_gradients(
     try:
         for part in torch.split(positions, max(NUMBERS // space.dimension, 1)):
             buffers = {n: b.expand(len(part), *b.shape).clone() for n, b in model.named_buffers()}
-            with torch.enable_grad():
+            with torch.enable_grad(), _differentiation():
                 found = gradients(params, buffers, part)
             for name, each in found.items():
                 views[name].add_(each.to(total.dtype).square().sum(0))
     except (_DetachedError, RuntimeError):  # vmap has no more particular error
         return None
     return total
+
+
+@contextmanager
+def _differentiation() -> Iterator[None]:
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+def differentiating() -> bool:
+    """Returns whether a closure is called here, where its loss must keep its graph."""
+    return _inside.get()
 
 
 class _DetachedError(Exception):

@@ -65,7 +65,7 @@ class ZeroOrder(WrappedOptimizer):
         self.seed = require_integer("seed", seed, least=0)
         self._uncounted: list[tuple[Tensor, Tensor, float]] = []
         super().__init__(params, base, **options)
-        self._set_counters(dict.fromkeys(("probes", "equal", "below_noise", "nonfinite"), 0))
+        self._add_counters("probes", "equal", "below_noise", "nonfinite")
 
     def _slopes(self, passes: Passes, direction: Callable[[int], Tensor], step: float) -> Tensor:
         """Measures derivatives of the loss along directions; called inside an excursion.
@@ -110,6 +110,10 @@ class ZeroOrder(WrappedOptimizer):
             buffers=self._updates_buffers,
             precision=self.probe_precision,
         )
+
+    def _add_counters(self, *names: str) -> None:
+        device = self.space.device
+        self.counters |= {n: torch.zeros((), dtype=torch.long, device=device) for n in names}
 
     def _count(self, above: Tensor, below: Tensor, noise: float) -> None:
         """Keeps what there is to count: a step has no kernels of its own for it."""

@@ -62,7 +62,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
                 f"guides is {self.guides}, but there are {self.queries} queries a step: "
                 "one is needed for each guide"
             )
-        self._set_counters({**self.diagnostics, "turned": 0})
+        self._add_counters("turned")
 
     def _gradient(self, passes: Passes) -> Tensor:
         loss = super()._gradient(passes)

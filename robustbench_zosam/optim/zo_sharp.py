@@ -76,7 +76,7 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
         if self.reuse != "none":
             self.probe_precision = "same"
         if self.reuse == "late":
-            self._set_counters({**self.diagnostics, "repeated": 0})
+            self._add_counters("repeated")
 
     def _choose_reuse(self, wanted: str | None) -> str:
         obstacle = self._obstacle()
