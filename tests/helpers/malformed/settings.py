@@ -113,9 +113,7 @@ def cases() -> Iterator[Case]:
         for value in _NUMBERS:
             yield Case(f"settings/{key}={value[:12]}", _lines(f"{key}={value}"), key)
     for key, value in _VALUES:
-        yield Case(
-            f"settings/{key[:20]}={value[:12]}", _lines(f"{key}={value}"), key[:100].strip(".")
-        )
+        yield Case(f"settings/{key[:20]}={value[:12]}", _lines(f"{key}={value}"), _named(key))
 
 
 def _file(content: str | bytes):
@@ -138,3 +136,9 @@ def _seeds(text: str):
         return line
 
     return make
+
+
+def _named(key: str) -> str:
+    """What a sentence on a setting must hold: of options, whose values are shown, the name."""
+    section, _, rest = key.partition(".")
+    return (rest.split(".")[0] if section in {"optimizer", "sparsifier"} else key)[:79].strip(".")
