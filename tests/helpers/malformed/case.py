@@ -19,7 +19,7 @@ from robustbench_zosam.errors import DamagedFileWarning, InputError
 Outcome = Literal["refused", "either", "made good"]
 Action = list[str] | Callable[[], object]
 """A command line, or a call of a reader that has none; it must raise an `InputError`."""
-SECONDS = 60
+SECONDS = 180  # of a machine that may be busy with other things
 
 
 @dataclass(frozen=True)
