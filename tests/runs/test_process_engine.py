@@ -62,11 +62,17 @@ class Runner:
 
 
 def gone(file: Path) -> bool:
-    """Returns whether the process has ended whose number is in a file."""
-    try:
-        os.kill(int(file.read_text()), 0)
-    except ProcessLookupError:
-        return True
+    """Returns whether the process has ended whose number is in a file, or does so at once."""
+    deadline = time.monotonic() + 5  # a process closes its files before it is gone
+    while time.monotonic() < deadline:
+        try:
+            os.kill(int(file.read_text()), 0)
+            stat = Path(f"/proc/{file.read_text()}/stat").read_text()
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        if stat.rpartition(")")[2].split()[0] == "Z":  # of a parent that has not asked yet
+            return True
+        time.sleep(0.01)
     return False
 
 
