@@ -2,11 +2,17 @@
 
     python benchmarks/zo_perturbations.py            # digits, minutes on one core
     python benchmarks/zo_perturbations.py --epochs 2 --stride 8
+    python benchmarks/zo_perturbations.py --scopes    # all weights or the normalisation layers
 
 Every method trains its own network. At every `stride`-th step, before the step is made, the
 gradient of its mini-batch is taken at the unperturbed weights, over the active weights, and
 compared with the perturbation the method would take. The second table asks, along one training
 with SAM, which guesses from past gradients alone would have pointed where.
+
+With `--scopes` all methods meet at the same points of one training of a sparse ResNet-20 with SGD,
+on images of 16 pixels: the perturbation of the next mini-batch, as long as a share of the weights
+that it moves, its cosine with their gradient and with that of all active weights, and how far the
+mini-batch's loss rises. The methods that remember a gradient get the one of the step before.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ import time
 from collections import defaultdict
 
 import torch
+from common.scopes import compare, cosine
 
 from robustbench_zosam.config import DataConfig, ModelConfig, TrainingConfig
 from robustbench_zosam.data.dataset import Dataset
@@ -64,11 +71,6 @@ def make(data: Dataset, name: str, options: dict[str, object], args: argparse.Na
     masker = create_masker("rigl", model, sparsity=args.sparsity, total_steps=total, seed=seed)
     optimizer = create_optimizer(name, model, masker=masker, lr=config.lr, seed=seed, **options)
     return TrainingSetup(model, masker, optimizer, batches, data.validation), config
-
-
-def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Returns the cosine of two vectors."""
-    return float(torch.dot(one, other) / (one.norm() * other.norm()).clamp_min(1e-30))
 
 
 class Guesses:
@@ -170,8 +172,16 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="rows of the first table")
+    parser.add_argument("--scopes", action="store_true", help="one training, see above")
+    parser.add_argument("--stops", type=int, nargs="+", default=[10, 60, 150], help="its stages")
+    parser.add_argument("--batches", type=int, default=8, help="mini-batches at each")
+    parser.add_argument("--images", type=int, default=1000, help="training images")
+    parser.add_argument("--share", type=float, default=0.02, help="radius / length of the weights")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.scopes:
+        compare(args)
+        return
     data = DATASETS[args.data].load()(DataConfig(name=args.data))
     args.guesses = False
     phases = " | ".join(f"cosine, quarter {i + 1}" for i in range(PHASES))

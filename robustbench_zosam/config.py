@@ -225,14 +225,19 @@ class StatisticsConfig(Section):
 
 
 class RunConfig(Section):
-    """Where and how the cells run; nothing here changes a result."""
+    """Where and how the cells run; nothing here but the threads changes a result."""
 
     out: PathText = "zosam-robust"
     device: str = "auto"
     workers: Annotated[Integer, Field(ge=0)] | None = None
     """Number of cells run in parallel, each in its own process; 0 runs them in this process."""
     threads: Positive | None = None
-    """CPU threads per cell; by default the workers share the cores."""
+    """CPU threads per cell, which change last digits; 1, or those of the results that are there."""
+    gpus_per_cell: Annotated[Float, Field(gt=0)] = 1.0
+    """GPUs per cell, a whole number, or a fraction (0.5) where cells are to share one."""
+    engine: str | None = None
+    """What runs the cells; see `list engines`. By default processes of this machine."""
+    engine_options: Options = Field(default_factory=dict)
     checkpoint_seconds: Annotated[Float, Field(gt=0)] = 30.0
     """Maximum training time that an interruption may cost."""
 

@@ -26,7 +26,7 @@ def doctor(
 
     Data files are checked by name and size, not by content.
     """
-    _require_folder(out)
+    _require_existing(out)
     from robustbench_zosam.machine import choose_device
     from robustbench_zosam.provenance import commit, hardware, versions
 
@@ -50,11 +50,6 @@ def doctor(
     Console().print(table)
 
 
-def _require_folder(out: Path) -> None:
-    if not out.exists():
-        raise InputError(f"--out {out} does not exist: name a directory whose disk is shown")
-
-
 def _data(root: Path) -> Iterator[tuple[str, str]]:
     """Yields a row for each data set or suite that is present, complete or not."""
     from robustbench_zosam.fetching import DOWNLOADS, presence
@@ -69,3 +64,8 @@ def _data(root: Path) -> Iterator[tuple[str, str]]:
             absent.append(entry.name)
     if absent:
         yield "not in data directory", f"{', '.join(absent)} (`zosam-robust fetch NAME`)"
+
+
+def _require_existing(out: Path) -> None:
+    if not out.exists():
+        raise InputError(f"--out {out} does not exist: name a directory whose disk is shown")

@@ -6,6 +6,7 @@ from robustbench_zosam._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from robustbench_zosam.optim.asam import ASAM
+    from robustbench_zosam.optim.asking import Closure
     from robustbench_zosam.optim.base import WrappedOptimizer
     from robustbench_zosam.optim.check import Finding, StepCheck
     from robustbench_zosam.optim.closures import make_closure
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.looksam import LookSAM
     from robustbench_zosam.optim.momentum_sam import MomentumSAM
     from robustbench_zosam.optim.one_gradient import OneGradient, OnePerturbed
-    from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
+    from robustbench_zosam.optim.passes import PassCounts, Passes
     from robustbench_zosam.optim.periods import Periodic
     from robustbench_zosam.optim.plain import Plain
     from robustbench_zosam.optim.random_perturbation import RandomPerturbation

@@ -16,13 +16,14 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.forms import Forms
 from robustbench_zosam.optim.guards import (
     BufferGuard,
     has_foreign_gradients,
     note_gradients,
 )
-from robustbench_zosam.optim.passes import Closure, Passes
+from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.ranks import Ranks
 from robustbench_zosam.optim.state import StatefulOptimizer
 from robustbench_zosam.optim.updates import clip_gradients
@@ -254,16 +255,26 @@ class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
 
     def support(self) -> tuple[Tensor | None, int]:
         """Returns where a perturbation may be, bool (d,) or None for everywhere, and the count."""
+        return self._cached_support("perturbation", self._perturbable)
+
+    def active(self) -> tuple[Tensor | None, int]:
+        """Returns which weights are trainable and unmasked, bool (d,) or None for all; how many."""
+        return self._cached_support("active", lambda: self.masks.mask_of)
+
+    def _cached_support(
+        self, name: str, masks: Callable[[], Callable[[Tensor], Tensor | None]]
+    ) -> tuple[Tensor | None, int]:
         space = self.space
         key = self.masks.version, [p.requires_grad for p in space.params]
-        if self._support is None or self._support[0] != key:
-            support = space.support(self._perturbable)
-            active = space.dimension if support is None else int(support.sum())
-            self._support = key, support, active
-        return self._support[1:]
+        if name not in self._supports or self._supports[name][0] != key:
+            support = space.support(masks())
+            count = space.dimension if support is None else int(support.sum())
+            self._supports[name] = key, support, count
+        return self._supports[name][1:]
 
-    def _perturbable(self, param: Tensor) -> Tensor | None:
-        return self.masks.mask_of(param)
+    def _perturbable(self) -> Callable[[Tensor], Tensor | None]:
+        """Returns the function from a parameter to where it may be perturbed; None: everywhere."""
+        return self.masks.mask_of
 
     def slots(self, param: Tensor) -> list[Tensor]:
         """Returns state with one entry per weight, of the base optimizer and the method; views."""

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.guards import SavedBuffers
-from robustbench_zosam.optim.passes import Closure
 from robustbench_zosam.optim.ranks import spread
 from robustbench_zosam.optim.rehearsal import untouched
 from robustbench_zosam.optim.sharp import SharpnessAware
@@ -98,7 +98,7 @@ class _Observed:
     def rehearse(self) -> None:
         """Runs the loss twice, a step, and the loss where its gradient was taken."""
         passes, space = self._optimizer._passes(self._closure), self._space
-        self._clean = [float(passes.loss(exact=False)) for _ in range(2)]
+        self._clean = [float(passes.loss(precision="same")) for _ in range(2)]
         displace = space.displace
 
         def watched_displace(direction: Tensor, scale: float = 1.0) -> None:
@@ -114,7 +114,7 @@ class _Observed:
         self._slope = space.gather_gradients()
         with space.excursion():
             space.displace(self._moved)
-            self._raised = float(passes.loss(exact=False))
+            self._raised = float(passes.loss(precision="same"))
 
     def _visit(self) -> None:
         self._moved = self._space.gather_weights() - self._start

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robustbench_zosam.optim.guards import SavedBuffers
-
 Backward = Callable[[], None]
 
 
@@ -22,12 +20,12 @@ class PreparedGradient:
     Attributes:
         loss: detached.
         calls: the backward passes that the closure asked for.
-        buffers: as they were before; `exchange` brings the values that the pass left.
+        left: buffers, and the values that the pass left in them.
     """
 
     loss: Tensor
     calls: list[Backward]
-    buffers: SavedBuffers
+    left: list[tuple[Tensor, Tensor]]
 
 
 @contextmanager

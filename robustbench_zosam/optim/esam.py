@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,11 +21,12 @@ from robustbench_zosam.seeds import derive_seed
 class ESAM(SharpnessAware):
     """Efficient SAM: stochastic weight perturbation, and a second pass on sensitive examples.
 
-    Each parameter tensor takes part in the ascent with probability beta (at least one does), and
-    epsilon = rho / beta * g / |g| over those that do; no gradient of the others is computed in the
-    first pass. The second pass is over the gamma * b examples whose loss the perturbation raises
-    most; finding them takes one forward pass, which is left out for gamma = 1. beta = gamma = 1
-    is SAM. With several ranks each looks for sensitive examples in its own part of the batch.
+    Each parameter tensor in the scope takes part in the ascent with probability beta (at least one
+    does), and epsilon = rho / beta * g / |g| over those that do; no gradient of the others is
+    computed in the first pass. The second pass is over the gamma * b examples whose loss the
+    perturbation raises most; finding them takes one forward pass, which is left out for gamma = 1.
+    beta = gamma = 1 is SAM. With several ranks each looks for sensitive examples in its own part of
+    the batch.
 
     The closure must give the loss of each example, `closure(backward, examples, reduction)`, unless
     gamma = 1. With autocast in the closure the clean losses have its precision, the perturbed ones
@@ -77,14 +79,19 @@ class ESAM(SharpnessAware):
 
     @contextmanager
     def _set_aside(self) -> Iterator[None]:
-        trainable = [p for p in self.space.params if p.requires_grad]
+        scope = self._scope.members(self.param_groups)
+        trainable = [p for p in self.space.params if p.requires_grad and id(p) in scope]
         if self.beta == 1 or not trainable:
             yield
             return
-        seed = derive_seed("tensors", self.ranks.seed(self.seed), self.cost.steps)
-        drawn = torch.rand(len(trainable), generator=torch.Generator().manual_seed(seed))
-        chosen = (drawn < self.beta) | (drawn == drawn.min())
-        aside = [p for p, take in zip(trainable, chosen.tolist(), strict=True) if not take]
+        draw = random.Random(derive_seed("tensors", self.ranks.seed(self.seed), self.cost.steps))
+        drawn = [draw.random() for _ in trainable]
+        chosen = {
+            id(p)
+            for p, number in zip(trainable, drawn, strict=True)
+            if number < self.beta or number == min(drawn)
+        }
+        aside = [p for p in self.space.params if p.requires_grad and id(p) not in chosen]
         for p in aside:
             p.requires_grad_(False)
         try:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from robustbench_zosam.errors import InputError
 
 if TYPE_CHECKING:
+    from robustbench_zosam.optim.asking import Closure
     from robustbench_zosam.optim.attached import Attachment, LossOf
-    from robustbench_zosam.optim.passes import Closure
     from robustbench_zosam.optim.space import ParameterSpace
 
 

@@ -8,7 +8,8 @@ from functools import partial
 import torch
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.passes import Passes, require_argument
+from robustbench_zosam.optim.asking import require_argument
+from robustbench_zosam.optim.passes import Passes
 
 
 def grouped(passes: Passes, m: int) -> Iterator[tuple[Passes, float]]:

@@ -18,9 +18,9 @@ class GSAM(TwoCalls):
     """Surrogate-gap guided SAM: steps along g_p - alpha g_o.
 
     g_p is SAM's gradient, and g_o the part of the clean gradient orthogonal to it, over all active
-    weights as one vector. The radius follows the learning rate of the first group:
-    rho_t = rho_min + (rho - rho_min) * lr_t / lr_0. Two forward and two backward passes per step.
-    A gradient scaler works, since both gradients have its scale.
+    weights as one vector, in the scope and out of it. The radius follows the learning rate of the
+    first group: rho_t = rho_min + (rho - rho_min) * lr_t / lr_0. Two forward and two backward
+    passes per step. A gradient scaler works, since both gradients have its scale.
 
     Source: Zhuang et al. 2022, "Surrogate Gap Minimization Improves Sharpness-Aware Training",
     algorithm 1.
@@ -66,8 +66,9 @@ class GSAM(TwoCalls):
         return [self.rho_min + (rho - self.rho_min) * share for rho in lengths]
 
     def _perturbation(self, passes: Passes) -> Tensor:
-        self._clean = self._clean_gradient(passes)
-        gradient = self._clean.clone()
+        self.last_clean_loss = passes.gradient()
+        self._clean = self._active_gradient()
+        gradient = self._restricted(self._clean.clone(), self.support()[0])
         if self.adaptive:
             scales = self.space.gather_weights().abs_()
             return self._to_radius(gradient.mul_(scales)).mul_(scales)
@@ -77,5 +78,5 @@ class GSAM(TwoCalls):
         loss = super()._perturbed_gradient(passes, epsilon)
         perturbed = self._active_gradient()
         excess = orthogonal_part(self._clean, perturbed)
-        self._replace_gradient(perturbed.sub_(excess, alpha=self.alpha))
+        self._replace_gradient(perturbed.sub_(excess, alpha=self.alpha), self.active()[0])
         return loss

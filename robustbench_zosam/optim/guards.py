@@ -108,30 +108,38 @@ class BufferGuard:
         self._params, self._suspected = list(params), False
 
     @contextmanager
-    def frozen(self, *, keep: bool = False) -> Iterator[SavedBuffers]:
+    def frozen(
+        self,
+        saved: SavedBuffers | None = None,
+        *,
+        left: list[tuple[Tensor, Tensor]] | None = None,
+    ) -> Iterator[None]:
         """Restores, on leaving, every buffer a pass inside may have changed.
 
         Args:
-            keep: remember the values that the pass leaves, for `exchange` to bring back.
+            saved: what was saved before the same state was left, to be used and added to.
+            left: takes in the buffers and the values that the pass leaves in them.
 
         Yields:
-            The buffers.
+            Nothing.
 
         Raises:
             InputError: a compiled module ran, and the model was not given.
         """
-        saved = SavedBuffers()
+        saved = SavedBuffers() if saved is None else saved
         hook = None
         if self._owners is None:
             hook = register_module_forward_pre_hook(saved.meet)
         else:
             saved.extend(self._owners)
         try:
-            yield saved
+            yield
         finally:
             if hook is not None:
                 hook.remove()
-            saved.exchange(keep=keep)
+            if left is not None:
+                left += saved.present()
+            saved.restore()
         if self._owners is None and saved.compiled:
             raise InputError(
                 "the closure runs a module compiled by torch.compile, whose buffers (batch-norm "
@@ -187,19 +195,23 @@ class SavedBuffers:
 
     def extend(self, modules: list[nn.Module]) -> None:
         """Copies the buffers of modules that were not seen before."""
-        self._seen.update(modules)
-        found = [b for m in modules for b in m._buffers.values() if b is not None]
+        new = [module for module in modules if module not in self._seen]
+        self._seen.update(new)
+        found = [b for m in new for b in m._buffers.values() if b is not None]
         copies = [torch.empty_like(buffer) for buffer in found]
-        _copy(copies, found)
+        copy_all(copies, found)
         self._buffers += found
         self._copies += copies
 
-    def exchange(self, *, keep: bool = False) -> None:
-        """Brings the copies back, and keeps what was there in their place if it is wanted."""
-        present = [torch.empty_like(b) for b in self._buffers] if keep else []
-        _copy(present, self._buffers[: len(present)])
-        _copy(self._buffers, self._copies)
-        self._copies = present
+    def present(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns the buffers and new copies of what they hold now."""
+        values = [torch.empty_like(buffer) for buffer in self._buffers]
+        copy_all(values, self._buffers)
+        return list(zip(self._buffers, values, strict=True))
+
+    def restore(self) -> None:
+        """Brings the copies back."""
+        copy_all(self._buffers, self._copies)
 
 
 def _have_buffers(params: Sequence[Tensor]) -> bool:
@@ -214,7 +226,8 @@ def _have_buffers(params: Sequence[Tensor]) -> bool:
 
 
 @torch.no_grad()
-def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+def copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:
+    """Copies tensors into others, one kernel for each type."""
     targets = [tensor.data for tensor in targets]  # a graph may hold them: see `displace`
     for dtype in {tensor.dtype for tensor in targets}:  # fused copies need one type
         chosen = [i for i, tensor in enumerate(targets) if tensor.dtype == dtype]

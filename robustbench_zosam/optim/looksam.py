@@ -19,8 +19,9 @@ class LookSAM(SharpnessAware):
     """A SAM step every few steps; in between, steps along g + alpha (|g| / |g_v|) g_v.
 
     g_v is the part of the last SAM gradient orthogonal to the clean gradient of that step, over
-    all active weights as one vector. A step in between costs one forward and one backward pass. A
-    gradient scaler works, since g_v enters by its direction; one that overflowed is not kept.
+    all active weights as one vector, in the scope and out of it. A step in between costs one
+    forward and one backward pass. A gradient scaler works, since g_v enters by its direction; one
+    that overflowed is not kept.
 
     Source: Liu et al. 2022, "Towards Efficient and Scalable Sharpness-Aware Minimization",
     algorithm 1.
@@ -51,12 +52,14 @@ class LookSAM(SharpnessAware):
         return ("sideways",) if self.interval > 1 else ()
 
     def _perturbation(self, passes: Passes) -> Tensor | None:
-        clean = self._clean_gradient(passes)
+        self.last_clean_loss = passes.gradient()
+        clean = self._active_gradient()
         if self.cost.steps % self.interval == 0 or "sideways" not in self.vectors:
-            self._clean = clean.clone() if self.interval > 1 else clean
-            return self._to_radius(clean)
+            self._clean = clean
+            return self._to_radius(self._restricted(clean.clone(), self.support()[0]))
         sideways = scale_to(self.vectors["sideways"].clone(), self.alpha)
-        self._replace_gradient(clean.add_(sideways.mul_(torch.linalg.vector_norm(clean))))
+        sideways.mul_(torch.linalg.vector_norm(clean))
+        self._replace_gradient(clean.add_(sideways), self.active()[0])
         return None
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:

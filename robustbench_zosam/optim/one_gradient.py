@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.attached import Attachment, LossOf
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.forms import Away
-from robustbench_zosam.optim.passes import Closure, Passes
+from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.sharp import SharpnessAware
 
 

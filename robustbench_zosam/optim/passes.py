@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.answers import losses_of, scalar_of
+from robustbench_zosam.optim.arithmetic import Precision, Rounding, arithmetic
+from robustbench_zosam.optim.asking import Closure, accepts, require_argument
 from robustbench_zosam.optim.attached import hooks_at_rest
 from robustbench_zosam.optim.deferred import (
     PreparedGradient,
@@ -19,19 +20,10 @@ from robustbench_zosam.optim.deferred import (
     deferred_backward,
     losses_alone,
 )
-from robustbench_zosam.optim.guards import BufferGuard, RngReplay
+from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers, copy_all
+from robustbench_zosam.optim.per_example import squared_gradients
 from robustbench_zosam.optim.ranks import Ranks
-from robustbench_zosam.precision import ieee_float32
-
-Closure = Callable[..., Tensor]
-"""`closure(backward=True)` -> mean loss; without arguments it is torch's own convention.
-
-Methods that look at single examples call `closure(backward, examples=None, reduction="mean")`:
-`examples` are positions in the mini-batch, shape (k,), None for all; with `reduction="none"` the
-result is the loss of each example, while the backward pass is still that of their mean. Methods
-with `probe_fraction` < 1 call `closure(backward=False, fraction=1.0)`: the mean loss of the first
-`ceil(fraction * n)` examples. `make_closure` builds a closure that understands all of it.
-"""
+from robustbench_zosam.optim.space import ParameterSpace
 
 
 @dataclass
@@ -65,6 +57,7 @@ class Passes:
         accumulate: leave the gradients that are there for the first gradient pass to add to.
 
     Attributes:
+        rounding: of the losses so far, and of the layers where no gradient was taken at once.
         watch: called before each gradient is taken, with the weights where it is taken.
     """
 
@@ -87,9 +80,11 @@ class Passes:
         self.device = device
         self._rng = RngReplay(device)
         self._updated_buffers = False
+        self._saved = SavedBuffers()
         self._batch_size = 0
         self._weight = 1.0  # of a pass, in passes of the mini-batch
         self._accumulate = accumulate
+        self.rounding = Rounding()
         self.watch: Callable[[], None] | None = None
 
     def gradient(
@@ -112,16 +107,16 @@ class Passes:
         before = {id(p.grad): p.grad._version for p in self._params if p.grad is not None}
         with torch.enable_grad(), self._ranks.separate(always=separate):
             if self._updated_buffers:
-                with self._buffers.frozen():
+                with self._buffers.frozen(self._saved):
                     loss = self._run(True, examples, each)
             else:
                 loss = self._run(True, examples, each)
+                self._updates()
         if all(p.grad is None or before.get(id(p.grad)) == p.grad._version for p in self._params):
             raise InputError(
                 "the closure left no gradients: let it call loss.backward(), on a loss of the "
                 "parameters that this optimizer has"
             )
-        self._updated_buffers = True
         self._cost.backwards += self._share(examples) * self._weight
         return loss
 
@@ -139,16 +134,18 @@ class Passes:
             than by `backward`.
         """
         self._clear_gradients()
+        left: list[tuple[Tensor, Tensor]] = []
         with (
-            self._buffers.frozen(keep=graph) as buffers,
+            self._buffers.frozen(self._saved, left=left if graph else None),
             torch.enable_grad(),
             self._ranks.separate(),
             deferred_backward() as calls,
+            self._arithmetic("same"),
             nullcontext() if graph else constant(self._params),
         ):
             loss = self._run(True, None, False)
         if calls:
-            return PreparedGradient(loss, calls, buffers)
+            return PreparedGradient(loss, calls, left)
         self._clear_gradients()
         return None
 
@@ -162,10 +159,31 @@ class Passes:
         for call in prepared.calls:
             call()
         if not self._updated_buffers:
-            prepared.buffers.exchange()
-        self._updated_buffers = True
+            copy_all([buffer for buffer, _ in prepared.left], [value for _, value in prepared.left])
+            self._updates()
         self._cost.backwards += self._weight
         return prepared.loss
+
+    def squared_gradients(
+        self, model: nn.Module, space: ParameterSpace, count: int
+    ) -> Tensor | None:
+        """Returns the sum of the squared gradients of the first examples, as passes of one would.
+
+        Shape (d,), buffers and gradients left as they were; None where examples cannot be run
+        together (see `per_example`).
+        """
+        torch.clear_autocast_cache()
+        with self._rng.replay(whole=False):
+            total = squared_gradients(self.closure, model, space, count)
+        if total is not None:
+            self._cost.forwards += count / self._batch_size
+            self._cost.backwards += count / self._batch_size
+        return total
+
+    def _updates(self) -> None:
+        """Notes that a pass has updated the buffers: what was saved of them is out of date."""
+        self._updated_buffers = True
+        self._saved = SavedBuffers()
 
     def _start_gradient(self) -> None:
         if self.watch is not None:
@@ -186,7 +204,7 @@ class Passes:
         each: bool = False,
         fraction: float = 1.0,
         buffers: bool = False,
-        exact: bool = True,
+        precision: Precision = "fp32",
     ) -> Tensor:
         """Returns the loss of a forward pass alone, buffers left as they were.
 
@@ -197,19 +215,22 @@ class Passes:
             fraction: of the mini-batch to look at, its first examples.
             buffers: let this pass update the buffers if none of this step has, for methods
                 without a gradient pass.
-            exact: in full precision: autocast and TF32 are off; an autocast region that the closure
-                opens itself is out of reach. Else in the precision of a gradient pass.
+            precision: see `arithmetic`; `"same"` is that of a gradient pass.
         """
         updates = buffers and not self._updated_buffers
         with (
-            nullcontext() if updates else self._buffers.frozen(),
+            nullcontext() if updates else self._buffers.frozen(self._saved),
             torch.no_grad(),
             self._ranks.separate(),
-            _full_precision(self.device) if exact else nullcontext(),
+            self._arithmetic(precision),
         ):
             value = self._run(False, examples, each, fraction)
-        self._updated_buffers |= updates
+        if updates:
+            self._updates()
         return value.to(torch.promote_types(value.dtype, torch.float32))
+
+    def _arithmetic(self, precision: Precision) -> AbstractContextManager[None]:
+        return arithmetic(precision, self.device, self._params, self.rounding)
 
     def _run(
         self, backward: bool, examples: Tensor | None, each: bool, fraction: float = 1.0
@@ -237,7 +258,9 @@ class Passes:
             self._batch_size = loss.numel()
         share = fraction if fraction < 1 else self._share(examples)
         self._cost.forwards += share * self._weight
-        return losses_of(loss) if each else scalar_of(loss)
+        value = losses_of(loss) if each else scalar_of(loss)
+        self.rounding.note_loss(value.dtype)
+        return value
 
     def part(self, closure: Closure, weight: float) -> Passes:
         """Returns the passes over a part of the mini-batch, each of which counts as that part."""
@@ -246,7 +269,7 @@ class Passes:
         )
         part.watch, part._weight = self.watch, weight
         part._updated_buffers = self._updated_buffers
-        self._updated_buffers = True
+        self._updates()
         return part
 
     def rewind(self) -> None:
@@ -258,37 +281,3 @@ class Passes:
             return 1
         assert self._batch_size, "the size of the mini-batch is known after a pass over all of it"
         return len(examples) / self._batch_size
-
-
-_WHY = {
-    "examples": "parts of the mini-batch: let the closure take an argument, "
-    "closure(backward=True, examples=None, reduction='mean'), and use only these positions",
-    "reduction": "the loss of each example: let the closure take an argument, closure("
-    "backward=True, examples=None, reduction='mean'), hand it to the loss function, and call "
-    "loss.mean().backward()",
-    "fraction": "losses of a part of the mini-batch (probe_fraction < 1): let the closure take an "
-    "argument, closure(backward=True, fraction=1.0), and use the first ceil(fraction * n) examples",
-}
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Turns autocast off, and reduced precision behind float32."""
-    with torch.autocast(device.type, enabled=False), ieee_float32():
-        yield
-
-
-def require_argument(closure: Closure, name: str) -> None:
-    """Refuses a closure that takes no argument of this name, in a sentence that says why."""
-    if not accepts(closure, name):
-        raise InputError(f"this optimizer needs {_WHY[name]}")
-
-
-def accepts(closure: Closure, name: str) -> bool:
-    """Returns whether a closure takes an argument of this name."""
-    parameters = inspect.signature(closure).parameters.values()
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return any(
-        p.kind is inspect.Parameter.VAR_KEYWORD or (p.name == name and p.kind in by_name)
-        for p in parameters
-    )

@@ -9,17 +9,18 @@ from robustbench_zosam.optim.shared import (
     ADAPTIVE,
     DIRECTIONS,
     GROUP,
+    PERTURBATION,
     PLAIN,
-    PROBE_FRACTION,
-    PROBE_RADIUS,
+    PROBE_PRECISION,
     QUERIES,
-    REUSE,
     RHO,
+    SCOPE,
     SHARPNESS,
     SHARPNESS_AWARE,
     SIDES,
     SIGMA,
     SPARSE_PERTURBATION,
+    ZERO_ORDER,
     esam_passes,
     looksam_passes,
     ssam_f_passes,
@@ -63,10 +64,7 @@ OPTIMIZERS.add(
         "Foret et al. 2021, arXiv 2010.01412",
         label="SAM",
         passes=SHARPNESS_AWARE,
-        options={
-            "rho": RHO,
-            "m": GROUP,
-        },
+        options={**PERTURBATION, "m": GROUP},
     ),
     OptimizerInfo(
         "asam",
@@ -78,6 +76,7 @@ OPTIMIZERS.add(
         passes=SHARPNESS_AWARE,
         options={
             "rho": Number(0.5, "radius, as the length of the perturbation / (|w| + eta)", least=0),
+            "scope": SCOPE,
             "eta": Number(0.01, "added to |w|, so that small weights are perturbed too", least=0),
         },
     ),
@@ -123,6 +122,7 @@ OPTIMIZERS.add(
         passes=xsam_passes,
         options={
             "rho": Number(0.15, "length of the ascent", least=0),
+            "scope": SCOPE,
             "rho_max": Number(0.3, "radius at which directions are compared", above=0),
             "ascent_steps": Integer(1, "steps of the ascent", least=1),
             "alpha": Number(None, "position on the arc; searched once per epoch if left out"),
@@ -138,7 +138,7 @@ OPTIMIZERS.add(
         label="S²-SAM",
         compared_with=("sam",),
         passes=PLAIN,
-        options={"rho": RHO},
+        options=PERTURBATION,
     ),
     OptimizerInfo(
         "momentum-sam",
@@ -148,7 +148,7 @@ OPTIMIZERS.add(
         label="Momentum-SAM",
         compared_with=("sam",),
         passes=PLAIN,
-        options={"rho": replace(RHO, default=0.3)},
+        options={**PERTURBATION, "rho": replace(RHO, default=0.3)},
     ),
     OptimizerInfo(
         "esam",
@@ -159,7 +159,7 @@ OPTIMIZERS.add(
         compared_with=("sam",),
         passes=esam_passes,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "beta": Number(0.6, "probability of a tensor to be perturbed", above=0, most=1),
             "gamma": Number(0.5, "fraction of the mini-batch in the second pass", above=0, most=1),
         },
@@ -173,7 +173,7 @@ OPTIMIZERS.add(
         compared_with=("sam",),
         passes=looksam_passes,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "alpha": Number(0.7, "weight of the remembered part", least=0),
             "interval": Integer(10, "steps from one SAM step to the next", least=1),
         },
@@ -187,7 +187,7 @@ OPTIMIZERS.add(
         compared_with=("sam",),
         passes=SHARPNESS_AWARE,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "rho_min": Number(
                 None, "radius at learning rate zero; constant radius if left out", least=0
             ),
@@ -204,7 +204,7 @@ OPTIMIZERS.add(
         compared_with=("sam",),
         passes=SHARPNESS_AWARE,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "gamma": SHARPNESS,
             "decouple": Flag(True, "keep the sharpness out of the base optimizer's momentum"),
             "adaptive": ADAPTIVE,
@@ -219,7 +219,7 @@ OPTIMIZERS.add(
         compared_with=("sam",),
         passes=SHARPNESS_AWARE,
         options={
-            "rho": RHO,
+            **PERTURBATION,
             "sigma": Number(1.0, "fraction of the mean that is taken away", least=0),
             "decay": Number(0.9, "decay of the mean", least=0, below=1),
         },
@@ -232,7 +232,7 @@ OPTIMIZERS.add(
         label="Random perturbation",
         role="control",
         passes=PLAIN,
-        options={"rho": RHO, "sigma": SIGMA, "directions": DIRECTIONS},
+        options={**PERTURBATION, "sigma": SIGMA, "directions": DIRECTIONS},
     ),
     OptimizerInfo(
         "zo-sam",
@@ -243,18 +243,11 @@ OPTIMIZERS.add(
         compared_with=("random-perturbation", "s2-sam", "sam"),
         passes=zo_sam_passes,
         options={
-            "rho": RHO,
-            "sigma": SIGMA,
-            "queries": QUERIES,
-            "probe_radius": PROBE_RADIUS,
+            **ZERO_ORDER,
             "delta": Number(
                 None, "finite-difference step per coordinate, instead of a radius", above=0
             ),
-            "directions": DIRECTIONS,
             "support": Choice("active", "coordinates of the directions", ("active", "dense")),
-            "sides": SIDES,
-            "probe_fraction": PROBE_FRACTION,
-            "reuse": REUSE,
         },
     ),
     OptimizerInfo(
@@ -266,17 +259,10 @@ OPTIMIZERS.add(
         compared_with=("random-perturbation", "s2-sam", "sam"),
         passes=zo_sam_passes,
         options={
-            "rho": RHO,
-            "sigma": SIGMA,
-            "queries": QUERIES,
+            **ZERO_ORDER,
             "guides": Integer(
                 None, "gradients remembered; as many as queries if left out", least=0
             ),
-            "probe_radius": PROBE_RADIUS,
-            "directions": DIRECTIONS,
-            "sides": SIDES,
-            "probe_fraction": PROBE_FRACTION,
-            "reuse": REUSE,
         },
     ),
     OptimizerInfo(
@@ -293,6 +279,7 @@ OPTIMIZERS.add(
             "directions": DIRECTIONS,
             "shared": Flag(True, "step along the direction that was probed"),
             "sides": SIDES,
+            "probe_precision": PROBE_PRECISION,
         },
     ),
 )

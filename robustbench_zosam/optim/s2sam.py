@@ -38,4 +38,4 @@ class S2SAM(OnePerturbed):
         return loss
 
     def _learn(self) -> None:
-        self._remember("previous", self._active_gradient())
+        self._remember("previous", self._scoped_gradient())

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from robustbench_zosam.optim.info import PassesPerStep
 from robustbench_zosam.options import Choice, Flag, Integer, Number, Text
 
-RHO = Number(0.05, "radius of the perturbation, in the L2 norm over all active weights", least=0)
+RHO = Number(0.05, "radius of the perturbation, in the L2 norm over all perturbed weights", least=0)
 ADAPTIVE = Flag(False, "scale the perturbation with each weight")
 GROUP = Integer(None, "examples per perturbation; all of the mini-batch if left out", least=1)
 SHARPNESS = Number(
     0.9, "weight of the sharpness, gamma / (1 - gamma) beside the loss", least=0, below=1
 )
+SCOPE = Text(
+    "all", "which parameters are perturbed", "all, weights, norm, or a pattern of names: layer4.*"
+)
+PERTURBATION = {"rho": RHO, "scope": SCOPE}
 QUERIES = Integer(1, "random directions per step", least=1)
 PROBE_RADIUS = Number(None, "length of the probes; rho if left out", above=0)
 DIRECTIONS = Choice(
@@ -18,6 +24,9 @@ DIRECTIONS = Choice(
 )
 SIDES = Choice("two", "central (two) or forward (one) differences", ("one", "two"))
 PROBE_FRACTION = Number(1.0, "fraction of the mini-batch that the probes see", above=0, most=1)
+PROBE_PRECISION = Choice(
+    "fp32", "arithmetic of the probes; same is that of gradient passes", ("fp32", "tf32", "same")
+)
 SIGMA = Number(
     None, "radius per perturbed weight, rho / sqrt(their number), instead of rho", least=0
 )
@@ -26,8 +35,23 @@ REUSE = Choice(
     "which probe is the forward pass of the gradient pass; both where possible if left out",
     ("both", "late", "none"),
 )
+ZERO_ORDER = {
+    **PERTURBATION,
+    "sigma": SIGMA,
+    "queries": QUERIES,
+    "probe_radius": PROBE_RADIUS,
+    "directions": DIRECTIONS,
+    "sides": SIDES,
+    "probe_fraction": PROBE_FRACTION,
+    "reuse": REUSE,
+    "probe_precision": replace(
+        PROBE_PRECISION,
+        default=None,
+        meaning="arithmetic of the probes; if left out, same where one is reused, else fp32",
+    ),
+}
 SPARSE_PERTURBATION = {
-    "rho": RHO,
+    **PERTURBATION,
     "sparsity": Number(
         None,
         "fraction of the active weights that is not perturbed; 0.2 if left out",
@@ -58,6 +82,7 @@ def zo_sam_passes(
     probe_fraction: float,
     reuse: str | None,
     probe_radius: float | None,
+    probe_precision: str | None = None,
     delta: float | None = None,
     **_: object,
 ) -> PassesPerStep:
@@ -65,7 +90,7 @@ def zo_sam_passes(
 
     With `reuse="late"` every other step, at the worst, repeats a forward pass.
     """
-    elsewhere = probe_radius is not None or delta is not None
+    elsewhere = probe_radius is not None or delta is not None or probe_precision in {"fp32", "tf32"}
     if queries > 1 or sides == "one" or probe_fraction < 1 or elsewhere or reuse == "none":
         return PassesPerStep(1 + probe_fraction * probes_per_step(queries, sides), 1)
     return PassesPerStep(2.5 if reuse == "late" else 2, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from robustbench_zosam.checks import require_number
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
+from robustbench_zosam.optim.scope import Scope
 
 
 class SharpnessAware(WrappedOptimizer):
@@ -22,20 +24,31 @@ class SharpnessAware(WrappedOptimizer):
     With rho = 0 nothing is perturbed and the base optimizer runs as if alone.
 
     Args:
-        rho: radius of the perturbation, in the L2 norm over all active weights; an option of
+        rho: radius of the perturbation, in the L2 norm over all perturbed weights; an option of
             parameter groups too, `{"params": ..., "rho": 0.1}`, which schedules may write: a group
             is moved by its own rho times its part of the direction, whose length over all groups
             is one.
+        scope: which parameters are perturbed: `"all"`, `"weights"`, `"norm"` or a pattern of names
+            (see `Scope`), under the masks; all norms are taken over these alone.
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
     def __init__(
-        self, params: ParamsT, base: type[Optimizer] = SGD, *, rho: float = 0.05, **options: Any
+        self,
+        params: ParamsT,
+        base: type[Optimizer] = SGD,
+        *,
+        rho: float = 0.05,
+        scope: str = "all",
+        **options: Any,
     ) -> None:
         require_number("rho", rho, least=0)
+        self.scope = scope
+        self._scope = Scope(scope, options.get("model"))
         super().__init__(params, base, **options)
         self._set_radius(rho)
         self._lengths()  # those of groups are checked
+        self._scope.members(self.param_groups)
 
     def _gradient(self, passes: Passes) -> Tensor:
         if self._radius() == 0:
@@ -97,14 +110,26 @@ class SharpnessAware(WrappedOptimizer):
     def _clean_gradient(self, passes: Passes) -> Tensor:
         """Returns the gradient (d,) at the unperturbed weights, masked before any norm is taken."""
         self.last_clean_loss = passes.gradient()
-        return self._active_gradient()
+        return self._scoped_gradient()
+
+    def _perturbable(self) -> Callable[[Tensor], Tensor | None]:
+        return self._scope.within(super()._perturbable(), self.param_groups)
+
+    def _scoped_gradient(self) -> Tensor:
+        """Returns the gradients of the last pass, new, shape (d,), zero off the support."""
+        return self._restricted(self.space.gather_gradients(), self.support()[0])
 
     def _active_gradient(self) -> Tensor:
-        """Returns the gradients of the last pass, new, shape (d,), zero off the support."""
-        gradient = self.space.gather_gradients()
-        support, _ = self.support()
-        return gradient if support is None else gradient.mul_(support)
+        """Returns the gradients of the last pass, new, (d,), in the scope and out of it."""
+        return self._restricted(self.space.gather_gradients(), self.active()[0])
 
-    def _replace_gradient(self, vector: Tensor) -> None:
-        """Sets the gradient (d,) to step along; off the support, where masks may grow, it stays."""
-        self.space.set_gradients(vector, self.support()[0])
+    def _restricted(self, vector: Tensor, support: Tensor | None) -> Tensor:
+        return vector if support is None else vector.mul_(support)
+
+    def _replace_gradient(self, vector: Tensor, where: Tensor | None) -> None:
+        """Sets the gradient (d,) to step along; elsewhere, where masks may grow, it stays.
+
+        Args:
+            where: bool, (d,): of `support` or `active`; None is everywhere.
+        """
+        self.space.set_gradients(vector, where)

@@ -124,9 +124,11 @@ class ParameterSpace:
         Args:
             mask_of: bool mask of a parameter, None where it is dense.
         """
+        masks = [mask_of(param) for param in self.params]
+        if all(m is None and p.requires_grad for m, p in zip(masks, self.params, strict=True)):
+            return None  # without asking the device
         vector = torch.ones(self.dimension, dtype=torch.bool, device=self.device)
-        for view, param in zip(self.views(vector), self.params, strict=True):
-            mask = mask_of(param)
+        for view, param, mask in zip(self.views(vector), self.params, masks, strict=True):
             if not param.requires_grad:
                 view.zero_()
             elif mask is not None:

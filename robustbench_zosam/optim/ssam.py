@@ -28,8 +28,8 @@ class SparseSAM(Periodic):
 
     Args:
         rho: radius of the perturbation before p is applied.
-        sparsity: fraction of the active weights that is not perturbed; None is 0.2, or what an
-            N:M pattern says.
+        sparsity: fraction of the active weights in the scope that is not perturbed; None is 0.2, or
+            what an N:M pattern says.
         pattern: `"unstructured"`, `"structured"` or N:M, as in `"2:4"` (see `Pattern`).
         update_epochs: epochs from one choice of p to the next.
         **options: like `params` and `base`, as in `Periodic`.

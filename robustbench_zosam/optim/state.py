@@ -49,7 +49,7 @@ class StatefulOptimizer(Optimizer):
 
     def _reset_caches(self) -> None:
         self._space: ParameterSpace | None = None
-        self._support: tuple[object, Tensor | None, int] | None = None
+        self._supports: dict[str, tuple[object, Tensor | None, int]] = {}
 
     def _share(self) -> None:
         self.param_groups = self.base.param_groups
@@ -81,7 +81,7 @@ class StatefulOptimizer(Optimizer):
         params = [p for group in self.param_groups for p in group["params"]]
         if self._space is None or not self._space.fits(params):
             old, self._space = self._space, ParameterSpace(params)
-            self._support = None
+            self._supports.clear()
             if old is not None:
                 self._follow(old, self._space)
             self._set_counters(self.diagnostics)
@@ -194,7 +194,7 @@ class StatefulOptimizer(Optimizer):
         """All but caches and hooks, for `copy.deepcopy` and `pickle`; refused within a step."""
         if getattr(self, "_away", None) is not None:
             raise InputError("the weights are perturbed: copy the optimizer between steps")
-        dropped = {"_space", "_support", "_away"}
+        dropped = {"_space", "_supports", "_away"}
         return {
             name: value
             for name, value in self.__dict__.items()

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.forms import Away
 from robustbench_zosam.optim.guards import BufferGuard
-from robustbench_zosam.optim.passes import Closure, PassCounts, Passes
+from robustbench_zosam.optim.passes import PassCounts, Passes
 from robustbench_zosam.optim.sharp import SharpnessAware
 
 

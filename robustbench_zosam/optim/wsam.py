@@ -60,8 +60,9 @@ class WSAM(TwoCalls):
         return self.gamma / (1 - self.gamma)
 
     def _perturbation(self, passes: Passes) -> Tensor:
-        self._clean = self._clean_gradient(passes)
-        gradient = self._clean.clone()
+        self.last_clean_loss = passes.gradient()
+        self._clean = self._active_gradient()
+        gradient = self._restricted(self._clean.clone(), self.support()[0])
         if self.adaptive:
             scales = self.space.gather_weights().abs_()
             return self._to_radius(gradient.mul_(scales)).mul_(scales)
@@ -73,9 +74,10 @@ class WSAM(TwoCalls):
         if self.decouple:
             # gradients are averaged later, and this is none
             self._sharpness = self.ranks.mean_of_own(sharpness.mul_(self._inverse_scale()))
-            self._replace_gradient(self._clean)
+            self._replace_gradient(self._clean, self.active()[0])
         else:
-            self._replace_gradient(self._clean.add_(sharpness, alpha=self.weight))
+            self._clean.add_(sharpness, alpha=self.weight)
+            self._replace_gradient(self._clean, self.active()[0])
         return loss
 
     def _update(self) -> None:
@@ -88,9 +90,9 @@ class WSAM(TwoCalls):
             return
         finite = self._sharpness.isfinite().all()
         sharpness = self._sharpness.where(finite, 0.0).mul_(self.weight)
-        support, _ = self.support()
-        if support is not None:
-            sharpness.mul_(support)
+        active, _ = self.active()
+        if active is not None:
+            sharpness.mul_(active)
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             if params:

@@ -22,12 +22,12 @@ class XSAM(TwoCalls, Periodic):
     """Explicit SAM: steps along |g_k| v(alpha), where v(alpha) leads to the highest loss.
 
     k ascent steps of length rho / k along the gradients end at w_k, with the gradient g_k. On the
-    arc through v_0, the direction of w_k - w, and v_1, that of g_k, v(alpha) is at the angle
-    alpha * psi from v_0, psi being the angle between them. alpha = 1 is SAM. Once per epoch, on its
-    first mini-batch, alpha becomes the one of 0, alpha_step, ..., alpha_max with the largest loss
-    at w + rho_max v(alpha), found by forward passes in full precision; losses that are not finite
-    are left out, and if all are, alpha stays. k + 1 forward and backward passes per step else. A
-    gradient scaler works, since g_k keeps its length.
+    arc through v_0, the direction of w_k - w, and v_1, that of g_k, v(alpha) is at the angle alpha
+    * psi from v_0, psi being the angle between them. alpha = 1 is SAM. Once per epoch, on its first
+    mini-batch, alpha becomes the one of 0, alpha_step, ..., alpha_max with the largest loss at w +
+    rho_max v(alpha), found by forward passes in full precision; losses that are not finite are left
+    out, and if all are, alpha stays. The arc is in the scope; elsewhere the step is g_k. k + 1
+    forward and backward passes per step else. A gradient scaler works, since g_k keeps its length.
 
     Source: "XSAM", arXiv 2603.10048 (ICLR 2026), and the authors' code.
 
@@ -85,15 +85,15 @@ class XSAM(TwoCalls, Periodic):
         for _ in range(self.ascent_steps - 1):
             self.space.displace(epsilon)
             passes.gradient()
-            epsilon += self._to_radius(self._active_gradient(), share)
+            epsilon += self._to_radius(self._scoped_gradient(), share)
         return epsilon
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)
-        arc = _Arc(epsilon, self._active_gradient())
+        arc = _Arc(epsilon, self._scoped_gradient())
         if self.alpha is None and self._new_period():
             self._search(passes, arc)
-        self._replace_gradient(arc(self.found_alpha).mul_(arc.length))
+        self._replace_gradient(arc(self.found_alpha).mul_(arc.length), self.support()[0])
         return loss
 
     def _search(self, passes: Passes, arc: _Arc) -> None:

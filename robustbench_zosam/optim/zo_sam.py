@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -25,9 +26,9 @@ class ZOSAM(ZeroOrderSharpness):
 
     The only gradient there is belongs to w + epsilon: a sparsifier that grows by gradients sees
     that one (`grow_grad="update"`), or has a plain pass at w on its steps (`grow_grad="clean"`).
-    Batch-norm statistics come from the gradient pass. A closure that opens autocast itself should
-    do so only if `backward` is true: the noise would drown the differences, as `diagnostics` would
-    tell. A gradient scaler works, since there is one backward pass.
+    Batch-norm statistics come from the gradient pass. In half precision noise drowns the
+    differences of small radii, as `diagnostics` tells: `probe_precision="fp32"` buys them at a
+    third forward pass. A gradient scaler works, since there is one backward pass.
 
     Besides weights, gradients and the base optimizer's state it keeps a copy of the weights and
     one direction, and a second one while it averages if m > 1.
@@ -43,12 +44,13 @@ class ZOSAM(ZeroOrderSharpness):
             perturbed coordinates; None means rho.
         delta: finite-difference step per coordinate instead.
         directions: distribution of u: `"gaussian"`, `"rademacher"` or `"sphere"`.
-        support: coordinates of u: `"active"` under the masks, or `"dense"`, all of them.
+        support: coordinates of u in the scope: `"active"` under the masks, or `"dense"`, all.
         sides: `"two"` as above, or `"one"` for (L(w + delta u) - L(w)) / delta, with m + 2 forward
             passes in all.
         probe_fraction: of the mini-batch that the probes see (see `ZeroOrder`).
         seed: of the directions.
         reuse: which probe is the forward pass of the gradient pass (see `ZeroOrderSharpness`).
+        probe_precision: of the probes (likewise).
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
@@ -67,6 +69,7 @@ class ZOSAM(ZeroOrderSharpness):
         sides: str = "two",
         probe_fraction: float = 1.0,
         reuse: str | None = None,
+        probe_precision: str | None = None,
         seed: int = 0,
         **options: Any,
     ) -> None:
@@ -87,6 +90,7 @@ class ZOSAM(ZeroOrderSharpness):
             sides=sides,
             probe_fraction=probe_fraction,
             reuse=reuse,
+            probe_precision=probe_precision,
             seed=seed,
             **options,
         )
@@ -114,7 +118,7 @@ class ZOSAM(ZeroOrderSharpness):
 
     def _learn(self) -> None:
         if self.reuse == "late":
-            self._remember("last", self._active_gradient())
+            self._remember("last", self._scoped_gradient())
 
     def _memory(self) -> tuple[str, ...]:
         return ("last",) if self.reuse == "late" else ()
@@ -126,5 +130,7 @@ class ZOSAM(ZeroOrderSharpness):
         draw_direction(out, self.directions, key, support)
         return out if self.delta is not None else scale_to(out, 1.0)
 
-    def _perturbable(self, param: Tensor) -> Tensor | None:
-        return None if self.dense else super()._perturbable(param)
+    def _perturbable(self) -> Callable[[Tensor], Tensor | None]:
+        if self.dense:
+            return self._scope.within(lambda _: None, self.param_groups)
+        return super()._perturbable()

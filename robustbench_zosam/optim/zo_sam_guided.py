@@ -43,7 +43,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
             are random.
         probe_radius: length r of the probes; None means rho.
         **options: like `params` and `base`, as in `ZeroOrder`: `queries` (m), `directions`,
-            `sides`, `probe_fraction`, `seed`.
+            `sides`, `probe_fraction`, `probe_precision`, `reuse`, `seed`.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
                 f"guides is {self.guides}, but there are {self.queries} queries a step: "
                 "one is needed for each guide"
             )
-        self._set_counters({**self.diagnostics, "turned": 0})
+        self._add_counters("turned")
 
     def _gradient(self, passes: Passes) -> Tensor:
         loss = super()._gradient(passes)
@@ -100,7 +100,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
         """Remembers the gradient of this step, and forgets the oldest."""
         if self.guides == 0:
             return
-        latest = self._active_gradient()
+        latest = self._scoped_gradient()
         latest = scale_to(latest.div_(latest.abs().max()), 1.0)  # scaled gradients may be huge
         latest = latest.where(latest.isfinite(), 0.0)
         kept = [latest, *(self.vectors[name] for name in sorted(self.vectors))][: self.guides]

@@ -45,6 +45,7 @@ class ZOSGD(ZeroOrder):
         shared: whether the step goes along the direction that was probed.
         sides: `"two"` as above, or `"one"` for (L(w + delta u) - L(w)) / delta, with m + 1 forward
             passes.
+        probe_precision: of the probes (see `ZeroOrder`).
         seed: of the directions.
         **options: like `params` and `base`, as in `WrappedOptimizer`; a `scaler` is not needed,
             and harmless.
@@ -62,6 +63,7 @@ class ZOSGD(ZeroOrder):
         directions: str = "gaussian",
         shared: bool = True,
         sides: str = "two",
+        probe_precision: str = "fp32",
         seed: int = 0,
         **options: Any,
     ) -> None:
@@ -74,6 +76,7 @@ class ZOSGD(ZeroOrder):
             directions=directions,
             sides=sides,
             probe_fraction=1.0,
+            probe_precision=probe_precision,
             seed=seed,
             **options,
         )

@@ -42,6 +42,8 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
         sigma: the radius per weight instead (see `RandomRadius`).
         probe_radius: length of the probes; None means that of the perturbation.
         reuse: None takes `"both"` where it is possible.
+        probe_precision: as in `ZeroOrder`; None is `"same"` where a probe is the forward pass of
+            the gradient pass, else `"fp32"`.
         **options: of `ZeroOrder`.
 
     Attributes:
@@ -59,6 +61,7 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
         sigma: float | None = None,
         probe_radius: float | None = None,
         reuse: str | None = None,
+        probe_precision: str | None = None,
         **options: Any,
     ) -> None:
         if probe_radius is not None:
@@ -66,10 +69,14 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
         self.probe_radius = probe_radius
         self._set_sigma(sigma, rho)
         self._won: PreparedGradient | None = None
-        super().__init__(params, base, rho=rho, **options)
+        precision = "fp32" if probe_precision is None else probe_precision
+        super().__init__(params, base, rho=rho, probe_precision=precision, **options)
+        self._own_precision = probe_precision
         self.reuse = self._choose_reuse(reuse)
+        if self.reuse != "none":
+            self.probe_precision = "same"
         if self.reuse == "late":
-            self._set_counters({**self.diagnostics, "repeated": 0})
+            self._add_counters("repeated")
 
     def _choose_reuse(self, wanted: str | None) -> str:
         obstacle = self._obstacle()
@@ -90,6 +97,8 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
             return f"with probe_fraction {self.probe_fraction} the probes see a part of the batch"
         if self.probe_radius is not None:
             return f"with probe_radius {self.probe_radius} the probes are elsewhere"
+        if self._own_precision in {"fp32", "tf32"}:
+            return f"with probe_precision {self._own_precision!r} they have one of their own"
         return None
 
     def _probe_radius(self) -> float:
@@ -136,7 +145,7 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
                 )
             prepared[sign] = found
         losses = torch.stack([prepared[1.0].loss, prepared[-1.0].loss])
-        sign = float(self._differences(losses).sign())
+        sign = float(self._differences(passes, losses).sign())
         if sign and (self.reuse == "both" or sign == signs[0]):
             self._won = prepared[sign]
         elif sign:

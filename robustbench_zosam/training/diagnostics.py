@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.guards import RngReplay
-from robustbench_zosam.optim.passes import Closure
 from robustbench_zosam.optim.rehearsal import untouched
 from robustbench_zosam.schema import GradientMoments, HistoryRow, TimeTo
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from robustbench_zosam.config import TrainingConfig
 from robustbench_zosam.data.dataset import Split
 from robustbench_zosam.models.classifier import Classifier
+from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.closures import make_closure
-from robustbench_zosam.optim.passes import Closure
 from robustbench_zosam.sparsity import Masker
 from robustbench_zosam.training.average import Average
 from robustbench_zosam.training.batches import Batches
