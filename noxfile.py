@@ -46,14 +46,14 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The suite, on as many processes as there are cores."""
-    install(session, "tests", "oracles")
+    install(session, "tests", "oracles", "loops")
     run_pytest(session, "-m", "not slow and not browser")
 
 
 @nox.session(python=PYTHONS, name="tests-all")
 def tests_all(session: nox.Session) -> None:
     """The suite on every supported Python that is installed."""
-    install(session, "tests", "oracles")
+    install(session, "tests", "oracles", "loops")
     run_pytest(session, "-m", "not slow and not browser")
 
 
@@ -68,7 +68,7 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def slow(session: nox.Session) -> None:
     """What takes minutes: whole runs that are killed, resumed and compared."""
-    install(session, "tests", "oracles")
+    install(session, "tests", "oracles", "loops")
     run_pytest(session, "-m", "slow", "-n", "0")
 
 
@@ -102,6 +102,14 @@ def simulations(session: nox.Session) -> None:
     """Coverage of the intervals and error rates of the verdicts, where the truth is known."""
     install(session, "tests")
     session.run("python", "tests/helpers/simulating.py", env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Every malformed input of the corpus, each in a process of bounded time and memory."""
+    install(session, "tests")
+    settings = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": "tests/helpers"}
+    session.run("python", "-W", "ignore", "-m", "malformed", *session.posargs, env=settings)
 
 
 @nox.session

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from corruptions import PRESETS, SEVERITIES, CorruptionError, corrupt, names
+from corruptions.pictures import open_rgb
 
 _GAP = 2  # pixels of white between tiles
 _MARGIN = 110  # pixels for a name
@@ -86,12 +87,12 @@ def _read(path: Path, side: int) -> NDArray[np.uint8]:
     """Reads the middle of a picture as a square."""
     if side < 1:
         raise CorruptionError(f"size is {side}; give the side of the tiles in pixels, at least 16.")
-    with Image.open(path) as picture:
+    with open_rgb(path) as picture:
         width, height = picture.size
         edge = min(width, height)
         left, top = (width - edge) // 2, (height - edge) // 2
         box = (left, top, left + edge, top + edge)
-        square = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS, box=box)
+        square = picture.resize((side, side), Image.Resampling.LANCZOS, box=box)
         return np.array(square)
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from corruptions.errors import CorruptionError
+from corruptions.pictures import open_rgb
 
 Texture = NDArray[np.uint8]
 _MEAN_RIDGE = 0.18  # of |value noise - 1/2|
@@ -66,8 +66,8 @@ def _read_one(path: Path, md5: str) -> Texture:
             f"{path} is not the published texture (its MD5 differs); copy it again, "
             "or leave the folder out for drawn ones."
         )
-    with Image.open(path) as image:
-        return np.array(image.convert("RGB"))
+    with open_rgb(path) as image:
+        return np.array(image)
 
 
 @functools.cache

@@ -27,7 +27,9 @@ model = build_model(ModelConfig(width=0.25), len(data.classes), *data.channel_st
 # optimizer drive it. For torch's own optimizers: `masker.attach(optimizer)`.
 steps = EPOCHS * (len(images) // BATCH)
 masker = create_masker("rigl", model, sparsity=0.9, total_steps=steps)
-optimizer = ZOSAM(model.parameters(), torch.optim.SGD, rho=0.05, mask=masker, lr=0.1, momentum=0.9)
+optimizer = ZOSAM(
+    model.parameters(), torch.optim.SGD, model=model, mask=masker, rho=0.05, lr=0.1, momentum=0.9
+)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 generator = torch.Generator().manual_seed(0)
 

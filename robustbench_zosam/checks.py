@@ -31,12 +31,19 @@ def require_number(
     Raises:
         InputError: not a finite number, or out of bounds.
     """
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not _is_finite(value):
         raise InputError(f"{name} is {value!r}: give a finite number")
     if not (above < value < below and least <= value <= most):
         wanted = interval_text(above, least, below, most)
         raise InputError(f"{name} is {value!r}: give a number {wanted}")
     return float(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def interval_text(above: float, least: float, below: float, most: float) -> str:

@@ -7,17 +7,59 @@ One file describes everything a run does. What can change a result goes into the
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Sparsity = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[int, Field(ge=1)]
-Severity = Annotated[int, Field(ge=1, le=5)]
-UnitInterval = Annotated[float, Field(ge=0, le=1)]
-Deviation = Annotated[float, Field(gt=0, le=1)]
-Options = dict[str, Any]
+_LARGEST = 2**63 - 1
+MOST_SEEDS = 100_000  # of one run
+_DEPTH = 8  # of options inside options
+
+
+def _is_number(value: object) -> object:
+    """Refuses true, texts and dates where a number is meant, which pydantic would convert."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("give a number")
+    return value
+
+
+def _plain(value: object, depth: int = 0) -> object:
+    """Refuses what JSON lacks, which no identity could hold: dates, NaN, infinities."""
+    if depth > _DEPTH:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            _plain(item, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no finite number")
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"an integer of {value.bit_length()} bits is too large")
+    elif not isinstance(value, str | int | float | None):
+        raise ValueError(f"{value} is of type {type(value).__name__}: give a number or a text")
+    return value
+
+
+Float = Annotated[float, BeforeValidator(_is_number)]
+Integer = Annotated[int, BeforeValidator(_is_number)]
+Fraction = Annotated[Float, Field(gt=0, lt=1)]
+Sparsity = Annotated[Float, Field(ge=0, lt=1)]
+Positive = Annotated[Integer, Field(ge=1, le=_LARGEST)]
+Seed = Annotated[Integer, Field(ge=0, le=_LARGEST)]
+Severity = Annotated[Integer, Field(ge=1, le=5)]
+UnitInterval = Annotated[Float, Field(ge=0, le=1)]
+Deviation = Annotated[Float, Field(gt=0, le=1)]
+Options = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
 class Section(BaseModel):
@@ -32,18 +74,18 @@ class DataConfig(Section):
     name: str = "digits"
     root: str | None = None
     """Data directory, or zip of the images; not needed for embedded data."""
-    image_size: Annotated[int, Field(ge=16, le=512)] | None = None
+    image_size: Annotated[Integer, Field(ge=16, le=512)] | None = None
     """Side length in pixels; defaults to the data set's own."""
     limit: Positive | None = None
     """Maximum images per split, with class counts as equal as possible."""
-    stream: bool | None = None
+    stream: StrictBool | None = None
     """Decodes image files on demand instead of keeping the images in memory; by default only where
     they would take more than a quarter of it. The results are the same."""
     validation_fraction: Fraction = 0.1
     """Fraction of the training images held out where the data has no validation split."""
     test_fraction: Fraction = 0.3
     """Fraction of all images held out where the data has no test split."""
-    split_seed: int = 0
+    split_seed: Seed = 0
 
 
 class ModelConfig(Section):
@@ -51,18 +93,18 @@ class ModelConfig(Section):
 
     name: str = "digits-resnet"
     """See `zosam-robust list models`; or torchvision:NAME, timm:NAME, package.module:factory."""
-    width: Annotated[float, Field(gt=0, le=16)] = 1.0
+    width: Annotated[Float, Field(gt=0, le=16)] = 1.0
     """Multiplier of all channel counts."""
-    allow_code: bool = False
+    allow_code: StrictBool = False
     """Allows package.module:factory to be imported and called, which runs its code."""
-    zeros_as_mask: bool = False
+    zeros_as_mask: StrictBool = False
     """Treats exact zeros in the weights of a third-party checkpoint as pruned weights."""
     mean: tuple[UnitInterval, UnitInterval, UnitInterval] | None = None
     """Normalisation of a third-party checkpoint, in [0, 1]; defaults to that of the data."""
     std: tuple[Deviation, Deviation, Deviation] | None = None
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> ModelConfig:
+    def _both_or_none(self) -> Self:
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both model.mean and model.std, or neither")
         return self
@@ -77,31 +119,31 @@ class TrainingConfig(Section):
 
     epochs: Positive = 20
     batch_size: Positive = 64
-    lr: Annotated[float, Field(gt=0)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    lr: Annotated[Float, Field(gt=0)] = 0.1
+    momentum: Annotated[Float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[Float, Field(ge=0)] = 5e-4
+    warmup_epochs: Annotated[Float, Field(ge=0)] = 1.0
     schedule: Literal["cosine", "multistep", "one-cycle", "constant"] = "cosine"
     """After the warm-up; one-cycle has none: it rises for a fifth of the training, then falls."""
-    min_lr: Annotated[float, Field(ge=0)] = 0.0
+    min_lr: Annotated[Float, Field(ge=0)] = 0.0
     """Final learning rate of the cosine schedule."""
     milestones: tuple[Fraction, ...] = (0.5, 0.75)
     """Of multistep: fractions of the training after which the rate is divided by 10."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    augment: bool = True
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    label_smoothing: Annotated[Float, Field(ge=0, lt=1)] = 0.0
+    augment: StrictBool = True
+    clip_norm: Annotated[Float, Field(gt=0)] | None = None
     """Maximum norm of the base optimizer's gradient, over the active weights."""
     ema_decay: Fraction | None = None
     """Makes the exponential moving average of the weights the trained model; decay per step."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of passes with gradients; loss probes and measurements stay in fp32."""
-    channels_last: bool = False
+    channels_last: StrictBool = False
     """Memory layout of weights and images: the same numbers up to rounding, often faster."""
-    compile: bool = False
+    compile: StrictBool = False
     """Runs the training passes through torch.compile, which needs a C++ compiler."""
-    recalibrate: bool = False
+    recalibrate: StrictBool = False
     """Recomputes the batch-norm statistics at the final weights, in one pass over the data."""
-    diagnostics: bool = False
+    diagnostics: StrictBool = False
     """Measures gradients and perturbations at about ten epochs, without changing the training."""
 
 
@@ -118,45 +160,45 @@ class SuiteConfig(Section):
     severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     preset: str = "auto"
     """Severity constants of cifar, tiny-imagenet, imagenet or inception; auto: by image size."""
-    seed: int = 0
+    seed: Seed = 0
     reference: str = "auto"
     """Model whose errors normalise mCE: none, alexnet-imagenet-c, or a CSV file; auto: AlexNet on
     ImageNet-C and none elsewhere."""
-    verify: bool = True
+    verify: StrictBool = True
     """Decodes every file of a suite of JPEG files before the first training run."""
 
 
 class FlatnessConfig(Section):
     """Curvature at the end of training, on training images without augmentation."""
 
-    enabled: bool = True
+    enabled: StrictBool = True
     images: Positive = 512
     method: Literal["auto", "exact", "output-probe", "hvp", "control-variate"] = "auto"
     params: Literal["all", "weights", "masked-layers"] = "all"
     probes: Positive = 30
-    seed: int = 0
-    spectrum: bool = False
+    seed: Seed = 0
+    spectrum: StrictBool = False
     """Adds the five largest eigenvalues and the smallest."""
     steps: Positive = 20
     """Maximum Lanczos iterations; each takes a pass over the images."""
-    density: bool = False
+    density: StrictBool = False
     """Adds the spectral density; 180 passes over the images."""
-    sharpness: bool | Literal["brief", "full"] = False
+    sharpness: StrictBool | Literal["brief", "full"] = False
     """Adds sharpness measures: one or two of each kind (brief, or true), or all radii (full)."""
-    include_pruned: bool = False
+    include_pruned: StrictBool = False
     """Adds the trace that includes pruned directions, reported separately."""
 
 
 class LandscapeConfig(Section):
     """Slices through the training loss along filter-normalised random directions."""
 
-    enabled: bool = True
+    enabled: StrictBool = True
     images: Positive = 128
-    points: Annotated[int, Field(ge=3)] = 41
+    points: Annotated[Integer, Field(ge=3)] = 41
     directions: Positive = 5
-    grid: Annotated[int, Field(ge=3)] = 17
-    span: Annotated[float, Field(gt=0)] = 1.0
-    seed: int = 0
+    grid: Annotated[Integer, Field(ge=3)] = 17
+    span: Annotated[Float, Field(gt=0)] = 1.0
+    seed: Seed = 0
 
     @field_validator("points", "grid")
     @classmethod
@@ -178,11 +220,11 @@ class RunConfig(Section):
 
     out: str = "zosam-robust"
     device: str = "auto"
-    workers: Annotated[int, Field(ge=0)] | None = None
+    workers: Annotated[Integer, Field(ge=0)] | None = None
     """Number of cells run in parallel, each in its own process; 0 runs them in this process."""
     threads: Positive | None = None
     """CPU threads per cell; by default the workers share the cores."""
-    checkpoint_seconds: Annotated[float, Field(gt=0)] = 30.0
+    checkpoint_seconds: Annotated[Float, Field(gt=0)] = 30.0
     """Maximum training time that an interruption may cost."""
 
 
@@ -197,9 +239,9 @@ class ExperimentConfig(Section):
     optimizers: tuple[str, ...] = ("sgd", "random-perturbation", "sam", "zo-sam")
     sparsifiers: tuple[str, ...] = ("rigl",)
     sparsities: tuple[Sparsity, ...] = (0.9,)
-    dense_reference: bool = True
+    dense_reference: StrictBool = True
     """Adds dense SGD, the reference for the cost of sparsity itself."""
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS)] = (0, 1, 2)
     checkpoints: tuple[str, ...] = ()
     """Trained models to evaluate instead of training."""
     optimizer: Options = Field(default_factory=dict)
@@ -220,6 +262,15 @@ class ExperimentConfig(Section):
         repeats = {item for item in value if value.count(item) > 1}
         if repeats:
             raise ValueError(f"{', '.join(map(str, repeats))} given more than once")
+        return value
+
+    @field_validator("sparsities", mode="after")
+    @classmethod
+    def _distinct(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        printed = [f"{item:g}" for item in value]  # as methods and their folders are called
+        alike = next((text for text in printed if printed.count(text) > 1), None)
+        if alike is not None:
+            raise ValueError(f"two of them are called {alike}: give them in six digits at most")
         return value
 
 

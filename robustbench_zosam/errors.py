@@ -10,5 +10,21 @@ class InputError(ValueError):
     """
 
 
+class DamagedFileWarning(UserWarning):
+    """A file that this program wrote is damaged: what was in it is computed again."""
+
+
 class DivergedError(RuntimeError):
     """A training or a measurement left the finite numbers."""
+
+
+def printable(text: str, most: int = 1500) -> str:
+    r"""Returns a message on one line, without what would steer a terminal.
+
+    Example:
+        >>> printable("a\n\x1b[31mb")
+        'a \\x1b[31mb'
+    """
+    line = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return shown if len(shown) <= most else f"{shown[:most]}…"

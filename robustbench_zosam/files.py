@@ -10,12 +10,14 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterator
+import stat
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import DamagedFileWarning, InputError
 
 
 @contextmanager
@@ -33,17 +35,9 @@ def atomic_path(file: Path) -> Iterator[Path]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes a text file atomically."""
+    """Writes a text file atomically; bytes of file names that are no UTF-8 are escaped."""
     with atomic_path(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_arrays(file: Path, **arrays: Any) -> None:
-    """Writes named arrays as a compressed `.npz` file, atomically."""
-    import numpy as np
-
-    with atomic_path(file) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(file: Path, value: object) -> None:
@@ -60,14 +54,112 @@ def strict(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_json(file: Path) -> Any:
-    """Returns the value in a JSON file; a missing or damaged file is an `InputError`."""
+def read_bytes(file: Path, *, most: int = 2**30) -> bytes:
+    """Returns the content of a regular file.
+
+    Args:
+        most: bytes that such a file may have.
+
+    Raises:
+        InputError: it is missing, unreadable, larger, or no file: a folder, a pipe, a device.
+    """
+    require_regular(file)
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+        with file.open("rb") as stream:
+            content = stream.read(most + 1)
+    except (OSError, MemoryError) as error:
+        raise InputError(f"{file} cannot be read: {_reason(error)}") from error
+    if len(content) > most:
+        raise InputError(f"{file} has more than {most:,} bytes: it is not what belongs here")
+    return content
+
+
+def require_regular(file: Path) -> int:
+    """Returns the size in bytes of a file that can be read to its end.
+
+    Raises:
+        InputError: it is missing, or no file: a folder, or a pipe or device, which may never end.
+    """
+    try:
+        found = file.stat()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: {_reason(error)}") from error
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or device"
+        raise InputError(f"{file} is {kind}: give a file")
+    return found.st_size
+
+
+def read_text(file: Path) -> str:
+    """Returns the text of a file in UTF-8; anything else is an `InputError`."""
+    try:
+        return read_bytes(file).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text in UTF-8: {error.reason}") from error
+
+
+def read_json(file: Path) -> Any:
+    """Returns the value in a file of strict JSON.
+
+    Raises:
+        InputError: the file is missing or damaged, holds NaN or infinities, or a key twice.
+    """
+    text = read_text(file)
+    try:
+        return parse_json(text)
     except ValueError as error:
-        raise InputError(f"{file} is not valid JSON ({error}): delete it and run again") from error
+        raise InputError(f"{file} is not valid JSON ({error}): restore it or delete it") from error
+
+
+def read_own_json(file: Path) -> Any:
+    """Returns the value in a JSON file of this program; None, with a warning, if it is damaged."""
+    try:
+        return read_json(file)
+    except InputError as error:
+        warn_of_damage(error)
+        return None
+
+
+def warn_of_damage(error: InputError) -> None:
+    """Warns of a damaged file of this program, which counts as absent."""
+    warnings.warn(f"{error}; computing it again", DamagedFileWarning, stacklevel=3)
+
+
+def parse_json(text: str) -> Any:
+    """Returns the value of strict JSON.
+
+    Raises:
+        ValueError: the text is none, holds NaN or infinities, a key twice, or is nested too deeply.
+    """
+    try:
+        return json.loads(
+            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_distinct
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is too large a number")
+    return value
+
+
+def _distinct(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands there twice")
+        found[key] = value
+    return found
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def require_writable(folder: Path) -> None:

@@ -10,9 +10,12 @@ from pydantic import ValidationError
 
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import read_text
 from robustbench_zosam.recipes import recipe_settings
 
 Tree = dict[str, object]
+_DEEPEST = 8  # sections inside sections
+_LONGEST = 80  # characters of a value in a message
 
 
 def load_config(
@@ -30,41 +33,56 @@ def load_config(
         InputError: the file cannot be read, a name is unknown, or a value is out of range.
     """
     tree = _read_toml(file) if file else {}
-    for key, value in (overrides or {}).items():
-        _assign(tree, key, value)
+    overridden = [key for key, value in (overrides or {}).items() if _assign(tree, key, value)]
     for text in assignments:
         key, sign, raw = text.partition("=")
         if not sign or not key.strip():
             raise InputError(
-                f"--set {text!r} must have the form key=value, as in training.epochs=5"
+                f"--set {_short(text)} must have the form key=value, as in training.epochs=5"
             )
-        _assign(tree, key.strip(), _parse_value(raw.strip()))
+        overridden.append(_assign(tree, key.strip(), _parse_value(key.strip(), raw.strip())))
     if isinstance(recipe := tree.get("recipe"), str):
         tree = _merged(recipe_settings(recipe), tree)
     try:
         return ExperimentConfig.model_validate(tree)
     except ValidationError as error:
-        raise InputError(_one_sentence(error)) from error
+        key, said = _one_sentence(error)
+        given = any(key == mine or key.startswith(f"{mine}.") for mine in overridden)
+        raise InputError(f"{file}: {said}" if file and not given else said) from error
 
 
 def _read_toml(file: Path) -> Tree:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"the configuration {file} cannot be read: {reason}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tree: Tree = tomllib.loads(read_text(file))
+    except InputError as error:
+        raise InputError(f"the configuration {error}") from error
+    except RecursionError:
+        raise InputError(f"the configuration {file} is nested too deeply") from None
+    except ValueError as error:  # not TOML, or an integer of thousands of digits
         raise InputError(f"the configuration {file} is not valid TOML: {error}") from error
+    model = tree.get("model")
+    if isinstance(model, dict) and "allow_code" in model:
+        raise InputError(
+            f"{file} sets model.allow_code, which no file may: take it out there, and give "
+            "--set model.allow_code=true if you trust the code"
+        )
+    return tree
 
 
-def _assign(tree: Tree, key: str, value: object) -> None:
+def _assign(tree: Tree, key: str, value: object) -> str:
+    """Puts a value under a dotted key, which it returns."""
     *path, last = key.split(".")
+    if not all((*path, last)) or len(path) > _DEEPEST:
+        raise InputError(
+            f"{_short(key)} is not a known setting: write section.key, as in data.name"
+        )
     for part in path:
         branch = tree.setdefault(part, {})
         if not isinstance(branch, dict):
-            raise InputError(f"{key} cannot be set: {part} is a value, not a section")
+            raise InputError(f"{_short(key)} cannot be set: {part} is a value, not a section")
         tree = branch
     tree[last] = value
+    return key
 
 
 def _merged(below: Tree, above: Tree) -> Tree:
@@ -77,18 +95,30 @@ def _merged(below: Tree, above: Tree) -> Tree:
     return found
 
 
-def _parse_value(raw: str) -> object:
+def _parse_value(key: str, raw: str) -> object:
     try:
-        return tomllib.loads(f"value = {raw}")["value"]
+        found = tomllib.loads(f"value = {raw}")
+    except RecursionError:
+        raise InputError(f"{key} = {_short(raw)} is nested too deeply") from None
     except tomllib.TOMLDecodeError:
         return raw  # a bare word, as in model.name=resnet20
+    except ValueError:
+        raise InputError(f"{key} = {_short(raw)}: the number is too large") from None
+    return found["value"] if len(found) == 1 else raw
 
 
-def _one_sentence(error: ValidationError) -> str:
+def _one_sentence(error: ValidationError) -> tuple[str, str]:
+    """Returns the key of the first mistake, and what is wrong with it."""
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        return f"{key} is not a known setting; `zosam-robust evaluate --dry-run` prints all of them"
+        hint = "`zosam-robust evaluate --dry-run` prints all of them"
+        return key, f"{_short(key)} is not a known setting; {hint}"
     message = first["msg"].removeprefix("Value error, ")
     more = f" ({error.error_count() - 1} more to fix)" if error.error_count() > 1 else ""
-    return f"{key} = {first['input']!r}: {message[:1].lower()}{message[1:]}{more}"
+    value = _short(repr(first["input"]))
+    return key, f"{key} = {value}: {message[:1].lower()}{message[1:]}{more}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from robustbench_zosam.machine import memory_bytes
+from robustbench_zosam.privacy import redacted_command
 from robustbench_zosam.schema import Hardware
 
 _PACKAGES = ("zosam-robust", "torch", "torchvision", "numpy", "scipy", "pillow")
@@ -61,9 +61,9 @@ def hardware(device: str) -> Hardware:
 
 
 def command() -> str:
-    """Returns the command line as a user would type it."""
+    """Returns the command line as a user would type it, without what others must not read."""
     program = Path(sys.argv[0]).name
-    return shlex.join([program, *sys.argv[1:]])
+    return redacted_command([program, *sys.argv[1:]])
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

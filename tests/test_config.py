@@ -80,3 +80,45 @@ def test_canonical_json_ignores_the_order_of_keys(value: dict[str, object]):
 def test_canonical_json_refuses_nan():
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"x": float("nan")})
+
+
+@pytest.mark.parametrize("form", ["[model]\nallow_code = true", "model.allow_code = false"])
+def test_no_file_lets_code_run(tmp_path: Path, form: str):
+    file = tmp_path / "run.toml"
+    file.write_text(form)
+    with pytest.raises(InputError, match=r"run\.toml sets model\.allow_code, which no file may"):
+        load_config(file, None, ["model.allow_code=true"])
+    assert load_config(None, None, ["model.allow_code=true"]).model.allow_code
+
+
+@pytest.mark.parametrize(
+    ("assignment", "needle"),
+    [
+        ("training.lr=true", "give a number"),
+        ("training.augment=1", "valid boolean"),
+        ("data.name=2020-01-01", "data.name ="),
+        ("optimizer.rho=nan", "no finite number"),
+        ("optimizer.rho=2020-01-01", "of type date"),
+        ("optimizer.rho=" + "9" * 300, "too large"),
+        ("optimizer=" + "{a=" * 90 + "1" + "}" * 90, "nested too deeply"),
+        ("seeds=" + "[" * 9000, "nested too deeply"),
+        ("seeds=[" + "9" * 5000 + "]", "too large"),
+        ("sparsities=[0.9, 0.90000001]", "two of them are called 0.9"),
+        ("optimizer..rho=1", "write section.key"),
+        ("=1", "key=value"),
+    ],
+)
+def test_what_no_setting_can_be_is_one_short_sentence(assignment: str, needle: str):
+    with pytest.raises(InputError) as caught:
+        load_config(None, None, [assignment])
+    assert needle in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_wrong_setting_of_a_file_names_the_file(tmp_path: Path):
+    file = tmp_path / "run.toml"
+    file.write_text("[training]\nepochs = 0\nlr = 0.1\n")
+    with pytest.raises(InputError, match=r"run\.toml: training\.epochs = 0"):
+        load_config(file)
+    with pytest.raises(InputError, match=r"^training\.lr = -1"):
+        load_config(file, {"training.epochs": 1, "training.lr": -1})

@@ -23,6 +23,8 @@ LAYERS = (
         "errors",
         "checks",
         "files",
+        "arrays",
+        "privacy",
         "seeds",
         "registry",
         "options",

@@ -109,13 +109,29 @@ def read_manifest(folder: Path) -> ManifestContent | None:
     if not path.is_file():
         return None
     try:
-        content: ManifestContent = json.loads(path.read_text("utf-8"))
-        content["identity"]["preset"], content["identity"]["seed"], content["identity"]["frost"]
-    except (ValueError, TypeError, KeyError):
+        content: ManifestContent = json.loads(path.read_text("utf-8"), object_pairs_hook=_distinct)
+        _check_content(content)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise CorruptionError(
             f"{path} is not the manifest of a suite; write the suite again into an empty folder."
         ) from None
     return content
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return dict(pairs)
+
+
+def _check_content(content: ManifestContent) -> None:
+    identity = content["identity"]
+    texts = identity["preset"], identity["frost"], *content.get("finished", {}).values()
+    numbers = identity["seed"], *(n for s in content.get("partial", {}).values() for n in s)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    if not all(type(number) is int for number in numbers):
+        raise TypeError
 
 
 def provenance_notes(folders: Iterable[Path], missing: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,11 @@ from corruptions.registry import names
 from corruptions.suites.manifest import provenance_notes
 from corruptions.suites.suite import Suite
 
+_DAMAGED = (
+    OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError,
+    RecursionError,
+    tokenize.TokenError,
+)  # fmt: skip
 _CIFAR10_1_COUNTS = {"v4": 2021, "v6": 2000}
 
 
@@ -112,11 +118,13 @@ def _open(path: Path) -> NDArray[np.uint8]:
 
 
 def _load(path: Path) -> NDArray[np.generic]:
+    if path.exists() and not path.is_file():
+        raise CorruptionError(f"{path} is no file; download or write it again.")
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise CorruptionError(f"{path} is missing; download or write the suite again.") from None
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGED as error:
         raise CorruptionError(f"{path} is damaged ({error}); download or write it again.") from None
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from corruptions.errors import CorruptionError
 from corruptions.info import SEVERITIES
+from corruptions.pictures import DAMAGED, open_rgb
 from corruptions.registry import names
 from corruptions.suites.manifest import provenance_notes
 from corruptions.suites.suite import Suite
@@ -139,10 +139,12 @@ def _compare(cell: Path, classes: tuple[str, ...], files: list[str]) -> int:
 def _decode(path: Path) -> NDArray[np.uint8]:
     """Decodes an image; grey-scale ones, which the published sets hold too, become colour."""
     try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+        if not path.is_file():
+            raise FileNotFoundError
+        with open_rgb(path) as image:
+            return np.array(image)
     except FileNotFoundError:
         raise CorruptionError(f"{path} has gone; unpack or write the suite again.") from None
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
+    except DAMAGED as error:
         reason = str(error).partition(str(path))[0].rstrip(" '") or "no JPEG data"
         raise CorruptionError(f"{path} is damaged ({reason}); unpack or write it again.") from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
@@ -20,7 +21,7 @@ from robustbench_zosam.cli.listing import list_entries
 from robustbench_zosam.cli.nzk import nzk
 from robustbench_zosam.cli.report import report
 from robustbench_zosam.cli.train import train
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import DamagedFileWarning, InputError, printable
 
 USAGE = 2
 
@@ -67,10 +68,27 @@ def _root(
     """Takes the options that belong to no command."""
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Shows a warning meant for users as one line, without the place in the code."""
+    if issubclass(category, DamagedFileWarning):
+        typer.echo(f"warning: {printable(str(message))}", err=True)
+    else:
+        stream = file or sys.stderr
+        stream.write(warnings.formatwarning(message, category, filename, lineno, line))
+
+
 def main() -> None:
     """Runs the command line; an input error ends in one sentence and exit code 2."""
+    warnings.showwarning = _show_warning
     try:
         app()
     except InputError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(USAGE)

@@ -28,6 +28,10 @@ def fetch(
     allow_unverified: Annotated[
         bool, typer.Option("--allow-unverified", help="Accept files without a known checksum.")
     ] = False,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Use archives in the data directory, and no network."),
+    ] = False,
     show: Annotated[bool, typer.Option("--list", help="List what can be downloaded.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="With --list: print all properties as JSON.")
@@ -41,10 +45,10 @@ def fetch(
     if show:
         _show(data_root, as_json)
     else:
-        _fetch(name, data_root, allow_unverified)
+        _fetch(name, data_root, allow_unverified, offline)
 
 
-def _fetch(name: str | None, root: Path, allow_unverified: bool) -> None:
+def _fetch(name: str | None, root: Path, allow_unverified: bool, offline: bool) -> None:
     if name is None:
         raise InputError("fetch needs a name: see `zosam-robust fetch --list`")
     from robustbench_zosam import fetching
@@ -53,7 +57,11 @@ def _fetch(name: str | None, root: Path, allow_unverified: bool) -> None:
     try:
         with _Display() as display:
             found = fetching.fetch(
-                name, root, allow_unverified=allow_unverified, on_progress=display
+                name,
+                root,
+                allow_unverified=allow_unverified,
+                offline=offline,
+                on_progress=display,
             )
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command resumes the download", err=True)

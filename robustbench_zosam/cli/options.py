@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _what = partial(typer.Option, rich_help_panel="Experiment")
 _how = partial(typer.Option, rich_help_panel="Evaluation")
 _run = partial(typer.Option, rich_help_panel="Execution")
+_DIGITS = 18  # of a seed: what 64 bits hold
 
 Config = Annotated[
     Path | None, _what(metavar="FILE", help="TOML file of settings; options override it.")
@@ -101,13 +102,19 @@ Rerun = Annotated[
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Returns the seeds of a count such as `3`, or of a list such as `0,7,42`."""
+    from robustbench_zosam.config import MOST_SEEDS
+
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdigit() for part in parts):
-        raise InputError(f"--seeds {text!r} must be a count (3) or a list (0,7,42)")
+    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"--seeds {text[:40]!r} must be a count (3) or a list (0,7,42)")
+    if max(map(len, parts)) > _DIGITS:
+        raise InputError(f"--seeds {text[:40]!r}: give seeds of at most {_DIGITS} digits")
     if "," in text:
         return tuple(map(int, parts))
-    if int(text) == 0:
-        raise InputError("--seeds 0 leaves nothing to run: give at least 1 (or `0,` for seed 0)")
+    if not 1 <= int(text) <= MOST_SEEDS:
+        raise InputError(
+            f"--seeds {text}: give 1 to {MOST_SEEDS} seeds, or name them (`0,` for seed 0)"
+        )
     return tuple(range(int(text)))
 
 

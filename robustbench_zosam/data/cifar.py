@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robustbench_zosam.config import DataConfig
 from robustbench_zosam.data.dataset import (
     Dataset,
-    Labels,
     Split,
     balanced_subset,
     limit_note,
@@ -20,6 +22,7 @@ from robustbench_zosam.data.dataset import (
 )
 from robustbench_zosam.data.source import locate
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import read_bytes
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,10 @@ _CIFAR100 = _Layout(
     class_names="fine_label_names",
     labels="fine_labels",
 )
+_UNREADABLE = (
+    pickle.UnpicklingError, EOFError, ValueError, IndexError, TypeError, AttributeError,
+    KeyError, OverflowError, MemoryError, RecursionError, struct.error,
+)  # fmt: skip
 _ALLOWED = {  # all that the published files need; a pickle that names anything else is refused
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
@@ -65,11 +72,29 @@ _ALLOWED = {  # all that the published files need; a pickle that names anything 
 }
 
 
+def _empty(kind: object, shape: object, code: object) -> NDArray[np.generic]:
+    """Stands for `_reconstruct`: an array that then takes its shape and bytes from the file."""
+    if kind is not _ARRAY or shape != (0,):
+        raise pickle.UnpicklingError(f"it asks for an array of shape {shape}")
+    del code
+    return np.empty(0, dtype=np.int8)
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}")
+    return text.encode("latin1")
+
+
+_ARRAY: Final = "ndarray"  # which nothing can call, for an array of gigabytes
+_STAND_INS = {"_reconstruct": _empty, "ndarray": _ARRAY, "encode": _encode}
+
+
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return _STAND_INS.get(name, np.dtype)
 
 
 def load_cifar10(config: DataConfig) -> Dataset:
@@ -89,10 +114,7 @@ def _load(layout: _Layout, config: DataConfig) -> Dataset:
             f"{folder / layout.folder} does not exist: --data-root must name the folder that holds "
             f"{layout.folder} (`zosam-robust fetch {layout.name}` downloads it)"
         )
-    listed = _read(folder / layout.meta).get(layout.class_names)
-    classes = tuple(map(_text, listed)) if isinstance(listed, list) else ()
-    if not classes:
-        raise InputError(f"{folder / layout.meta} names no classes: restore the original file")
+    classes = _classes(folder / layout.meta, layout)
     whole = _join([_batch(folder / name, layout, len(classes)) for name in layout.train])
     test = _batch(folder / layout.test, layout, len(classes))
     validation, train = stratified_split(
@@ -112,40 +134,53 @@ def _load(layout: _Layout, config: DataConfig) -> Dataset:
     )
 
 
-def _text(value: str | bytes) -> str:
+def _classes(file: Path, layout: _Layout) -> tuple[str, ...]:
+    listed = _read(file).get(layout.class_names)
+    try:
+        classes = tuple(map(_text, listed)) if isinstance(listed, list) else ()
+    except (TypeError, UnicodeDecodeError):
+        classes = ()
+    if not all(classes) or not classes or len(set(classes)) < len(classes):
+        raise InputError(
+            f"{file} names no classes, or one of them twice: restore the original file"
+        )
+    return classes
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | bytes):
+        raise TypeError(f"{value!r} is no text")
     return value.decode() if isinstance(value, bytes) else value
 
 
 def _read(file: Path) -> dict[str, object]:
     try:
-        content = _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="bytes").load()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, TypeError) as error:
-        raise InputError(f"{file} is not a CIFAR batch file: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{file} is not a CIFAR batch file: it holds a {type(content).__name__}")
-    return {_text(key): value for key, value in content.items()}
+        content = _ArraysOnly(io.BytesIO(read_bytes(file)), encoding="bytes").load()
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds a {type(content).__name__}")
+        return {_text(key): value for key, value in content.items()}
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"{file} is not a CIFAR batch file: {reason}") from error
 
 
 def _batch(file: Path, layout: _Layout, classes: int) -> Split:
     content = _read(file)
     pixels = content.get("data")
-    labels = np.asarray(content.get(layout.labels, ()), dtype=np.int64)
+    listed = content.get(layout.labels)
+    if not isinstance(listed, list) or not all(type(x) is int and 0 <= x < classes for x in listed):
+        raise InputError(f"{file} has labels outside 0..{classes - 1}: restore the original file")
+    labels = np.array(listed, dtype=np.int64)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2:
         raise InputError(f"{file} holds no uint8 array `data` of rows: restore the original file")
-    if pixels.shape != (len(labels), 3072):
+    if pixels.shape != (len(labels), 3072) or not len(labels):
         raise InputError(
             f"{file} holds {pixels.shape} pixels and {len(labels)} labels where (n, 3072) and n "
             "are expected: restore the original file"
         )
-    _check_labels(file, labels, classes)
     return Split(pixels.reshape(-1, 3, 32, 32), labels)
-
-
-def _check_labels(file: Path, labels: Labels, classes: int) -> None:
-    if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
-        raise InputError(f"{file} has labels outside 0..{classes - 1}: restore the original file")
 
 
 def _join(parts: list[Split]) -> Split:

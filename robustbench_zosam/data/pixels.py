@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,24 +16,48 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from corruptions.pictures import DAMAGED, open_rgb
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import read_bytes, require_regular
 
 Images = NDArray[np.uint8]
 Read = Callable[[PurePosixPath], bytes]
+_MOST_BYTES = 2**28  # of an image file
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, KeyError, ValueError, EOFError,
+    NotImplementedError, RuntimeError, IndexError, OverflowError, MemoryError, struct.error,
+)  # fmt: skip
+"""What zipfile and tarfile raise for archives that are damaged, encrypted or of other methods."""
 _BLOCK = 1000  # images decoded at a time when all are gone through
 
 
 def reader(root: Path) -> Read:
     """Returns a function from a path below a folder, or in a zip, to the content of the file."""
     if root.is_dir():
-        return lambda file: (root / file).read_bytes()
+        return lambda file: read_bytes(root / file, most=_MOST_BYTES)
+    archive = open_zip(root)
+
+    def read(file: PurePosixPath) -> bytes:
+        try:
+            entry = archive.getinfo(str(file))
+            if entry.file_size > _MOST_BYTES:
+                raise ValueError(f"it unpacks to {entry.file_size:,} bytes")
+            return archive.read(entry)
+        except UNREADABLE as error:
+            raise InputError(f"{root / file} cannot be read ({error}): repack {root}") from error
+
+    return read
+
+
+def open_zip(file: Path) -> zipfile.ZipFile:
+    """Opens a zip; what is none is an `InputError`."""
+    require_regular(file)
     try:
-        archive = zipfile.ZipFile(root)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{root} is neither a folder nor a readable zip: {error}") from error
-    return lambda file: archive.read(str(file))
+        return zipfile.ZipFile(file)
+    except UNREADABLE as error:
+        raise InputError(f"{file} is neither a folder nor a readable zip: {error}") from error
 
 
 def decode(
@@ -58,11 +85,14 @@ def decode(
     def decode_one(index: int) -> None:
         file = files[index]
         try:
-            with Image.open(io.BytesIO(read(file))) as image:
-                square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
-        except (UnidentifiedImageError, OSError, KeyError, zipfile.BadZipFile, ValueError) as error:
+            with open_rgb(io.BytesIO(read(file))) as image:
+                square = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+        except InputError:
+            raise
+        except DAMAGED as error:
+            reason = str(error).partition("<_io.BytesIO")[0].rstrip() or type(error).__name__
             raise InputError(
-                f"{root / file} is not a readable image ({error}): replace or remove it"
+                f"{root / file} is not a readable image ({reason}): replace or remove it"
             ) from error
         pixels[index] = np.moveaxis(np.asarray(square), 2, 0)
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
+from robustbench_zosam.arrays import read_arrays
 from robustbench_zosam.config import DataConfig, canonical_json
 from robustbench_zosam.data.dataset import Dataset, Labels, Split
 from robustbench_zosam.data.pixels import Images, Pixels, StreamedImages
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.data.source import listing_key, locate
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import atomic_path
+from robustbench_zosam.files import atomic_path, parse_json, warn_of_damage
 from robustbench_zosam.schema import DataFacts
 
 
@@ -31,9 +33,7 @@ class Prepared:
 
     def test_labels(self) -> Labels:
         """Returns the labels of the test images, without reading an image."""
-        with np.load(self.file) as arrays:
-            labels: Labels = arrays["test_labels"]
-        return labels
+        return read_arrays(self.file, ["test_labels"])["test_labels"].astype(np.int64)
 
 
 def prepare(config: DataConfig, cache: Path) -> Prepared:
@@ -82,11 +82,15 @@ def load_prepared(file: Path) -> Dataset:
     facts = _facts(file)
     if facts is None:
         raise InputError(f"the prepared data {file} is damaged: delete it and run again")
-    with np.load(file) as arrays:
+    try:
+        arrays = read_arrays(file)
         splits = {
-            name: Split(_pixels(arrays, name, facts), arrays[f"{name}_labels"])
-            for name in ("train", "validation", "test")
+            name: _split(file, arrays, name, facts) for name in ("train", "validation", "test")
         }
+    except KeyError as error:
+        raise InputError(
+            f"the prepared data {file} lacks {error}: delete it and run again"
+        ) from error
     mean, std = facts.get("mean"), facts.get("std")  # not in files of version 0.1.0
     return Dataset(
         name=facts["name"],
@@ -115,7 +119,19 @@ def _store(dataset: Dataset, file: Path) -> DataFacts:
     return facts
 
 
-def _pixels(arrays: NpzFile, name: str, facts: DataFacts) -> Pixels:
+def _split(file: Path, arrays: Mapping[str, NDArray[Any]], name: str, facts: DataFacts) -> Split:
+    images, labels = _pixels(arrays, name, facts), arrays[f"{name}_labels"]
+    shape = (facts["counts"][name], 3, facts["image_size"], facts["image_size"])
+    fits = labels.dtype == np.int64 and images.dtype == np.uint8
+    if not fits or images.shape != shape or labels.shape != shape[:1]:
+        raise InputError(
+            f"the prepared data {file} has {name} images of shape {images.shape} and "
+            f"{len(labels)} labels, not {shape}: delete it and run again"
+        )
+    return Split(images, labels)
+
+
+def _pixels(arrays: Mapping[str, NDArray[Any]], name: str, facts: DataFacts) -> Pixels:
     root = facts.get("streamed")
     if root is None:
         images: Images = arrays[f"{name}_images"]
@@ -124,10 +140,11 @@ def _pixels(arrays: NpzFile, name: str, facts: DataFacts) -> Pixels:
 
 
 def _facts(file: Path) -> DataFacts | None:
-    """Returns the facts in a prepared file, unless it is damaged."""
+    """Returns the facts in a prepared file; None, with a warning, if it is damaged."""
     try:
-        with np.load(file) as arrays:
-            facts: DataFacts = json.loads(str(arrays["facts"]))
-    except (zipfile.BadZipFile, OSError, KeyError, ValueError):
+        facts = parse_json(str(read_arrays(file, ["facts"])["facts"]))
+        return TypeAdapter(DataFacts).validate_python(facts, strict=True)
+    except (InputError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        warn_of_damage(InputError(f"the prepared data {file} is damaged ({reason})"))
         return None
-    return facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from robustbench_zosam.config import DataConfig
 from robustbench_zosam.data.dataset import Labels, Split, balanced_subset
-from robustbench_zosam.data.pixels import Read, StreamedImages, decode, reader
+from robustbench_zosam.data.pixels import Read, StreamedImages, decode, open_zip, reader
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.machine import memory_bytes
 
@@ -88,12 +89,27 @@ def open_source(root: Path) -> FileSource:
     if not root.exists():
         raise InputError(f"the data folder {root} does not exist: give the path of a folder or zip")
     read = reader(root)
-    with zipfile.ZipFile(root) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    with open_zip(root) as archive:
+        entries = [info for info in archive.infolist() if not info.is_dir()]
+    names = [info.filename for info in entries]
+    refused = next(filter(None, map(_refusal, entries)), None)
+    if refused is None and len(set(names)) < len(names):
+        refused = "the same path twice"
+    if refused is not None:
+        raise InputError(f"{root} holds {refused}: repack it")
     climbing = next(filter(climbs_out, names), None)
     if climbing is not None:
         raise InputError(f"{root} holds the path {climbing!r}, which leads out of it: repack it")
     return FileSource(root, _sorted(names), read)
+
+
+def _refusal(entry: zipfile.ZipInfo) -> str | None:
+    """Returns what an entry of a zip is that is not read, if so."""
+    if entry.flag_bits & 1:
+        return f"{entry.filename!r}, which is encrypted"
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return f"{entry.filename!r}, which is a link"
+    return None
 
 
 def climbs_out(name: str) -> bool:
@@ -117,8 +133,15 @@ def images(files: Iterable[PurePosixPath]) -> tuple[PurePosixPath, ...]:
 def listing_key(root: Path) -> list[list[object]]:
     """Returns name, size and time of every file, which notices a change without decoding."""
     names = [""] if root.is_file() else sorted(_walk(root))
-    stats = ((name, (root / name).stat()) for name in names)
-    return [[name or root.name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+    return [[name or root.name, *_size_and_time(root / name)] for name in names]
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:  # a link to nothing: whoever needs it says so
+        return -1, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _walk(root: Path) -> Iterator[str]:

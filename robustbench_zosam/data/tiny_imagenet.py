@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -39,7 +38,7 @@ class _Tree:
         file = self.top / name
         try:
             return self.source.read(file).decode("utf-8").splitlines()
-        except (KeyError, OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        except (InputError, UnicodeDecodeError) as error:
             raise InputError(
                 f"{self.source.root / file} cannot be read ({error}): restore the original file"
             ) from error

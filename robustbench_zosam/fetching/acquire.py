@@ -49,6 +49,7 @@ def fetch(
     root: Path,
     *,
     allow_unverified: bool = False,
+    offline: bool = False,
     on_progress: OnProgress = lambda progress: None,
 ) -> Fetched:
     """Downloads a data set or suite, unless it is there already.
@@ -60,6 +61,7 @@ def fetch(
         name: see `DOWNLOADS`.
         root: the data directory; it is created.
         allow_unverified: accept files of which no checksum is known.
+        offline: use what lies in the data directory, archives included, and no network.
         on_progress: called as files are downloaded, checked and unpacked.
 
     Returns:
@@ -76,6 +78,8 @@ def fetch(
         staging = root / f".fetch-{name}"
         with _alone(staging):
             _require_space(name, waiting, staging, root)
+            if offline:
+                _require_here(waiting, root, staging)
             for folder in waiting:
                 _fetch_folder(folder, root, staging, on_progress)
         shutil.rmtree(staging)
@@ -102,6 +106,20 @@ def _require_checksums(source: Downloadable, allow_unverified: bool) -> None:
             f"no checksum of {', '.join(unknown)} is known: give --allow-unverified to trust the "
             "server"
         )
+
+
+def _require_here(folders: tuple[Folder, ...], root: Path, staging: Path) -> None:
+    for folder in folders:
+        for part in folder.parts:
+            own = root / part.file  # only archives are taken from there
+            here = (part.is_archive and own.is_file() and not mismatch(own, part)) or any(
+                place.exists() for place in (staging / part.file, _unpacked(staging, part))
+            )
+            if not here:
+                raise InputError(
+                    f"{folder.name} needs {part.file}, which is not in {root} as it was published: "
+                    "put it there, or leave out --offline"
+                )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from robustbench_zosam import __version__
@@ -18,8 +19,10 @@ from robustbench_zosam.fetching.downloadable import RemoteFile
 
 OnProgress = Callable[[int, int | None], None]
 TIMEOUT_SECONDS = 30.0
+SLOWEST = 1024.0  # bytes per second below which a mirror counts as stalled
+_RESERVE = 2**26  # bytes that stay free on the disk while a file of unknown size arrives
 PAUSE_SECONDS = 0.5  # before a retry; doubled for each without progress
-_TRIES = 3  # in a row without progress
+_TRIES = 3  # in a row with little progress
 _BLOCK = 1 << 18
 _RESUMED = http.HTTPStatus.PARTIAL_CONTENT
 _NOTHING_LEFT = http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
@@ -37,22 +40,47 @@ def mismatch(
     size = file.stat().st_size
     if part.size is not None and size != part.size:
         return f"it has {size:,} bytes where {part.size:,} are published"
-    name, expected = ("sha256", part.sha256) if part.sha256 else ("md5", part.md5)
-    if expected is None:
-        return None
-    found = _digest(file, name, size, on_progress)
-    return None if found == expected else f"its {name} is {found}, not {expected}"
+    expected = {"sha256": part.sha256, "md5": part.md5}
+    expected = {name: value for name, value in expected.items() if value}
+    found = _digests(file, tuple(expected), size, on_progress) if expected else {}
+    wrong = next((name for name, value in found.items() if value != expected[name]), None)
+    return wrong and f"its {wrong} is {found[wrong]}, not {expected[wrong]}"
 
 
-def _digest(file: Path, name: str, size: int, on_progress: OnProgress) -> str:
-    digest = hashlib.new(name, usedforsecurity=False)
+def _digests(
+    file: Path, names: tuple[str, ...], size: int, on_progress: OnProgress
+) -> dict[str, str]:
+    """Returns several checksums of a file, in one pass over it."""
+    digests = {name: hashlib.new(name, usedforsecurity=False) for name in names}
     done = 0
     with file.open("rb") as stream:
         while block := stream.read(_BLOCK):
-            digest.update(block)
+            for digest in digests.values():
+                digest.update(block)
             done += len(block)
             on_progress(done, size)
-    return digest.hexdigest()
+    return {name: digest.hexdigest() for name, digest in digests.items()}
+
+
+class _NoDowngrade(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never from an encrypted connection to one that is not."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if new not in {"http", "https"} or (old == "https" and new != "https"):
+            raise _MirrorError(f"it redirects from {old} to {new}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_NoDowngrade)
 
 
 class _MirrorError(Exception):
@@ -114,7 +142,8 @@ def _transfer(url: str, part: RemoteFile, partial: Path, on_progress: OnProgress
         try:
             _request(url, part, partial, on_progress)
         except _CutError as error:
-            fruitless = 0 if _size(partial) > before else fruitless + 1
+            progress = _size(partial) - before
+            fruitless = 0 if progress >= SLOWEST * TIMEOUT_SECONDS else fruitless + 1
             if fruitless == _TRIES:
                 raise _MirrorError(str(error)) from error
             time.sleep(PAUSE_SECONDS * 2**fruitless)
@@ -146,8 +175,12 @@ def _request(url: str, part: RemoteFile, partial: Path, on_progress: OnProgress)
         done = start
         with partial.open("ab" if start else "wb") as stream:
             for block in _blocks(reply):
-                stream.write(block)
                 done += len(block)
+                if total is None:
+                    require_space(len(block) + _RESERVE, partial.parent, part.file)
+                elif done > total:
+                    raise _MirrorError(f"it sends more than the {total:,} bytes that are published")
+                stream.write(block)
                 on_progress(done, total)
     if total is not None and done < total:
         raise _CutError(f"the connection was cut at {done:,} of {total:,} bytes")
@@ -155,7 +188,7 @@ def _request(url: str, part: RemoteFile, partial: Path, on_progress: OnProgress)
 
 def _open(request: urllib.request.Request) -> http.client.HTTPResponse | None:
     try:
-        reply: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+        reply: http.client.HTTPResponse = _OPENER.open(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == _NOTHING_LEFT and request.has_header("Range"):
@@ -170,14 +203,20 @@ def _open(request: urllib.request.Request) -> http.client.HTTPResponse | None:
 
 
 def _blocks(reply: http.client.HTTPResponse) -> Iterator[bytes]:
+    since, received = time.monotonic(), 0
     while True:
         try:
-            block = reply.read(_BLOCK)
-        except (OSError, http.client.HTTPException) as error:
+            block = reply.read1(_BLOCK)  # what has arrived: a server that drips is noticed
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise _CutError(str(error) or type(error).__name__) from error
         if not block:
             return
         yield block
+        received += len(block)
+        if time.monotonic() - since > TIMEOUT_SECONDS:
+            if received < SLOWEST * TIMEOUT_SECONDS:
+                raise _CutError(f"the server sent {received:,} bytes in {TIMEOUT_SECONDS:g} s")
+            since, received = time.monotonic(), 0
 
 
 def _check_total(total: int | None, part: RemoteFile, start: int, partial: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from robustbench_zosam.files import atomic_path, write_arrays
+from robustbench_zosam.arrays import write_arrays
+from robustbench_zosam.files import atomic_path
 from robustbench_zosam.landscape.results import Columns
 from robustbench_zosam.landscape.summary import Array
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from torch import Tensor
 
+from robustbench_zosam.arrays import read_arrays, write_arrays
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import write_arrays
+from robustbench_zosam.files import warn_of_damage
 from robustbench_zosam.landscape.directions import Direction
 from robustbench_zosam.landscape.summary import Array
 from robustbench_zosam.landscape.surface import Surface
@@ -66,20 +66,26 @@ class RowFile:
     Args:
         file: a `.npz` file.
         key: everything that determines the slice; rows under another key are not used.
+        points: in each row.
     """
 
-    def __init__(self, file: Path, key: str) -> None:
-        self._file, self._key = file, key
+    def __init__(self, file: Path, key: str, points: int | None = None) -> None:
+        self._file, self._key, self._points = file, key, points
         self.finished = self._read()
         self._rows = [] if self.finished is None else list(self.finished)
 
     def _read(self) -> Array | None:
+        if not self._file.exists():
+            return None
         try:
-            with np.load(self._file) as stored:
-                rows: Array = stored["rows"]
-                return rows if str(stored["key"]) == self._key else None
-        except (OSError, ValueError, KeyError, BadZipFile):
-            return None  # absent or damaged: all rows are evaluated again
+            stored = read_arrays(self._file, ("rows", "key"))
+            rows = stored["rows"].astype(np.float64)
+            if rows.ndim != 3 or rows.shape[1:] != (2, self._points or rows.shape[2]):
+                raise InputError(f"{self._file} is damaged: rows of shape {rows.shape}")
+        except (InputError, ValueError) as error:
+            warn_of_damage(InputError(str(error)))
+            return None
+        return rows if str(stored["key"]) == self._key else None
 
     def add(self, index: int, values: Array) -> None:
         """Stores a row, (2, points): loss and accuracy; rows come in order."""

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from robustbench_zosam.arrays import write_arrays
 from robustbench_zosam.config import FlatnessConfig
-from robustbench_zosam.files import write_arrays, write_json
+from robustbench_zosam.files import write_json
 from robustbench_zosam.flatness import CAVEATS
 from robustbench_zosam.landscape.export import write_csv
 from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.measurement.trained_models import TrainedModels, about
+from robustbench_zosam.privacy import redacted
 from robustbench_zosam.provenance import versions
 from robustbench_zosam.schema import Flatness, FlatnessFile, LayeredMean, PairedModels
 from robustbench_zosam.statistics import bootstrap_difference
@@ -93,7 +95,7 @@ def paired(arrays: Mapping[str, Arrays], seed: int) -> list[PairedModels]:
 
 def write_flatness(out: Path, found: FlatnessFile, arrays: Mapping[str, Arrays]) -> None:
     """Writes OUT/flatness.json, OUT/flatness.csv and OUT/flatness.npz with MODEL/ARRAY in it."""
-    write_json(out / "flatness.json", found)
+    write_json(out / "flatness.json", redacted(found))
     rows = [(name, *row) for name, facts in found["models"].items() for row in _rows(facts)]
     columns = ("model", "measure", "value", "se")
     write_csv(out / "flatness.csv", {c: [row[i] for row in rows] for i, c in enumerate(columns)})

@@ -32,6 +32,7 @@ from robustbench_zosam.landscape.export import Slice
 from robustbench_zosam.landscape.states import weights_of
 from robustbench_zosam.measurement.flatness import image_hash
 from robustbench_zosam.measurement.trained_models import TrainedModels, about
+from robustbench_zosam.privacy import redacted
 from robustbench_zosam.provenance import versions
 from robustbench_zosam.schema import LandscapeFile, ModelMap, ModelPath, ModelSlices
 
@@ -80,7 +81,7 @@ class Drawing:
             "slices": self.slices,
             "versions": versions(),
         }
-        write_json(self.out / "landscape.json", found)
+        write_json(self.out / "landscape.json", redacted(found))
         return found
 
     def _random(self) -> None:
@@ -216,7 +217,7 @@ class Drawing:
         sums = [[v.double().sum().item() for v in state.values()] for state in weights]
         settings = canonical_json(self.settings)
         key = json.dumps([settings, image_hash(self.trained), how, name, sums])
-        return RowFile(self.out / f".{name}-{kind}-rows.npz", key)
+        return RowFile(self.out / f".{name}-{kind}-rows.npz", key, self.settings.grid)
 
     def _reporter(self, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self.on_progress(what, done, total)

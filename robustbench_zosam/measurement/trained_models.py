@@ -156,6 +156,10 @@ def _prepared(file: Path) -> Path | None:
     spec = file.with_name(SPEC_FILE)
     if file.name != MODEL_FILE or not spec.is_file():
         return None
-    decoded = Path(read_json(spec)["data_file"])  # the one key needed, of any version
+    stored = read_json(spec)
+    decoded = stored.get("data_file") if isinstance(stored, dict) else None
+    if not isinstance(decoded, str):  # the one key needed, of any version
+        raise InputError(f"{spec} does not say the data of the model: name it with --data")
+    decoded = Path(decoded)
     beside = file.parents[2] / "cache" / decoded.name  # where a run that was moved has it
     return next((place for place in (decoded, beside) if place.is_file()), None)

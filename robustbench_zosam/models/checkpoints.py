@@ -10,17 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from robustbench_zosam.config import ModelConfig
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import atomic_path
+from robustbench_zosam.files import parse_json, require_regular
 from robustbench_zosam.models.classifier import Classifier, build_model
 from robustbench_zosam.models.encoding import decode, encode
-from robustbench_zosam.models.fitting import fill_in, require_fit
+from robustbench_zosam.models.fitting import (
+    fill_in,
+    require_finite_predictions,
+    require_fit,
+    skeleton,
+)
+from robustbench_zosam.models.header import SparseTensor, parse_header
+from robustbench_zosam.models.tensor_files import read_tensors, save_tensors, sha256_of
 from robustbench_zosam.models.third_party import match_names, read_state_dict, take_masks
 
 FORMAT = "zosam-checkpoint-1"
@@ -45,32 +49,6 @@ class Checkpoint:
     classes: tuple[str, ...]
     image_size: int | None
     header: dict[str, object]
-
-
-class Architecture(BaseModel):
-    """The architecture in a header, which never says that code may run."""
-
-    name: str
-    width: float
-
-
-class SparseTensor(BaseModel):
-    """A sparse tensor in a header: what its mask and values do not say."""
-
-    shape: tuple[NonNegativeInt, ...]
-
-
-class Header(BaseModel):
-    """What our checkpoints say beside their tensors, and whatever else a run adds."""
-
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-
-    model: Architecture
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    classes: tuple[str, ...]
-    image_size: int | None
-    encodings: dict[str, SparseTensor]
 
 
 def save_checkpoint(
@@ -106,9 +84,9 @@ def save_checkpoint(
             tensors |= encode(name, value, mask)
             shapes[name] = {"shape": list(value.shape)}
     header = describe(model, config, classes, image_size) | {"encodings": shapes, **(facts or {})}
+    header["sha256"] = sha256_of(tensors)
     text = json.dumps(header, sort_keys=True, allow_nan=False, separators=(",", ":"))
-    with atomic_path(file) as temporary:
-        save_file(tensors, temporary, metadata={"format": FORMAT, "header": text})
+    save_tensors(file, tensors, {"format": FORMAT, "header": text})
 
 
 def describe(
@@ -152,11 +130,28 @@ def load_checkpoint(
     Raises:
         InputError: the file is missing, damaged, or of another architecture.
     """
-    if not file.is_file():
+    if not file.exists():
         raise InputError(f"the checkpoint {file} does not exist: give the path of a file")
+    require_regular(file)
+    try:
+        return _load(file, config, tuple(classes), mean, std, image_size)
+    except InputError as error:
+        if str(file) in str(error):
+            raise
+        raise InputError(f"the checkpoint {file} cannot be loaded: {error}") from error
+
+
+def _load(
+    file: Path,
+    config: ModelConfig | None,
+    classes: tuple[str, ...],
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    image_size: int | None,
+) -> Checkpoint:
     tensors, raw = _read(file)
     if raw is not None:
-        return _from_ours(file, tensors, raw, config, tuple(classes))
+        return _from_ours(file, tensors, raw, config, classes)
     if config is None:
         raise InputError(
             f"the checkpoint {file} is a plain state dict, which does not say its architecture: "
@@ -170,19 +165,28 @@ def load_checkpoint(
         )
     values, masks = take_masks(file, tensors)
     count = len(classes) or _count_classes(file, values, config, image_size)
+    expected = skeleton(config, count, image_size)
+    names = match_names(file, values, expected)
+    state = fill_in({names[name]: value for name, value in values.items()}, expected)
+    require_fit(file, config, expected, state)
     model = build_model(config, count, mean, std, image_size=image_size)
-    masks = _load_third_party(file, model, values, masks, config)
-    return Checkpoint(model.eval(), config, masks, tuple(classes), image_size, {})
+    model.backbone.load_state_dict(state)
+    require_finite_predictions(file, model.eval(), image_size)
+    found = {f"backbone.{names[name]}": mask for name, mask in masks.items()}
+    found = (_masks_from_zeros(model) | found) if config.zeros_as_mask else found
+    return Checkpoint(model, config, found, classes, image_size, {})
 
 
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, object] | None]:
     try:
-        with safe_open(file, framework="pt") as content:
-            metadata = content.metadata() or {}
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a mapping
-        ours = metadata.get("format") == FORMAT
-        return tensors, json.loads(metadata.get("header", "null")) if ours else None
-    except (SafetensorError, ValueError, OSError) as error:
+        tensors, metadata = read_tensors(file)
+        if metadata.get("format") != FORMAT:
+            return tensors, None
+        header = parse_json(metadata.get("header", ""))
+        return tensors, header if header is not None else {}
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         if file.suffix == ".safetensors":
             raise InputError(
                 f"the checkpoint {file} is truncated or damaged ({error}): restore it"
@@ -198,15 +202,8 @@ def _from_ours(
     config: ModelConfig | None,
     classes: tuple[str, ...],
 ) -> Checkpoint:
-    try:
-        header = Header.model_validate(raw)
-        own = ModelConfig(name=header.model.name, width=header.model.width)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"the checkpoint {file} is damaged: {where} in its header: {first['msg'].lower()}"
-        ) from error
+    header = parse_header(file, raw)
+    own = ModelConfig(name=header.model.name, width=header.model.width)
     if config is not None and config.architecture() != own.architecture():
         raise InputError(
             f"the checkpoint {file} holds {own.name} of width {own.width:g}, not {config.name} of "
@@ -215,17 +212,26 @@ def _from_ours(
     own = config or own  # only the user may allow code to run
     classes, size = header.classes or classes, header.image_size
     count = len(classes) or _count_classes(file, tensors, own, size)
+    expected = skeleton(own, count, size)
+    state, masks = _decode_all(file, expected, tensors, header.encodings)
+    require_fit(file, own, expected, state)
+    if header.sha256 not in {None, sha256_of(tensors)}:
+        raise InputError(
+            f"the checkpoint {file} is damaged: its tensors are not those that were stored (their "
+            "sha256 differs): restore it"
+        )
     model = build_model(own, count, header.mean, header.std, image_size=size)
-    state, masks = _decode_all(file, model.backbone, tensors, header.encodings)
-    require_fit(file, own, model.backbone, state)
     model.backbone.load_state_dict(state)
-    return Checkpoint(model.eval(), own, masks, classes, size, raw)
+    require_finite_predictions(file, model.eval(), size)
+    return Checkpoint(model, own, masks, classes, size, raw)
 
 
 def _decode_all(
-    file: Path, network: nn.Module, tensors: dict[str, Tensor], encodings: dict[str, SparseTensor]
+    file: Path,
+    expected: Mapping[str, Tensor],
+    tensors: dict[str, Tensor],
+    encodings: dict[str, SparseTensor],
 ) -> tuple[dict[str, Tensor], Masks]:
-    expected = network.state_dict()
     parts, masks = dict(tensors), {}
     for name, facts in encodings.items():
         ours = _without_backbone(name, expected)
@@ -246,18 +252,6 @@ def _without_backbone(name: str, expected: Mapping[str, Tensor]) -> str:
     return name if name in expected else name.removeprefix("backbone.")
 
 
-def _load_third_party(
-    file: Path, model: Classifier, values: dict[str, Tensor], found: Masks, config: ModelConfig
-) -> Masks:
-    expected = model.backbone.state_dict()
-    names = match_names(file, values, expected)
-    state = fill_in({names[name]: value for name, value in values.items()}, expected)
-    require_fit(file, config, model.backbone, state)
-    model.backbone.load_state_dict(state)
-    masks = {f"backbone.{names[name]}": mask for name, mask in found.items()}
-    return (_masks_from_zeros(model) | masks) if config.zeros_as_mask else masks
-
-
 def _masks_from_zeros(model: nn.Module) -> Masks:
     weights = {
         f"{name}.weight": module.weight.detach()
@@ -271,10 +265,8 @@ def _count_classes(
     file: Path, values: dict[str, Tensor], config: ModelConfig, image_size: int | None
 ) -> int:
     """Returns the rows of the tensor whose shape depends on the number of classes."""
-    one, two = (
-        build_model(config, n, (0,) * 3, (1,) * 3, image_size=image_size).backbone.state_dict()
-        for n in (1, 2)
-    )
+    one, two = (skeleton(config, n, image_size) for n in (1, 2))
     names = match_names(file, values, one)
     last = {name for name, value in one.items() if value.shape != two[name].shape}
-    return max([len(values[name]) for name, ours in names.items() if ours in last], default=1)
+    shapes = [values[name].shape for name, ours in names.items() if ours in last]
+    return max((shape[0] for shape in shapes if shape), default=1) or 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -53,8 +54,10 @@ def export_checkpoint(checkpoint: Checkpoint, file: Path, *, image_size: int | N
 def _to_torch(checkpoint: Checkpoint, file: Path) -> None:
     state = {n: v.detach().cpu() for n, v in checkpoint.model.backbone.state_dict().items()}
     facts = _facts(checkpoint) | {"encodings": {}}
+    content = io.BytesIO()  # in a file of another name, the archive would have other bytes
+    torch.save({"state_dict": state, OWN_FACTS: facts}, content)
     with atomic_path(file) as temporary:
-        torch.save({"state_dict": state, OWN_FACTS: facts}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, object]:

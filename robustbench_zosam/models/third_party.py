@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import struct
+import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,15 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import require_regular
 
 OWN_FACTS = "zosam"  # key of the header in a torch file that was exported from here
 _CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network")
 _WRAPPERS = ("module", "_orig_mod", "backbone", "model", "net")  # DataParallel, compile, ...
+_DEEPEST = 8  # dicts around a state dict
+_LARGEST = 2**28  # values of a tensor whose file does not hold as many
 _UNREADABLE = (
+    zipfile.BadZipFile,
     pickle.UnpicklingError,
     RuntimeError,
     EOFError,
@@ -64,7 +69,9 @@ def read_state_dict(file: Path) -> StateDict:
     Raises:
         InputError: the file is not readable, or holds no state dict.
     """
+    require_regular(file)
     try:
+        _require_stored(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -73,23 +80,67 @@ def read_state_dict(file: Path) -> StateDict:
             "save model.state_dict() with torch.save"
         ) from error
     header = content.get(OWN_FACTS) if isinstance(content, dict) else None
-    while isinstance(content, dict):
-        inner = next((k for k in _CONTAINERS if isinstance(content.get(k), dict)), None)
-        if inner is None:
-            break
-        content = content[inner]
+    content = _innermost(file, content)
     if not isinstance(content, dict) or not content:
         raise InputError(f"the checkpoint {file} holds no state dict: save model.state_dict()")
-    wrong = next((key for key, value in content.items() if not isinstance(value, Tensor)), None)
-    if wrong is not None:
+    for name, value in content.items():
+        if not isinstance(value, Tensor) or not isinstance(name, str):
+            raise InputError(
+                f"the checkpoint {file} holds {name!r}, which is no tensor or no name: "
+                "save model.state_dict()"
+            )
+    return StateDict({name: _dense(file, name, value) for name, value in content.items()}, header)
+
+
+def _require_stored(file: Path) -> None:
+    """Refuses zips that unpack to more than they are: torch stores tensors as they are."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+    if len({entry.filename for entry in entries}) < len(entries):
+        raise ValueError("an entry stands there twice")
+    if any(entry.file_size > entry.compress_size for entry in entries):
+        raise ValueError("its entries are compressed")
+
+
+def _innermost(file: Path, content: object) -> object:
+    """Returns the state dict inside the dicts around it."""
+    for _ in range(_DEEPEST):
+        if not isinstance(content, dict):
+            return content
+        inner = next((k for k in _CONTAINERS if isinstance(content.get(k), dict)), None)
+        if inner is None:
+            return content
+        content = content[inner]
+    raise InputError(f"the checkpoint {file} is nested too deeply: save model.state_dict()")
+
+
+def _dense(file: Path, name: str, value: Tensor) -> Tensor:
+    """Returns a tensor of values of its own; sparse ones are unpacked."""
+    kind = None
+    if value.is_meta:
+        kind = "has no values (device meta)"
+    elif value.is_quantized:
+        kind = "is quantised"
+    elif value.is_complex():
+        kind = f"is complex ({value.dtype})"
+    elif value.layout != torch.strided and value.numel() > _LARGEST:
+        kind = f"is sparse and unpacks to {value.numel():,} values"
+    elif value.layout == torch.strided and value.numel() > max(_LARGEST, _stored(value)):
+        kind = f"repeats {_stored(value):,} values {value.numel():,} times"
+    if kind is not None:
         raise InputError(
-            f"the checkpoint {file} holds {wrong!r}, which is no tensor: save model.state_dict()"
+            f"the checkpoint {file} holds {name}, which {kind}: save dense weights of real numbers"
         )
-    return StateDict({str(name): _dense(value) for name, value in content.items()}, header)
+    try:
+        return value if value.layout == torch.strided else value.to_dense()
+    except (RuntimeError, MemoryError) as error:
+        raise InputError(f"the checkpoint {file} holds {name}, which is damaged") from error
 
 
-def _dense(value: Tensor) -> Tensor:
-    return value if value.layout == torch.strided else value.to_dense()
+def _stored(value: Tensor) -> int:
+    return value.untyped_storage().nbytes() // value.element_size()
 
 
 def take_masks(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from robustbench_zosam._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from robustbench_zosam.nzk.classifiers import Subject
     from robustbench_zosam.nzk.distributions import ProbeDistribution
     from robustbench_zosam.nzk.evolution import (
         UPDATES,
@@ -51,6 +52,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "train",
     # the comparison and its page
     "StudyConfig",
+    "Subject",
     "run_study",
     "build_page",
 ]

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from robustbench_zosam.nzk.distributions import ProbeDistribution
 from robustbench_zosam.nzk.evolution import (
     UPDATES,
-    evolve,
-    expected_loss,
-    stable_rate,
-    update_moments,
 )
-from robustbench_zosam.nzk.functional import squared_loss
-from robustbench_zosam.nzk.problems import Problem
 from robustbench_zosam.nzk.schema import LossCurve, Rates, RateSearch, SpeedUp, UpdateComparison
-from robustbench_zosam.nzk.training import Trajectory, train
+from robustbench_zosam.nzk.setup import ComparisonSetup
+from robustbench_zosam.nzk.training import Trajectory
 from robustbench_zosam.nzk.tuning import (
-    RELATIVE_RATES,
     ChosenRate,
     choose,
     common_target,
@@ -40,76 +33,6 @@ _POINTS = 80  # of a stored curve
 _DIVERGED = 100.0  # times the loss at the start: no mean is formed any more
 
 
-@dataclass(frozen=True)
-class ComparisonSetup:
-    """What all comparisons of a problem have in common.
-
-    Attributes:
-        directions: of z and ζ, rotation-invariant.
-        steps: of a tuning run; the evaluation has twice as many to reach the target.
-        seeds: of the evaluation.
-        tuning_seeds: other ones.
-    """
-
-    problem: Problem
-    directions: ProbeDistribution
-    steps: int
-    seeds: tuple[int, ...]
-    tuning_seeds: tuple[int, ...]
-
-    def unit(self, update: str) -> float:
-        """Returns the learning rate whose relative size is 1, n/λ_max(E[K]), at the first start."""
-        jacobian = self._linearised(self.tuning_seeds[0])[0]
-        kappa = update_moments(update, self.directions, jacobian.shape[1])[0]
-        return stable_rate(kappa * (jacobian @ jacobian.T)) / 2
-
-    def run(
-        self,
-        rates: Mapping[str, Sequence[float]],
-        seeds: Sequence[int],
-        steps: int,
-        keep: Sequence[int] = (),
-    ) -> dict[str, Trajectory]:
-        """Trains with every update at its learning rates; see `train`."""
-        return train(
-            self.problem.regression, self.problem.starts(seeds), rates,
-            seeds=seeds, steps=steps, directions=self.directions,
-            every=max(self.steps // 200, 1), keep=keep,
-        )  # fmt: skip
-
-    def expected_loss(
-        self, update: str, rates: Sequence[float], seeds: Sequence[int], steps: Sequence[int]
-    ) -> Tensor:
-        """Returns the expected loss with noise, (len(seeds), len(rates), len(steps)).
-
-        Args:
-            seeds: of the starts, which are given.
-        """
-        y = self.problem.regression.targets
-        return torch.stack([
-            expected_loss(jacobian, start, y, self.directions, update, rates, steps)
-            for jacobian, start in map(self._linearised, seeds)
-        ])
-
-    def loss_of_expected(
-        self, update: str, rate: float, seeds: Sequence[int], steps: Sequence[int]
-    ) -> Tensor:
-        """Returns the loss of the expected outputs, mean over the starts of the seeds, (steps,)."""
-        y = self.problem.regression.targets
-        kappa = update_moments(update, self.directions, self.problem.regression.model.dimension)[0]
-        curves = [
-            squared_loss(evolve(kappa * (jacobian @ jacobian.T), start, y, rate, steps), y)
-            for jacobian, start in map(self._linearised, seeds)
-        ]
-        return torch.stack(curves).mean(dim=0)
-
-    def _linearised(self, seed: int) -> tuple[Tensor, Tensor]:
-        """Returns Jacobian, (n, d), and outputs, (n,), at the start of a seed."""
-        task, start = self.problem.regression, self.problem.starts([seed])
-        outputs = task.model.outputs(start, task.inputs)[0]
-        return task.model.jacobian(start[0], task.inputs), outputs
-
-
 def compare(setup: ComparisonSetup) -> tuple[UpdateComparison, dict[int, Tensor]]:
     """Tunes every update with the same budget, and compares them on fresh seeds.
 
@@ -118,9 +41,11 @@ def compare(setup: ComparisonSetup) -> tuple[UpdateComparison, dict[int, Tensor]
         rate.
     """
     units = {update: setup.unit(update) for update in UPDATES}
-    grids = {update: [r * unit for r in RELATIVE_RATES] for update, unit in units.items()}
-    tuning = setup.run(grids, setup.tuning_seeds, setup.steps)
-    target = common_target({update: run.losses for update, run in tuning.items()})
+    grids = {update: [r * unit for r in setup.relative_rates] for update, unit in units.items()}
+    tuning = setup.tune(grids)
+    # In theory independent vectors hardly move a large network: their target would be the start.
+    aims = [u for u in UPDATES if setup.measured_tuning or u != "independent"]
+    target = common_target({update: tuning[update].losses for update in aims})
     choices = {u: choose(run.steps, run.losses, target) for u, run in tuning.items()}
     tuned_rates = {update: grids[update][choices[update].index] for update in UPDATES}
     equal_rate = min(
@@ -138,7 +63,7 @@ def compare(setup: ComparisonSetup) -> tuple[UpdateComparison, dict[int, Tensor]
     theory = _theoretical_passages(setup, grids, target)
     found: UpdateComparison = {
         "target": target,
-        "relative_rates": list(RELATIVE_RATES),
+        "relative_rates": list(setup.relative_rates),
         "equal_rate": equal_rate,
         "tuning": {
             update: _tuning(setup, update, tuning[update], grids[update], choices[update])
@@ -181,12 +106,14 @@ def _tuning(
     setup: ComparisonSetup, update: str, run: Trajectory, grid: list[float], choice: ChosenRate
 ) -> RateSearch:
     theory = setup.expected_loss(update, grid, setup.tuning_seeds, [setup.steps])
+    losses = final_losses(run.losses)
+    measured = losses if setup.measured_tuning else torch.full_like(losses, math.nan)
     return {
         "chosen": choice.index,
         "rate": grid[choice.index],
-        "relative": RELATIVE_RATES[choice.index],
+        "relative": setup.relative_rates[choice.index],
         "at_edge": choice.at_edge,
-        "losses": _values(final_losses(run.losses)),
+        "losses": _values(measured),
         "theory": _values(theory[..., 0].mean(dim=0)),
     }
 

@@ -166,12 +166,16 @@ def tuning(results: StudyResults) -> Block:
         return chart, "; ".join(words)
 
     trials = text.count(results["tuning"]["rates"], "learning rate")
+    seeds = results["tuning"]["seeds"]
+    budget = f"{trials} × {text.count(seeds, 'seed')} for each update, seeds other than those of "
+    budget += "the evaluation. Markers: geometric mean of the measured loss; dotted:"
+    if not seeds:
+        budget = f"{trials} for each update, chosen in theory, without training. Dotted:"
     return _block(
         results, draw, "tuning", "Tuning, with the same budget for all",
         "On this axis the expected kernels of all updates predict one and the same curve, that of "
         "gradient descent. They differ by their noise: the more of it, the smaller the best rate.",
-        f"{trials} × {text.count(results['tuning']['seeds'], 'seed')} for each update, seeds other "
-        "than those of the evaluation. Markers: geometric mean of the measured loss; dotted: "
+        f"{budget} "
         "expected loss in theory, for the network with its initial kernel. Losses above three "
         "times the initial one are left out.",
         tuple(VIEWS),
@@ -186,14 +190,15 @@ def kernels(results: StudyResults) -> Block:
         xs, theory = places(found["steps"]), found["shared"]["theory"]
         rows = {k: (finite(found[k]["measured"]), 1.96 * finite(found[k]["se"])) for k in KERNELS}
         top = max(*theory, *(float((value + error).max()) for value, error in rows.values()))
-        y = between("tr K over E[tr K] at start", 0, 1.05 * top)
+        floor = min(0.0, *(1.05 * float(value.min()) for value, _ in rows.values()))
+        y = between("tr K over E[tr K] at start", floor, 1.05 * top)
         chart = Chart(WIDTH, HEIGHT, logarithmic(STEPS, xs), y, readable=True)
         chart.group(None, chart.line(xs, theory, name="theory"))
         words = []
         for shift, (update, (values, errors)) in zip((-_SHIFT, _SHIFT), rows.items(), strict=True):
             view = VIEWS[update]
             bars = (
-                chart.stem(x, max(value - error, 0.0), value + error)
+                chart.stem(x, max(value - error, floor), value + error)
                 for x, value, error in zip(xs, values, errors, strict=True)
             )
             marks = markers(chart, xs, values, update, 0.75)
@@ -201,13 +206,14 @@ def kernels(results: StudyResults) -> Block:
             words.append(f"{view.label} {text.number(found[update]['measured'][-1])} at the end")
         return chart, "; ".join(words)
 
+    by = "exact derivatives" if results["config"]["models"] else "forward passes"
     return _block(
         results, draw, "kernels", "Measured kernels through training",
         "In theory the kernel of a linear model stays at 1, whatever the weights; that of a "
         "network may move, and the line, drawn with the Jacobian of each step, with it.",
-        f"Markers: mean of {results['config']['draws']} kernels measured by forward passes at the "
-        "weights of a shared-vector run, with 1.96 standard errors; line: closed form at these "
-        "weights. Both kernels are divided by their own expectation at the start.",
+        f"Markers: mean of {results['config']['draws']} kernels, measured by {by} at the weights "
+        "of a shared-vector run, with 1.96 standard errors; line: closed form at these weights. "
+        "Both kernels are divided by their own expectation at the start.",
         KERNELS,
     )  # fmt: skip
 

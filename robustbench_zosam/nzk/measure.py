@@ -13,10 +13,14 @@ from robustbench_zosam.nzk.expected import nzk_expected
 from robustbench_zosam.nzk.kernel import estimate_kernel
 from robustbench_zosam.nzk.problems import Problem
 from robustbench_zosam.nzk.schema import (
+    KERNELS,
     ConstancyTest,
     DistributionRow,
+    Kernel,
+    KernelCoupling,
     KernelHistory,
     KernelTraces,
+    OutputCoupling,
 )
 from robustbench_zosam.seeds import derive_seed
 
@@ -70,38 +74,89 @@ def through_training(
     """Returns both measured kernels, and the tangent kernel, at the weights of a training run.
 
     Args:
-        points: step to the weights there, (d,).
-        draws: fresh ones for each kernel.
+        points: step to the weights there, (d,), from the first step on.
+        draws: fresh ones for each kernel; trained classifiers, whose passes are slow, are measured
+            by their exact derivatives.
     """
     task = problem.regression
-    jacobians = {step: task.model.jacobian(point, task.inputs) for step, point in points.items()}
-    first = jacobians[min(points)]
-    kernels = {step: jacobian @ jacobian.T for step, jacobian in jacobians.items()}
-    origin = kernels[min(points)]
-
-    def traces(*, shared: bool) -> KernelTraces:
-        size = float(nzk_expected(first, directions, shared=shared).trace())
-        name = "shared" if shared else "independent"
-        found: KernelTraces = {"measured": [], "se": [], "theory": [], "constant": None}
-        for step, point in points.items():
+    found: KernelHistory = {
+        "steps": list(points), "ntk_trace": [], "ntk_cosine": [],
+        "shared": _empty(), "independent": _empty(),
+    }  # fmt: skip
+    origin: Tensor | None = None
+    sizes: dict[Kernel, float] = {}
+    for step, point in points.items():  # one Jacobian at a time: it may be large
+        jacobian = task.model.jacobian(point, task.inputs)
+        kernel = jacobian @ jacobian.T
+        origin = kernel if origin is None else origin
+        found["ntk_trace"].append(float(kernel.trace() / origin.trace()))
+        found["ntk_cosine"].append(_cosine(kernel, origin))
+        for name in KERNELS:
+            shared = name == "shared"
+            theory = float(nzk_expected(jacobian, directions, shared=shared).trace())
+            size = sizes.setdefault(name, theory)
             estimate = estimate_kernel(
                 task.model, point, task.inputs, directions,
                 shared=shared, draws=draws, seed=derive_seed(seed, name, step),
+                jacobian=None if problem.start is None else jacobian,
             )  # fmt: skip
-            theory = float(nzk_expected(jacobians[step], directions, shared=shared).trace())
-            found["measured"].append(estimate.trace / size)
-            found["se"].append(estimate.trace_se / size)
-            found["theory"].append(theory / size)
-        if problem.linear:
-            found["constant"] = homogeneity(found["measured"], found["se"])
-        return found
+            found[name]["measured"].append(estimate.trace / size)
+            found[name]["se"].append(estimate.trace_se / size)
+            found[name]["theory"].append(theory / size)
+    if problem.linear:
+        for name in KERNELS:
+            found[name]["constant"] = homogeneity(found[name]["measured"], found[name]["se"])
+    return found
+
+
+def _empty() -> KernelTraces:
+    return {"measured": [], "se": [], "theory": [], "constant": None}
+
+
+def output_coupling(
+    problem: Problem, directions: ProbeDistribution, draws: int, seed: int
+) -> OutputCoupling | None:
+    """Compares both measured kernels between the outputs with the closed form.
+
+    Args:
+        directions: of mean 0.
+        draws: fresh ones for each kernel.
+        seed: of the start and the directions.
+
+    Returns:
+        None for a model of one output.
+    """
+    task, point = problem.regression, problem.starts([seed])[0]
+    if task.outputs == 1:
+        return None
+    jacobian = task.model.jacobian(point, task.inputs)
+    rows = jacobian.view(len(task.inputs), task.outputs, -1)
+    theory = torch.einsum("icd,ied->ce", rows, rows)
+    scale = float(theory.trace()) / task.outputs
+    tangent = (jacobian @ jacobian.T).view(-1, task.outputs, len(task.inputs), task.outputs)
+    own = float(tangent.diagonal(dim1=1, dim2=3).square().sum())
+
+    def measured(name: Kernel) -> KernelCoupling:
+        found = estimate_kernel(
+            task.model, point, task.inputs, directions,
+            shared=name == "shared", draws=draws, seed=derive_seed(seed, "coupling", name),
+        )  # fmt: skip
+        # κ is the same for all entries of directions with mean 0.
+        kappa = float(nzk_expected(jacobian[:1], directions, shared=name == "shared").item())
+        kappa /= float(jacobian[0].square().sum())
+        deviations = (found.coupling - kappa * theory) / found.coupling_se
+        return {
+            "measured": (found.coupling / (kappa * scale)).tolist(),
+            "se": (found.coupling_se / (kappa * scale)).tolist(),
+            "largest_deviation": float(deviations.abs().max()),
+        }
 
     return {
-        "steps": list(points),
-        "ntk_trace": [float(kernel.trace() / origin.trace()) for kernel in kernels.values()],
-        "ntk_cosine": [_cosine(kernel, origin) for kernel in kernels.values()],
-        "shared": traces(shared=True),
-        "independent": traces(shared=False),
+        "names": list(problem.outputs),
+        "theory": (theory / scale).tolist(),
+        "between": 1 - own / float(tangent.square().sum()),
+        "shared": measured("shared"),
+        "independent": measured("independent"),
     }
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from robustbench_zosam.files import write_text
 from robustbench_zosam.nzk import figures
+from robustbench_zosam.nzk.coupling import coupling
 from robustbench_zosam.nzk.schema import StudyResults
 from robustbench_zosam.nzk.verdict import claims, verdict
 from robustbench_zosam.nzk.views import VIEWS, load, ratio
 from robustbench_zosam.report import text
 from robustbench_zosam.report.origin import origin
 from robustbench_zosam.report.page import render_page, scripted_names
-from robustbench_zosam.report.panel import PageTable
+from robustbench_zosam.report.panel import Block, PageTable
 
 
 def build_page(folder: Path) -> Path:
@@ -45,13 +46,7 @@ def render(results: StudyResults) -> str:
         "origin": tuple(origin(results["provenance"])),
         "data": scripted_names(VIEWS.values()),
         "verdict": verdict(results),
-        "blocks": (
-            figures.speed_ups(results),
-            figures.equal_rate(results),
-            figures.tuned_rate(results),
-            figures.tuning(results),
-            figures.kernels(results),
-        ),
+        "blocks": _blocks(results),
         "distributions": _distributions(results),
         "rates": _rates(results),
         "claims": claims(results),
@@ -60,11 +55,24 @@ def render(results: StudyResults) -> str:
     return render_page("nzk.html.j2", contents, "robustbench_zosam.nzk")
 
 
+def _blocks(results: StudyResults) -> tuple[Block, ...]:
+    between = coupling(results)
+    return (
+        figures.speed_ups(results),
+        figures.equal_rate(results),
+        figures.tuned_rate(results),
+        figures.tuning(results),
+        figures.kernels(results),
+        *([] if between is None else [between]),
+    )
+
+
 def _facts(results: StudyResults) -> str:
     config = results["config"]
     return (
         f"{text.count(len(results['problems']), 'problem')}, "
-        f"{text.count(len(config['seeds']), 'seed')}, tuned over "
+        f"{text.count(len(config['seeds']), 'seed')}, tuned "
+        f"{'' if results['tuning']['seeds'] else 'in theory '}over "
         f"{text.count(results['tuning']['rates'], 'learning rate')} with "
         f"{text.count(config['steps'], 'step')} each."
     )

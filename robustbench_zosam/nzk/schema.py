@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from robustbench_zosam.report.origin import Origin
 
-VERSION = 1
+VERSION = 2
 
 Kernel = Literal["shared", "independent"]
 Rates = Literal["equal", "tuned"]
@@ -71,6 +71,28 @@ class KernelHistory(TypedDict):
     independent: KernelTraces
 
 
+class KernelCoupling(TypedDict):
+    """A measured kernel between the outputs: sums over examples, in units of their mean."""
+
+    measured: list[list[float]]
+    """C × C, over the mean expected sum of an output with itself; 1 on average on the diagonal."""
+    se: list[list[float]]
+    largest_deviation: float
+    """Of an entry from the closed form, in standard errors."""
+
+
+class OutputCoupling(TypedDict):
+    """How far the outputs of a model move each other, at the first start."""
+
+    names: list[str]
+    theory: list[list[float]]
+    """C × C, for both kernels: that of the tangent kernel."""
+    between: float
+    """Share of the squared entries of the tangent kernel that lie between different outputs."""
+    shared: KernelCoupling
+    independent: KernelCoupling
+
+
 class RateSearch(TypedDict):
     """The tuning of one update's learning rate."""
 
@@ -81,7 +103,8 @@ class RateSearch(TypedDict):
     """In units of n/λ_max of the expected kernel."""
     at_edge: bool
     losses: list[float | None]
-    """Geometric mean over seeds of the loss at the end, for each rate of the grid."""
+    """Geometric mean over seeds of the loss at the end, for each rate of the grid; None where it
+    diverged or was not measured."""
     theory: list[float | None]
     """Expected loss there."""
 
@@ -145,15 +168,26 @@ class ProblemResult(UpdateComparison):
     n: int
     """Examples."""
     dimension: int
-    """Weights."""
+    """Weights, without pruned ones."""
+    outputs: int
+    """Of an example."""
     kernel: KernelHistory
+    coupling: OutputCoupling | None
+    """None for a single output."""
 
 
 class StudyOptions(TypedDict):
     """What was compared, and how precisely; see `StudyConfig`."""
 
     data: str
-    classes: list[int]
+    models: list[str]
+    """Trained classifiers; empty where the models are those of the study."""
+    images: int | None
+    """Of each classifier."""
+    classes: list[str]
+    """Empty: all of the data."""
+    outputs: int | None
+    """None: those that the classes take."""
     seeds: list[int]
     steps: int
     draws: int
@@ -163,6 +197,7 @@ class TuningBudget(TypedDict):
     """How many seeds and learning rates each update was tuned with."""
 
     seeds: int
+    """0: by the expected loss in theory, without training."""
     rates: int
 
 

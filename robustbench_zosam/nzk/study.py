@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,13 @@ import torch
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import require_writable, write_json
-from robustbench_zosam.nzk.compare import ComparisonSetup, compare
+from robustbench_zosam.nzk.classifiers import Subject, classifier_problems
+from robustbench_zosam.nzk.compare import compare
 from robustbench_zosam.nzk.distributions import ProbeDistribution
-from robustbench_zosam.nzk.measure import by_distribution, through_training
+from robustbench_zosam.nzk.measure import by_distribution, output_coupling, through_training
 from robustbench_zosam.nzk.problems import Problem, make_problems, synthetic_linear
-from robustbench_zosam.nzk.schema import VERSION, ProblemResult, StudyResults
-from robustbench_zosam.nzk.tuning import RELATIVE_RATES
+from robustbench_zosam.nzk.schema import VERSION, ProblemResult, StudyOptions, StudyResults
+from robustbench_zosam.nzk.setup import ComparisonSetup
 from robustbench_zosam.provenance import command, commit, hardware, now, versions
 
 _TUNING_SEEDS = 5
@@ -30,8 +31,11 @@ class StudyConfig:
     """What is compared, and how precisely.
 
     Attributes:
-        data: "digits", "synthetic" or "both".
-        classes: the two digits.
+        data: "digits", "synthetic" or "both"; not for trained classifiers.
+        classes: digits to tell apart, two or more.
+        outputs: of every model: 1 for two classes, one for each class, any number for synthetic
+            data alone; None takes 1 for two classes.
+        subject: trained classifiers, which then are studied instead.
         seeds: of the evaluation.
         steps: of a tuning run.
         draws: directions for each measured kernel.
@@ -41,7 +45,9 @@ class StudyConfig:
     """
 
     data: str = "both"
-    classes: tuple[int, int] = (3, 5)
+    classes: tuple[int, ...] = (3, 5)
+    outputs: int | None = None
+    subject: Subject | None = None
     seeds: tuple[int, ...] = tuple(range(10))
     steps: int = 1000
     draws: int = 4096
@@ -53,6 +59,26 @@ class StudyConfig:
             raise InputError(f"--seeds is {self.seeds}: give at least one, and none twice")
         if max(self.seeds) >= _FIRST_TUNING_SEED:
             raise InputError(f"--seeds has {max(self.seeds)}: give seeds below a million")
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Returns what is trained."""
+        if self.subject is not None:
+            return classifier_problems(self.subject)
+        return make_problems(self.data, self.classes, self.outputs)
+
+    def options(self) -> StudyOptions:
+        """Returns what the results say of it."""
+        subject = self.subject
+        return {
+            "data": self.data if subject is None else subject.config.data.name,
+            "models": [] if subject is None else list(map(str, subject.models)),
+            "images": None if subject is None else subject.images,
+            "classes": list(map(str, self.classes if subject is None else subject.classes)),
+            "outputs": self.outputs,
+            "seeds": list(self.seeds),
+            "steps": self.steps,
+            "draws": self.draws,
+        }
 
 
 def run_study(
@@ -69,10 +95,10 @@ def run_study(
         The stored results.
     """
     require_writable(out)
-    problems = make_problems(config.data, config.classes)
+    problems = config.problems()
     started = time.monotonic()
     say("kernels of seven distributions")
-    with _one_thread():
+    with _one_thread() if config.subject is None else nullcontext():
         rows = by_distribution(synthetic_linear(), 4 * config.draws)
         found = [_study(problem, config, say) for problem in problems]
     source, dirty = commit()
@@ -80,14 +106,11 @@ def run_study(
         "schema": VERSION,
         "kind": "nzk",
         "title": "Zero-order descent as kernel descent",
-        "config": {
-            "data": config.data,
-            "classes": list(config.classes),
-            "seeds": list(config.seeds),
-            "steps": config.steps,
-            "draws": config.draws,
+        "config": config.options(),
+        "tuning": {
+            "seeds": 0 if config.subject else _TUNING_SEEDS,
+            "rates": len(found[0]["relative_rates"]),
         },
-        "tuning": {"seeds": _TUNING_SEEDS, "rates": len(RELATIVE_RATES)},
         "distributions": {"draws": 4 * config.draws, "rows": rows},
         "problems": found,
         "provenance": {
@@ -119,7 +142,9 @@ def _study(problem: Problem, config: StudyConfig, say: Callable[[str], None]) ->
         "linear": problem.linear,
         "n": len(problem.regression.inputs),
         "dimension": problem.regression.model.dimension,
+        "outputs": problem.regression.outputs,
         "kernel": through_training(problem, points, directions, config.draws, config.seeds[0]),
+        "coupling": output_coupling(problem, directions, config.draws, config.seeds[0]),
         **compared,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +15,7 @@ from robustbench_zosam.nzk.distributions import ProbeDistribution
 from robustbench_zosam.nzk.evolution import UPDATES
 from robustbench_zosam.nzk.functional import FlatModel, squared_loss
 from robustbench_zosam.nzk.kernel import EPSILON
+from robustbench_zosam.nzk.memory import require_memory
 from robustbench_zosam.seeds import derive_seed
 
 _BLOCK = 64  # steps drawn ahead: the directions of a step do not depend on how many steps follow
@@ -42,12 +44,29 @@ class Regression:
     Attributes:
         model: with d weights.
         inputs: float64, shape (n, ...).
-        targets: float64, shape (n,).
+        targets: float64, shape (n,), or (n, C) for a model with C > 1 outputs: one-hot for classes.
+
+    Raises:
+        InputError: the targets do not fit the outputs of the model.
     """
 
     model: FlatModel
     inputs: Tensor
     targets: Tensor
+
+    def __post_init__(self) -> None:
+        n, outputs = len(self.inputs), self.outputs
+        wanted = (n,) if outputs == 1 else (n, outputs)
+        if self.targets.shape != wanted:
+            raise InputError(
+                f"the targets have shape {tuple(self.targets.shape)}: the model has {outputs} "
+                f"outputs for each of {n} inputs, give {wanted}"
+            )
+
+    @cached_property
+    def outputs(self) -> int:
+        """Number of outputs of an example, C."""
+        return self.model.width(self.inputs)
 
     def losses(self, points: Tensor) -> Tensor:
         """Returns the squared loss at weight vectors of shape (..., d), shape (...)."""
@@ -110,6 +129,12 @@ def train(
     for group, walk in ((zero_order, _zero_order), (first_order, _first_order)):
         if group:
             lr = torch.tensor(list(group.values()), dtype=torch.float64)[:, None]
+            runs, size = len(group) * len(seeds) * lr.shape[-1], regression.model.dimension
+            require_memory(
+                f"training {runs} runs of {size} weights at a time",
+                size * (5 * runs + 2 * _BLOCK * len(seeds)),
+                "take fewer seeds or a smaller or sparser model",
+            )
             points = starts.double()[:, None].repeat(len(group), 1, lr.shape[-1], 1)
             moves = _draws(directions, seeds, regression.model.dimension, tuple(group))
             path = walk(regression, points, lr, moves, epsilon)

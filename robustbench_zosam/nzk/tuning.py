@@ -14,6 +14,8 @@ from robustbench_zosam.errors import InputError
 # Learning rate over the one whose expected kernel would solve the stiffest mode in one step:
 # lr·λ_max(E[K])/n, in even steps from just above the limit 2 of stability.
 RELATIVE_RATES = tuple(1.5 * 2 ** (-0.75 * k) for k in range(-1, 16))
+# Further down, for independent vectors in networks of many weights: their noise grows with d.
+SLOW_RATES = tuple(1.5 * 2 ** (-0.75 * k) for k in range(16, 32))
 
 
 @dataclass(frozen=True)

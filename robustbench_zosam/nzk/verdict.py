@@ -102,8 +102,8 @@ def _constancy_tests(linear: list[ProblemResult]) -> list[ConstancyTest]:
 def _drift(problem: ProblemResult) -> str:
     end = text.number(problem["kernel"]["ntk_trace"][-1])
     return (
-        f"The trace of the network’s kernel ends at {end} times the initial one, which the "
-        "prediction from the initial kernel cannot account for."
+        f"The trace of the network’s kernel ({problem['title'].lower()}) ends at {end} times the "
+        "initial one, which the prediction from the initial kernel cannot account for."
     )
 
 

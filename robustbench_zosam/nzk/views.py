@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.nzk.schema import (
@@ -38,23 +40,42 @@ VIEWS = {
 
 
 def load(folder: Path) -> StudyResults:
-    """Returns the stored comparison of a folder.
+    """Returns the stored comparison of a folder, an older one in today's form.
 
     Raises:
-        InputError: there are none, or they are of another version.
+        InputError: there are none, or they are of a later version.
     """
     file = folder / "nzk.json"
     if not file.is_file():
         raise InputError(f"{folder} holds no nzk.json: run `zosam-robust nzk --out {folder}`")
     results = read_json(file)
     version = results.get("schema") if isinstance(results, dict) else None
-    if version != VERSION:
+    if version not in range(1, VERSION + 1):
         raise InputError(
-            f"{file} has schema {version!r}, this release reads {VERSION}: run "
-            "`zosam-robust nzk` again"
+            f"{file} has schema {version!r}, this release reads up to {VERSION}: update "
+            "zosam-robust, or run `zosam-robust nzk` again"
         )
-    stored: StudyResults = results
-    return stored
+    place, reason = "", "it is not in the form of its version"
+    try:
+        if version == 1:
+            _from_version_1(results)
+        return TypeAdapter(StudyResults).validate_python(results, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place, reason = ".".join(map(str, first["loc"])) + ": ", first["msg"].lower()
+    except (KeyError, TypeError, AttributeError):
+        pass  # older files are converted before they are validated
+    raise InputError(f"{file} is damaged: {place}{reason}: run `zosam-robust nzk` again")
+
+
+def _from_version_1(results: StudyResults) -> None:
+    """Adds what version 1 did not say: its models had one output, and were those of the study."""
+    results["schema"] = VERSION
+    config = results["config"]
+    config["classes"] = list(map(str, config["classes"]))
+    config["models"], config["images"], config["outputs"] = [], None, 1
+    for problem in results["problems"]:
+        problem["outputs"], problem["coupling"] = 1, None
 
 
 def speed_up(problem: ProblemResult, setting: Rates, fast: str, slow: str) -> SpeedUp:

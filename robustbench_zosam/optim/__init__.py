@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.asam import ASAM
     from robustbench_zosam.optim.asking import Closure
     from robustbench_zosam.optim.base import WrappedOptimizer
+    from robustbench_zosam.optim.check import Finding, StepCheck
     from robustbench_zosam.optim.closures import make_closure
     from robustbench_zosam.optim.esam import ESAM
     from robustbench_zosam.optim.factory import create_optimizer
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.guards import BufferGuard, RngReplay
     from robustbench_zosam.optim.info import OptimizerInfo, PassesPerStep
     from robustbench_zosam.optim.looksam import LookSAM
+    from robustbench_zosam.optim.momentum_sam import MomentumSAM
+    from robustbench_zosam.optim.one_gradient import OneGradient, OnePerturbed
     from robustbench_zosam.optim.passes import PassCounts, Passes
     from robustbench_zosam.optim.periods import Periodic
     from robustbench_zosam.optim.plain import Plain
@@ -26,8 +29,10 @@ if TYPE_CHECKING:
     from robustbench_zosam.optim.sharp import SharpnessAware
     from robustbench_zosam.optim.ssam_d import SSAMD
     from robustbench_zosam.optim.ssam_f import SSAMF
+    from robustbench_zosam.optim.two_calls import TwoCalls
+    from robustbench_zosam.optim.wsam import WSAM
     from robustbench_zosam.optim.xsam import XSAM
-    from robustbench_zosam.optim.zo_probes import ZeroOrder, mean_over_ranks
+    from robustbench_zosam.optim.zo_probes import ZeroOrder
     from robustbench_zosam.optim.zo_sam import ZOSAM
     from robustbench_zosam.optim.zo_sam_guided import GuidedZOSAM
     from robustbench_zosam.optim.zo_sgd import ZOSGD
@@ -46,19 +51,25 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "SSAMD",
     "XSAM",
     "S2SAM",
+    "MomentumSAM",
     "ESAM",
     "LookSAM",
     "GSAM",
+    "WSAM",
     "FriendlySAM",
     "ZOSAM",
     "GuidedZOSAM",
     "ZOSGD",
     # using one
     "make_closure",
-    "mean_over_ranks",
+    "StepCheck",
+    "Finding",
     # writing an optimizer
     "WrappedOptimizer",
     "SharpnessAware",
+    "OneGradient",
+    "OnePerturbed",
+    "TwoCalls",
     "Periodic",
     "ZeroOrder",
     "Passes",

@@ -10,12 +10,11 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
-from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
+from robustbench_zosam.optim.two_calls import TwoCalls
 
 
-class ASAM(SharpnessAware):
+class ASAM(TwoCalls):
     """Adaptive SAM: epsilon = rho * T^2 g / |T g|, with T = |w| + eta for each weight.
 
     T is one for parameters of at most one dimension (biases, norms); the authors' code tells them
@@ -43,7 +42,8 @@ class ASAM(SharpnessAware):
         super().__init__(params, base, rho=rho, **options)
 
     def _perturbation(self, passes: Passes) -> Tensor:
-        return scaled_ascent(self._clean_gradient(passes), self._scales(), self.rho)
+        scales = self._scales()
+        return self._to_radius(self._clean_gradient(passes).mul_(scales)).mul_(scales)
 
     def _scales(self) -> Tensor:
         space = self.space
@@ -53,13 +53,3 @@ class ASAM(SharpnessAware):
             torch._foreach_zero_(thin)
             torch._foreach_add_(thin, 1.0)
         return scales
-
-
-def scaled_ascent(gradient: Tensor, scales: Tensor, rho: float) -> Tensor:
-    """Returns rho * T^2 g / |T g|, which maximises <g, epsilon> over |epsilon / T| = rho.
-
-    Args:
-        gradient: g, shape (d,), overwritten.
-        scales: T, shape (d,), not negative.
-    """
-    return scale_to(gradient.mul_(scales), rho).mul_(scales)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final, overload
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +17,25 @@ from torch.optim.optimizer import ParamsT
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.asking import Closure
-from robustbench_zosam.optim.guards import BufferGuard, LeftGradients
-from robustbench_zosam.optim.passes import PassCounts, Passes
-from robustbench_zosam.optim.space import ParameterSpace
-from robustbench_zosam.optim.updates import clip_gradients, match_layouts
+from robustbench_zosam.optim.forms import Forms
+from robustbench_zosam.optim.guards import (
+    BufferGuard,
+    has_foreign_gradients,
+    note_gradients,
+)
+from robustbench_zosam.optim.passes import Passes
+from robustbench_zosam.optim.ranks import Ranks
+from robustbench_zosam.optim.state import StatefulOptimizer
+from robustbench_zosam.optim.updates import clip_gradients
 from robustbench_zosam.sparsity.masks import MaskSet, state_tensors
+
+if TYPE_CHECKING:
+    from robustbench_zosam.optim.check import StepCheck
 
 Masks = MaskSet | Mapping[Tensor, Tensor] | None
 
 
-class WrappedOptimizer(Optimizer, ABC):
+class WrappedOptimizer(Forms, StatefulOptimizer, ABC):
     """Runs a closure as often as its method needs, then lets a base optimizer step.
 
     Within one step all passes see the same random draws, buffers (batch-norm statistics) are
@@ -43,6 +52,10 @@ class WrappedOptimizer(Optimizer, ABC):
             unscaled, and the caller calls `scaler.update()` after each step.
         clip_norm: largest norm of the gradient the base optimizer gets: all parameters together,
             after masking, once per step, whatever passes the method made before.
+        ranks: whether the processes of data-parallel training, where there is a default process
+            group, take one perturbation, `"shared"`, or each one of its own part of the batch,
+            `"own"` (m-sharpness); the gradients that the base optimizer gets are averaged
+            either way. Every rank makes every step.
         **base_options: of the base optimizer.
 
     Attributes:
@@ -54,7 +67,6 @@ class WrappedOptimizer(Optimizer, ABC):
         counters: the method's own counters, integer tensors of no dimension.
     """
 
-    _saved: ClassVar[tuple[str, ...]] = ()
     _accumulates: ClassVar[bool] = False  # whether gradients from before a step have a meaning
 
     def __init__(
@@ -66,48 +78,24 @@ class WrappedOptimizer(Optimizer, ABC):
         model: nn.Module | None = None,
         scaler: torch.amp.GradScaler | None = None,
         clip_norm: float | None = None,
+        ranks: str = "shared",
         **base_options: Any,
     ) -> None:
         if not (isinstance(base, type) and issubclass(base, Optimizer)):
             raise InputError(f"base is {base!r}: give a class of torch optimizers")
         if base is torch.optim.LBFGS or issubclass(base, WrappedOptimizer):
             raise InputError(f"base {base.__name__} calls the closure itself: choose another")
-        self._wrapped = False
-        super().__init__(params, {})
-        try:
-            self.base = base(self.param_groups, **base_options)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{base.__name__} refuses its options: {error}") from error
-        self._wrapped = True
-        self._share()
-        self.cost = PassCounts()
+        super().__init__(params, base, **base_options)
         self.last_loss: Tensor | None = None
         self.last_clean_loss: Tensor | None = None
-        self.vectors: dict[str, Tensor] = {}
-        self.counters: dict[str, Tensor] = {}
+        self.ranks = Ranks(ranks)
         self.scaler = scaler
         self.clip_norm = clip_norm
         if clip_norm is not None:
             require_number("clip_norm", clip_norm, above=0)
         self.masks = mask if isinstance(mask, MaskSet) else MaskSet(mask or {})
-        self._buffers = BufferGuard(model)
-        self._left = LeftGradients()
-        self._left.add([p for group in self.param_groups for p in group["params"]])
-        self._space: ParameterSpace | None = None
-        self._supports: dict[str, tuple[object, Tensor | None, int]] = {}
-
-    def _share(self) -> None:
-        self.param_groups = self.base.param_groups
-        self.state = self.base.state
-        self.defaults = self.base.defaults
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds parameters (`params`, and options of the base), as in any torch optimizer."""
-        if self._wrapped:
-            self.base.add_param_group(param_group)
-            self._left.add(self.param_groups[-1]["params"])
-        else:
-            super().add_param_group(param_group)
+        self._buffers = BufferGuard(model, self.space.params)
+        note_gradients(self.space.params)
 
     @abstractmethod
     def _gradient(self, passes: Passes) -> Tensor:
@@ -117,27 +105,38 @@ class WrappedOptimizer(Optimizer, ABC):
             The loss where the gradient was taken; `last_clean_loss` is set if known.
         """
 
+    @overload  # type: ignore[override] # torch's closure returns a float
+    def step(self, closure: Closure) -> Tensor: ...
+
+    @overload
+    def step(self, closure: None = None) -> Tensor | None: ...
+
     @final
     @torch.no_grad()
-    def step(self, closure: Closure | None = None) -> Tensor:  # type: ignore[override]  # torch's returns None without a closure
+    def step(self, closure: Closure | None = None) -> Tensor | None:
         """Makes one update.
 
         Args:
             closure: computes the mean loss and its gradients when called as `closure()`, the loss
-                alone as `closure(backward=False)`; everything is recomputed at each call.
+                alone as `closure(backward=False)`; everything is recomputed at each call. None
+                for methods that can use the gradients that are there (see `OneGradient`).
 
         Returns:
             The loss at the unperturbed weights where known and finite, else `last_loss`; without
-            dimensions, and without waiting for the device.
+            dimensions, and without waiting for the device. None without a closure.
 
         Raises:
-            InputError: there is no closure.
+            InputError: there is no closure, or gradients from before the step have no meaning.
         """
+        if self._away is not None:
+            return self._finish(closure)
         if closure is None:
-            raise InputError("step() needs a closure that computes the loss: step(closure)")
-        if self.masks.before_step(self.slots):
-            self.reset_state()
-        accumulated = self._left.differ(self.space.params)
+            if not self._is_standing_still():
+                return self._finish(closure)
+            self.base.step()  # torch.distributed.checkpoint asks for state like this
+            return self.space.zeros().sum()
+        self._begin()
+        accumulated = has_foreign_gradients(self.space.params)
         if accumulated and not self._accumulates:
             raise InputError(
                 "there are gradients from before step(closure), which "
@@ -146,15 +145,38 @@ class WrappedOptimizer(Optimizer, ABC):
             )
         passes = self._passes(closure, accumulate=accumulated)
         self.last_clean_loss = None
-        if self.masks.gradient_source() == "clean":
-            self.last_loss = self.last_clean_loss = passes.gradient()
-        else:
-            self.last_loss = self._gradient(passes)
-        self._update()
-        self._left.note(self.space.params)
+        try:
+            with self.ranks.step(self.space):
+                if self.masks.gradient_source() == "clean":
+                    self.last_loss = self.last_clean_loss = passes.gradient()
+                else:
+                    self.last_loss = self._gradient(passes)
+            self._update()
+        finally:
+            note_gradients(self.space.params)
         self.cost.steps += 1
         clean = self.last_clean_loss
         return self.last_loss if clean is None else clean.where(clean.isfinite(), self.last_loss)
+
+    def _begin(self) -> bool:
+        """Lets the masks begin a step; returns whether they changed the weights for a new round."""
+        if not self.masks.before_step(self.slots):
+            return False
+        self.reset_state()
+        return True
+
+    def _conclude(self) -> None:
+        """Updates the weights with the gradients of passes that the caller made."""
+        self._update()
+        note_gradients(self.space.params)
+        self.cost.steps += 1
+
+    def _is_standing_still(self) -> bool:
+        """Returns whether a step is asked for that changes nothing but makes the base's state."""
+        if any(group["lr"] != 0 for group in self.param_groups):
+            return False
+        trainable = [p for p in self.space.params if p.requires_grad]
+        return all(p.grad is not None and not p.grad.any() for p in trainable)
 
     @final
     @torch.no_grad()
@@ -165,21 +187,50 @@ class WrappedOptimizer(Optimizer, ABC):
         random state move on as in a step.
 
         Args:
+            closure: as of `step`.
             watch: called before each gradient is taken, with the weights where it is taken.
         """
+        assert self._away is None, "a step is under way"
         passes = self._passes(closure)
         passes.watch = watch
-        return self._gradient(passes)
+        with self.ranks.step(self.space):
+            loss = self._gradient(passes)
+        note_gradients(self.space.params)
+        return loss
 
-    def reset_state(self) -> None:
-        """Drops all memory of earlier steps, where a round of training begins; counters go on."""
-        self.base.state.clear()
-        self.vectors.clear()
+    def check(self, closure: Closure) -> StepCheck:
+        """Rehearses one step and says what it was like, as a table: print it once before training.
 
-    def _passes(self, closure: Closure, *, accumulate: bool = False) -> Passes:
+        Looks at the gradient, the length of the perturbation and how many weights it moves, the
+        change of the loss there, whether two equal passes have equal losses and loss queries rise
+        above rounding, how often buffers (batch-norm statistics) are updated, and whether ranks
+        agree; all ranks make the check. Weights, gradients, buffers, random state and memory stay.
+
+        Args:
+            closure: as of `step`.
+
+        Returns:
+            One finding for each, with what to mend.
+        """
+        from robustbench_zosam.optim.check import check_step  # it knows the methods
+
+        return check_step(self, closure)
+
+    def _passes(
+        self,
+        closure: Closure,
+        *,
+        accumulate: bool = False,
+    ) -> Passes:
         space = self.space
         return Passes(
-            closure, space.params, self.cost, self._buffers, space.device, accumulate=accumulate
+            closure,
+            space.params,
+            self.cost,
+            self._buffers,
+            space.device,
+            ranks=self.ranks,
+            accumulate=accumulate,
         )
 
     def _update(self) -> None:
@@ -190,28 +241,17 @@ class WrappedOptimizer(Optimizer, ABC):
         if not replaced:
             if self.clip_norm is not None:
                 self._count_event("clipped", clip_gradients(self.space.params, self.clip_norm))
-            if self.scaler is None:
-                self.base.step()
-            else:
-                self.scaler.step(self.base)
+            self._base_step()
         self.masks.after_update(self.slots)
+
+    def _base_step(self) -> None:
+        if self.scaler is None:
+            self.base.step()
+        else:
+            self.scaler.step(self.base)
 
     def _count_event(self, name: str, event: Tensor) -> None:
         self.counters[name] = self.counters.get(name, 0) + event.long()
-
-    @property
-    def space(self) -> ParameterSpace:
-        """All parameters as one vector; follows added groups and moves between devices."""
-        params = [p for group in self.param_groups for p in group["params"]]
-        if self._space is None or not self._space.fits(params):
-            self._space = ParameterSpace(params)
-            self._supports.clear()
-            for name, vector in self.vectors.items():
-                grown = self._space.zeros()
-                grown[: vector.numel()] = vector
-                self.vectors[name] = grown
-            self._set_counters(self.diagnostics)
-        return self._space
 
     def support(self) -> tuple[Tensor | None, int]:
         """Returns where a perturbation may be, bool (d,) or None for everywhere, and the count."""
@@ -250,41 +290,3 @@ class WrappedOptimizer(Optimizer, ABC):
     def _inverse_scale(self) -> float:
         """Returns the factor that takes the scaler's scale out of a gradient."""
         return 1.0 if self.scaler is None else 1.0 / self.scaler.get_scale()
-
-    @property
-    def diagnostics(self) -> dict[str, int]:
-        """The method's counters since the start; reading them waits for the device."""
-        return {name: int(tally) for name, tally in self.counters.items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that exact resuming needs but masks and weights: base's keys and `method`."""
-        method = {
-            "name": type(self).__name__,
-            "cost": [self.cost.forwards, self.cost.backwards, self.cost.steps],
-            "options": {name: getattr(self, name) for name in self._saved},
-            "vectors": dict(self.vectors),
-            "tallies": self.diagnostics,
-        }
-        return {**self.base.state_dict(), "method": method}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores what `state_dict` saved; the state of another class is an `InputError`."""
-        method = state_dict.get("method", {})
-        if method.get("name") != type(self).__name__:
-            raise InputError(
-                f"the state is one of {method.get('name', 'a plain torch optimizer')}: "
-                f"it cannot be loaded into {type(self).__name__}"
-            )
-        self.base.load_state_dict({name: state_dict[name] for name in ("state", "param_groups")})
-        match_layouts(self.base)
-        self._share()
-        self.cost = PassCounts(*method["cost"])
-        for name, value in method["options"].items():
-            setattr(self, name, value)
-        device = self.space.device
-        self.vectors = {name: v.to(device, copy=True) for name, v in method["vectors"].items()}
-        self._set_counters(method["tallies"])
-
-    def _set_counters(self, counts: Mapping[str, int]) -> None:
-        device = self.space.device
-        self.counters = {name: torch.tensor(n, device=device) for name, n in counts.items()}

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 Backward = Callable[[], None]
+
+
+@dataclass
+class PreparedGradient:
+    """A forward pass whose backward pass is to be decided on.
+
+    Attributes:
+        loss: detached.
+        calls: the backward passes that the closure asked for.
+        left: buffers, and the values that the pass left in them.
+    """
+
+    loss: Tensor
+    calls: list[Backward]
+    left: list[tuple[Tensor, Tensor]]
 
 
 @contextmanager
@@ -36,3 +53,30 @@ def deferred_backward() -> Iterator[list[Backward]]:
         yield calls
     finally:
         torch.autograd.backward = run
+
+
+@contextmanager
+def constant(params: Sequence[Tensor]) -> Iterator[None]:
+    """Builds no graph on the parameters inside, although gradients are enabled."""
+    trainable = [p for p in params if p.requires_grad]
+    for p in trainable:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in trainable:
+            p.requires_grad_(True)
+
+
+@contextmanager
+def losses_alone(params: Sequence[Tensor]) -> Iterator[None]:
+    """Keeps the gradients of parameters from a closure that clears them and goes backward."""
+    kept = [p.grad for p in params]
+    for param in params:
+        param.grad = None
+    try:
+        with deferred_backward():
+            yield
+    finally:
+        for param, grad in zip(params, kept, strict=True):
+            param.grad = grad

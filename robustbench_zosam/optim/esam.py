@@ -13,7 +13,6 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_integer, require_number
-from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.sharp import SharpnessAware
 from robustbench_zosam.seeds import derive_seed
@@ -26,7 +25,8 @@ class ESAM(SharpnessAware):
     does), and epsilon = rho / beta * g / |g| over those that do; no gradient of the others is
     computed in the first pass. The second pass is over the gamma * b examples whose loss the
     perturbation raises most; finding them takes one forward pass, which is left out for gamma = 1.
-    beta = gamma = 1 is SAM.
+    beta = gamma = 1 is SAM. With several ranks each looks for sensitive examples in its own part of
+    the batch.
 
     The closure must give the loss of each example, `closure(backward, examples, reduction)`, unless
     gamma = 1. With autocast in the closure the clean losses have its precision, the perturbed ones
@@ -63,12 +63,12 @@ class ESAM(SharpnessAware):
     def _perturbation(self, passes: Passes) -> Tensor:
         support, _ = self.support()  # before some are set aside
         with self._set_aside():
-            loss = passes.gradient(each=self.gamma < 1)
+            loss = passes.gradient(each=self.gamma < 1, separate=True)
         self._losses, self.last_clean_loss = loss, loss.mean()
-        gradient = self.space.gather_gradients()
+        gradient = self.ranks.mean(self.space.gather_gradients())
         if support is not None:
             gradient.mul_(support)
-        return scale_to(gradient, self.rho / self.beta)
+        return self._to_radius(gradient, 1 / self.beta)
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         if self.gamma == 1:
@@ -84,7 +84,7 @@ class ESAM(SharpnessAware):
         if self.beta == 1 or not trainable:
             yield
             return
-        draw = random.Random(derive_seed("tensors", self.seed, self.cost.steps))
+        draw = random.Random(derive_seed("tensors", self.ranks.seed(self.seed), self.cost.steps))
         drawn = [draw.random() for _ in trainable]
         chosen = {
             id(p)

@@ -10,12 +10,11 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
-from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
+from robustbench_zosam.optim.two_calls import TwoCalls
 
 
-class FriendlySAM(SharpnessAware):
+class FriendlySAM(TwoCalls):
     """Friendly SAM: epsilon = rho * d / |d|, d = g_t - sigma m_{t-1}, without the common part.
 
     m_t = decay m_{t-1} + (1 - decay) g_t averages the clean gradients themselves, from m_1 = g_1;
@@ -45,11 +44,14 @@ class FriendlySAM(SharpnessAware):
         self.decay = require_number("decay", decay, least=0, below=1)
         super().__init__(params, base, rho=rho, **options)
 
+    def _memory(self) -> tuple[str, ...]:
+        return ("average",)
+
     def _perturbation(self, passes: Passes) -> Tensor:
         gradient = self._clean_gradient(passes).mul_(self._inverse_scale())
         average = self.vectors.get("average")
         if average is None:
             self._remember("average", gradient)
-            return scale_to(gradient.clone(), self.rho)
+            return self._to_radius(gradient.clone())
         self._remember("average", torch.lerp(gradient, average, self.decay))
-        return scale_to(gradient.sub_(average, alpha=self.sigma), self.rho)
+        return self._to_radius(gradient.sub_(average, alpha=self.sigma))

@@ -9,13 +9,12 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_flag, require_number
-from robustbench_zosam.optim.asam import scaled_ascent
-from robustbench_zosam.optim.directions import orthogonal_part, scale_to
+from robustbench_zosam.optim.directions import orthogonal_part
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
+from robustbench_zosam.optim.two_calls import TwoCalls
 
 
-class GSAM(SharpnessAware):
+class GSAM(TwoCalls):
     """Surrogate-gap guided SAM: steps along g_p - alpha g_o.
 
     g_p is SAM's gradient, and g_o the part of the clean gradient orthogonal to it, over all active
@@ -34,7 +33,7 @@ class GSAM(SharpnessAware):
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
-    _saved: ClassVar[tuple[str, ...]] = (*SharpnessAware._saved, "full_lr")
+    _saved: ClassVar[tuple[str, ...]] = (*TwoCalls._saved, "full_lr")
 
     def __init__(
         self,
@@ -50,24 +49,30 @@ class GSAM(SharpnessAware):
         self.rho_min = None if rho_min is None else require_number("rho_min", rho_min, least=0)
         self.alpha = require_number("alpha", alpha, least=0)
         self.adaptive = require_flag("adaptive", adaptive)
+        self.full_lr = 0.0
         super().__init__(params, base, rho=rho, **options)
         self._clean = self.space.zeros()[:0]  # within a step alone
         self.full_lr = float(self.param_groups[0]["lr"])
 
     def radius(self) -> float:
-        """The radius at the present learning rate."""
+        """The radius of the first group at the present learning rate."""
+        return self._lengths()[0]
+
+    def _lengths(self) -> list[float]:
+        lengths = super()._lengths()
         if self.rho_min is None:
-            return self.rho
+            return lengths
         share = float(self.param_groups[0]["lr"]) / self.full_lr if self.full_lr > 0 else 1.0
-        return self.rho_min + (self.rho - self.rho_min) * share
+        return [self.rho_min + (rho - self.rho_min) * share for rho in lengths]
 
     def _perturbation(self, passes: Passes) -> Tensor:
         self.last_clean_loss = passes.gradient()
         self._clean = self._active_gradient()
         gradient = self._restricted(self._clean.clone(), self.support()[0])
         if self.adaptive:
-            return scaled_ascent(gradient, self.space.gather_weights().abs_(), self.radius())
-        return scale_to(gradient, self.radius())
+            scales = self.space.gather_weights().abs_()
+            return self._to_radius(gradient.mul_(scales)).mul_(scales)
+        return self._to_radius(gradient)
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterator, Sequence
+import gc
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.utils.weak import WeakIdKeyDictionary
+
+from robustbench_zosam.errors import InputError
 
 
 def random_state(device: torch.device) -> list[Tensor]:
@@ -59,31 +64,28 @@ class RngReplay:
             if before is not None:
                 set_random_state(before, self._device)
 
+    def rewind(self) -> None:
+        """Goes back to where the first pass started from, if there was one."""
+        if self._start is not None:
+            set_random_state(self._start, self._device)
 
-class LeftGradients:
-    """Tells gradients that a step has left from those that somebody accumulated after it."""
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref[Tensor], int]] = {}
+# gradients that a step has left, and their versions
+_known: MutableMapping[Tensor, int] = WeakIdKeyDictionary()
 
-    def note(self, params: Sequence[Tensor]) -> None:
-        """Remembers the gradients as those of a step that is over."""
-        self._known.clear()
-        self.add(params)
 
-    def add(self, params: Sequence[Tensor]) -> None:
-        """Remembers the gradients of parameters that join as left over."""
-        grads = [p.grad for p in params if p.grad is not None]
-        self._known |= {id(grad): (weakref.ref(grad), grad._version) for grad in grads}
+def note_gradients(params: Iterable[Tensor]) -> None:
+    """Remembers gradients as those of a step that is over."""
+    for param in params:
+        if param.grad is not None:
+            _known[param.grad] = param.grad._version
 
-    def differ(self, params: Sequence[Tensor]) -> bool:
-        """Returns whether there are gradients that are neither known nor zero."""
-        found = [p.grad for p in params if p.grad is not None]
-        return any(bool(grad.any()) for grad in found if not self._is_known(grad))
 
-    def _is_known(self, grad: Tensor) -> bool:
-        known, version = self._known.get(id(grad), (None, 0))
-        return known is not None and known() is grad and version == grad._version
+def has_foreign_gradients(params: Iterable[Tensor]) -> bool:
+    """Returns whether there are gradients that no step has left and that are not zero."""
+    found = [p.grad for p in params if p.grad is not None]
+    foreign = [grad.any() for grad in found if _known.get(grad) != grad._version]
+    return bool(foreign) and bool(torch.stack(foreign).any())  # waits for the device once
 
 
 class BufferGuard:
@@ -95,11 +97,15 @@ class BufferGuard:
 
     Args:
         model: whose buffers; None finds them as the modules run, through a global forward
-            pre-hook. Give the model where hooks do not fire (`torch.compile`, `torch.jit`).
+            pre-hook. Give the model where hooks do not fire (`torch.compile`, `torch.jit`): a
+            compiled module with buffers that the hook comes across is an `InputError`.
+        params: of the model, if known; where no module is seen to run although one has them, and
+            buffers, compiled code is suspected.
     """
 
-    def __init__(self, model: nn.Module | None = None) -> None:
+    def __init__(self, model: nn.Module | None = None, params: Sequence[Tensor] = ()) -> None:
         self._owners = None if model is None else [m for m in model.modules() if m._buffers]
+        self._params, self._suspected = list(params), False
 
     @contextmanager
     def frozen(
@@ -107,7 +113,7 @@ class BufferGuard:
         saved: SavedBuffers | None = None,
         *,
         left: list[tuple[Tensor, Tensor]] | None = None,
-    ) -> Iterator[None]:
+    ) -> Iterator[SavedBuffers]:
         """Restores, on leaving, every buffer a pass inside may have changed.
 
         Args:
@@ -115,31 +121,72 @@ class BufferGuard:
             left: takes in the buffers and the values that the pass leaves in them.
 
         Yields:
-            Nothing.
+            The buffers.
+
+        Raises:
+            InputError: a compiled module ran, and the model was not given.
         """
         saved = SavedBuffers() if saved is None else saved
         hook = None
         if self._owners is None:
-            hook = register_module_forward_pre_hook(lambda module, _: saved.add(module))
+            hook = register_module_forward_pre_hook(saved.meet)
         else:
             saved.extend(self._owners)
         try:
-            yield
+            yield saved
         finally:
             if hook is not None:
                 hook.remove()
             if left is not None:
                 left += saved.present()
             saved.restore()
+        if self._owners is None and saved.compiled:
+            raise InputError(
+                "the closure runs a module compiled by torch.compile, whose buffers (batch-norm "
+                "statistics) would be updated by every pass: give the whole network to the "
+                "optimizer, as in SAM(model.parameters(), model=model)"
+            )
+        if self._owners is None and not saved.met and not self._suspected:
+            self._suspect()
+
+    def _suspect(self) -> None:
+        """Warns where compiled code may have run the modules, since none was seen to run."""
+        self._suspected = True  # once is enough
+        dynamo = sys.modules.get("torch._dynamo")
+        if dynamo and dynamo.convert_frame.FRAME_COUNTER and _have_buffers(self._params):
+            warnings.warn(
+                "no module was seen to run in the closure: if it runs a function compiled by "
+                "torch.compile, give the optimizer model=, or every pass updates batch-norm "
+                "statistics",
+                stacklevel=2,
+            )
 
 
 class SavedBuffers:
     """Copies of buffers, and where they belong."""
 
     def __init__(self) -> None:
+        self.met, self.compiled = False, False
         self._seen: set[nn.Module] = set()
         self._buffers: list[Tensor] = []
         self._copies: list[Tensor] = []
+
+    @property
+    def buffers(self) -> list[Tensor]:
+        """The buffers that were met, as they are now."""
+        return list(self._buffers)
+
+    def meet(self, module: nn.Module, _: object) -> None:
+        """Takes the buffers of a module that is about to run, as a forward pre-hook."""
+        if torch.compiler.is_compiling():  # traced, and replayed at every run
+            self.met = True
+            if len(module._buffers) > 0:
+                self.compiled = True
+            return
+        self.met = True
+        if "_orig_mod" in module._modules:  # torch.compile's wrapper
+            self.compiled |= any(True for _ in module.buffers())
+        self.add(module)
 
     def add(self, module: nn.Module) -> None:
         """Copies the buffers of a module, once."""
@@ -165,6 +212,17 @@ class SavedBuffers:
     def restore(self) -> None:
         """Brings the copies back."""
         copy_all(self._buffers, self._copies)
+
+
+def _have_buffers(params: Sequence[Tensor]) -> bool:
+    """Returns whether a living module has some of the parameters, and buffers; a slow search."""
+    wanted = set(map(id, params))
+    modules = [found for found in gc.get_objects() if issubclass(type(found), nn.Module)]
+    return any(
+        any(True for _ in m.buffers()) and any(id(p) in wanted for p in m.parameters())
+        for m in modules
+        if "_parameters" in m.__dict__
+    )
 
 
 @torch.no_grad()

@@ -48,12 +48,15 @@ class LookSAM(SharpnessAware):
         super().__init__(params, base, rho=rho, **options)
         self._clean = self.space.zeros()[:0]  # within a step alone
 
+    def _memory(self) -> tuple[str, ...]:
+        return ("sideways",) if self.interval > 1 else ()
+
     def _perturbation(self, passes: Passes) -> Tensor | None:
         self.last_clean_loss = passes.gradient()
         clean = self._active_gradient()
         if self.cost.steps % self.interval == 0 or "sideways" not in self.vectors:
             self._clean = clean
-            return scale_to(self._restricted(clean.clone(), self.support()[0]), self.rho)
+            return self._to_radius(self._restricted(clean.clone(), self.support()[0]))
         sideways = scale_to(self.vectors["sideways"].clone(), self.alpha)
         sideways.mul_(torch.linalg.vector_norm(clean))
         self._replace_gradient(clean.add_(sideways), self.active()[0])
@@ -63,4 +66,5 @@ class LookSAM(SharpnessAware):
         loss = super()._perturbed_gradient(passes, epsilon)
         if self.interval > 1:
             self._remember("sideways", orthogonal_part(self._active_gradient(), self._clean))
+        self._clean = epsilon[:0]
         return loss

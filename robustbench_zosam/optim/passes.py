@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.optim.answers import losses_of, scalar_of
 from robustbench_zosam.optim.arithmetic import Precision, Rounding, arithmetic
 from robustbench_zosam.optim.asking import Closure, accepts, require_argument
-from robustbench_zosam.optim.deferred import Backward, deferred_backward
+from robustbench_zosam.optim.attached import hooks_at_rest
+from robustbench_zosam.optim.deferred import (
+    PreparedGradient,
+    constant,
+    deferred_backward,
+    losses_alone,
+)
 from robustbench_zosam.optim.guards import BufferGuard, RngReplay, SavedBuffers, copy_all
 from robustbench_zosam.optim.per_example import squared_gradients
+from robustbench_zosam.optim.ranks import Ranks
 from robustbench_zosam.optim.space import ParameterSpace
 
 
@@ -34,21 +42,6 @@ class PassCounts:
     steps: int = 0
 
 
-@dataclass
-class PreparedGradient:
-    """A forward pass whose backward pass is to be decided on.
-
-    Attributes:
-        loss: detached.
-        calls: the backward passes that the closure asked for.
-        left: buffers, and the values that the pass left in them.
-    """
-
-    loss: Tensor
-    calls: list[Backward]
-    left: list[tuple[Tensor, Tensor]]
-
-
 class Passes:
     """Forward and backward passes of one mini-batch, counted, on the same random draws.
 
@@ -60,6 +53,7 @@ class Passes:
         cost: counters to advance.
         buffers: guard of the model's buffers.
         device: where the model runs.
+        ranks: the processes of data-parallel training.
         accumulate: leave the gradients that are there for the first gradient pass to add to.
 
     Attributes:
@@ -75,40 +69,55 @@ class Passes:
         buffers: BufferGuard,
         device: torch.device,
         *,
+        ranks: Ranks | None = None,
         accumulate: bool = False,
     ) -> None:
-        self._closure = closure
+        self._ranks = Ranks() if ranks is None else ranks
+        self.closure = closure
         self._params = list(params)
         self._cost = cost
         self._buffers = buffers
-        self._device = device
+        self.device = device
         self._rng = RngReplay(device)
         self._updated_buffers = False
         self._saved = SavedBuffers()
         self._batch_size = 0
+        self._weight = 1.0  # of a pass, in passes of the mini-batch
         self._accumulate = accumulate
         self.rounding = Rounding()
         self.watch: Callable[[], None] | None = None
 
-    def gradient(self, examples: Tensor | None = None, *, each: bool = False) -> Tensor:
+    def gradient(
+        self, examples: Tensor | None = None, *, each: bool = False, separate: bool = False
+    ) -> Tensor:
         """Runs a forward and a backward pass; the gradients of the mean loss are in `grad`.
 
         Args:
             examples: positions in the mini-batch, (k,); None is all of it.
             each: whether to return the loss of each example, shape (b,) or (k,).
+            separate: leave the gradients of this rank alone, which the caller averages.
 
         Returns:
             The loss, detached; the mean unless `each`.
+
+        Raises:
+            InputError: the closure left no gradients.
         """
         self._start_gradient()
-        with torch.enable_grad():
+        before = {id(p.grad): p.grad._version for p in self._params if p.grad is not None}
+        with torch.enable_grad(), self._ranks.separate(always=separate):
             if self._updated_buffers:
                 with self._buffers.frozen(self._saved):
                     loss = self._run(True, examples, each)
             else:
                 loss = self._run(True, examples, each)
                 self._updates()
-        self._cost.backwards += self._share(examples)
+        if all(p.grad is None or before.get(id(p.grad)) == p.grad._version for p in self._params):
+            raise InputError(
+                "the closure left no gradients: let it call loss.backward(), on a loss of the "
+                "parameters that this optimizer has"
+            )
+        self._cost.backwards += self._share(examples) * self._weight
         return loss
 
     def prepare(self, *, graph: bool = True) -> PreparedGradient | None:
@@ -129,9 +138,10 @@ class Passes:
         with (
             self._buffers.frozen(self._saved, left=left if graph else None),
             torch.enable_grad(),
+            self._ranks.separate(),
             deferred_backward() as calls,
             self._arithmetic("same"),
-            nullcontext() if graph else _constant(self._params),
+            nullcontext() if graph else constant(self._params),
         ):
             loss = self._run(True, None, False)
         if calls:
@@ -151,7 +161,7 @@ class Passes:
         if not self._updated_buffers:
             copy_all([buffer for buffer, _ in prepared.left], [value for _, value in prepared.left])
             self._updates()
-        self._cost.backwards += 1
+        self._cost.backwards += self._weight
         return prepared.loss
 
     def squared_gradients(
@@ -164,7 +174,7 @@ class Passes:
         """
         torch.clear_autocast_cache()
         with self._rng.replay(whole=False):
-            total = squared_gradients(self._closure, model, space, count)
+            total = squared_gradients(self.closure, model, space, count)
         if total is not None:
             self._cost.forwards += count / self._batch_size
             self._cost.backwards += count / self._batch_size
@@ -211,6 +221,7 @@ class Passes:
         with (
             nullcontext() if updates else self._buffers.frozen(self._saved),
             torch.no_grad(),
+            self._ranks.separate(),
             self._arithmetic(precision),
         ):
             value = self._run(False, examples, each, fraction)
@@ -219,13 +230,13 @@ class Passes:
         return value.to(torch.promote_types(value.dtype, torch.float32))
 
     def _arithmetic(self, precision: Precision) -> AbstractContextManager[None]:
-        return arithmetic(precision, self._device, self._params, self.rounding)
+        return arithmetic(precision, self.device, self._params, self.rounding)
 
     def _run(
         self, backward: bool, examples: Tensor | None, each: bool, fraction: float = 1.0
     ) -> Tensor:
         arguments: dict[str, object] = {}
-        held = not backward and not accepts(self._closure, "backward")
+        held = not backward and not accepts(self.closure, "backward")
         if not backward and not held:
             arguments["backward"] = False
         if examples is not None:
@@ -235,54 +246,38 @@ class Passes:
         if fraction < 1:
             arguments["fraction"] = fraction
         for name in arguments:
-            require_argument(self._closure, name)
+            require_argument(self.closure, name)
         torch.clear_autocast_cache()  # an open region would use weights cast before they were moved
         with (
             self._rng.replay(whole=examples is None and fraction == 1),
-            deferred_backward() if held else nullcontext(),
+            losses_alone(self._params) if held else nullcontext(),
+            hooks_at_rest(),
         ):
-            loss = self._closure(**arguments)
+            loss = self.closure(**arguments)
         if each and examples is None and isinstance(loss, Tensor):
             self._batch_size = loss.numel()
-        self._cost.forwards += fraction if fraction < 1 else self._share(examples)
-        value = _losses(loss) if each else _scalar(loss)
+        share = fraction if fraction < 1 else self._share(examples)
+        self._cost.forwards += share * self._weight
+        value = losses_of(loss) if each else scalar_of(loss)
         self.rounding.note_loss(value.dtype)
         return value
+
+    def part(self, closure: Closure, weight: float) -> Passes:
+        """Returns the passes over a part of the mini-batch, each of which counts as that part."""
+        part = Passes(
+            closure, self._params, self._cost, self._buffers, self.device, ranks=self._ranks
+        )
+        part.watch, part._weight = self.watch, weight
+        part._updated_buffers = self._updated_buffers
+        self._updates()
+        return part
+
+    def rewind(self) -> None:
+        """Goes back to the random state of the first pass, for a pass that the caller makes."""
+        self._rng.rewind()
 
     def _share(self, examples: Tensor | None) -> float:
         if examples is None:
             return 1
         assert self._batch_size, "the size of the mini-batch is known after a pass over all of it"
         return len(examples) / self._batch_size
-
-
-@contextmanager
-def _constant(params: Sequence[Tensor]) -> Iterator[None]:
-    """Builds no graph on the parameters inside, although gradients are enabled."""
-    trainable = [p for p in params if p.requires_grad]
-    for p in trainable:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in trainable:
-            p.requires_grad_(True)
-
-
-def _scalar(loss: object) -> Tensor:
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise InputError(
-            f"the closure returned {got}: return the mean loss as a tensor of one value"
-        )
-    return loss.detach().reshape(())
-
-
-def _losses(losses: object) -> Tensor:
-    if not isinstance(losses, Tensor) or losses.ndim != 1:
-        got = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
-        raise InputError(
-            f"the closure returned {got} for reduction='none': return the loss of each example, "
-            "a tensor of one dimension"
-        )
-    return losses.detach()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.space import ParameterSpace
@@ -20,7 +21,8 @@ class Pattern:
     Attributes:
         kind: `"unstructured"`, any weights; `"structured"`, whole parameter tensors; or `"n:m"`, n
             of every m consecutive weights along the input channels, and all of the parameters of
-            at most one dimension (biases, norms).
+            at most one dimension (biases, norms). Where the inputs are no multiple of m, n of the
+            rest too.
         n: weights of a group that are perturbed.
         m: weights in a group.
     """
@@ -105,16 +107,17 @@ def _whole_tensors(scores: Tensor, count: int, space: ParameterSpace) -> Tensor:
 
 
 def _groups(scores: Tensor, n: int, m: int) -> Tensor:
-    """Marks the n highest of every m scores along the second dimension of a tensor."""
+    """Marks the n highest of every m scores along the second dimension, row by row."""
     if scores.ndim <= 1:
         return torch.ones_like(scores)
-    inputs_last = scores.movedim(1, -1)
-    flat = inputs_last.reshape(-1)
-    whole = flat.numel() // m * m
-    chosen = torch.ones_like(flat)  # an incomplete last group is taken whole
-    grouped = chosen[:whole].view(-1, m).zero_()
-    grouped.scatter_(1, torch.topk(flat[:whole].view(-1, m), n, dim=1).indices, 1.0)
-    return chosen.view(inputs_last.shape).movedim(-1, 1)
+    rows = scores.movedim(1, -1)
+    width = rows.shape[-1]
+    # the last group of a row may be shorter: n of it are marked too
+    padded = functional.pad(rows, (0, -width % m), value=-torch.inf)
+    grouped = padded.reshape(-1, m)
+    best = torch.topk(grouped, n, dim=1).indices
+    chosen = torch.zeros_like(grouped).scatter_(1, best, 1.0).view(padded.shape)
+    return chosen[..., :width].movedim(-1, 1)
 
 
 def perturbed_count(dimension: int, sparsity: float) -> int:

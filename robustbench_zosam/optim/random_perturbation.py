@@ -9,7 +9,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_choice, require_integer
-from robustbench_zosam.optim.directions import DISTRIBUTIONS, draw_direction, scale_to
+from robustbench_zosam.optim.directions import DISTRIBUTIONS, draw_direction
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.random_radius import RHO, RandomRadius
 
@@ -47,7 +47,5 @@ class RandomPerturbation(RandomRadius):
     def _perturbation(self, passes: Passes) -> Tensor:
         del passes  # no loss is asked for
         support, _ = self.support()
-        key = self.seed, self.cost.steps, 0
-        return scale_to(
-            draw_direction(self.space.zeros(), self.directions, key, support), self._radius()
-        )
+        key = self.ranks.seed(self.seed), self.cost.steps, 0
+        return self._to_radius(draw_direction(self.space.zeros(), self.directions, key, support))

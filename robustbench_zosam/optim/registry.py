@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from robustbench_zosam.optim.info import OptimizerInfo, PassesPerStep
+from dataclasses import replace
+
+from robustbench_zosam.optim.info import OptimizerInfo
 from robustbench_zosam.optim.shared import (
+    ADAPTIVE,
     DIRECTIONS,
+    GROUP,
     PERTURBATION,
     PLAIN,
     PROBE_PRECISION,
     QUERIES,
+    RHO,
     SCOPE,
+    SHARPNESS,
     SHARPNESS_AWARE,
     SIDES,
     SIGMA,
     SPARSE_PERTURBATION,
     ZERO_ORDER,
-    probes_per_step,
+    esam_passes,
+    looksam_passes,
+    ssam_f_passes,
+    xsam_passes,
     zo_sam_passes,
+    zo_sgd_passes,
 )
 from robustbench_zosam.options import Choice, Flag, Integer, Number
 from robustbench_zosam.registry import Registry
@@ -24,38 +34,6 @@ from robustbench_zosam.registry import Registry
 OPTIMIZERS = Registry("optimizer", OptimizerInfo, group="zosam_robust.optimizers")
 
 _OPTIM = "robustbench_zosam.optim"
-
-
-def _ssam_f(
-    *, samples: int, update_epochs: int, batch_size: int, steps_per_epoch: int, **_: object
-) -> PassesPerStep:
-    passes = 2 + samples / (batch_size * update_epochs * steps_per_epoch)
-    return PassesPerStep(passes, passes)
-
-
-def _xsam(
-    *,
-    ascent_steps: int,
-    alpha: float | None,
-    alpha_max: float,
-    alpha_step: float,
-    steps_per_epoch: int,
-    **_: object,
-) -> PassesPerStep:
-    search = (alpha_max / alpha_step + 1) / steps_per_epoch if alpha is None else 0
-    return PassesPerStep(ascent_steps + 1 + search, ascent_steps + 1)
-
-
-def _esam(*, gamma: float, **_: object) -> PassesPerStep:
-    return PassesPerStep(2 + gamma if gamma < 1 else 2, 1 + gamma)
-
-
-def _looksam(*, interval: int, **_: object) -> PassesPerStep:
-    return PassesPerStep(1 + 1 / interval, 1 + 1 / interval)
-
-
-def _zo_sgd(*, queries: int, sides: str, **_: object) -> PassesPerStep:
-    return PassesPerStep(probes_per_step(queries, sides), 0)
 
 
 OPTIMIZERS.add(
@@ -86,7 +64,7 @@ OPTIMIZERS.add(
         "Foret et al. 2021, arXiv 2010.01412",
         label="SAM",
         passes=SHARPNESS_AWARE,
-        options=PERTURBATION,
+        options={**PERTURBATION, "m": GROUP},
     ),
     OptimizerInfo(
         "asam",
@@ -109,7 +87,7 @@ OPTIMIZERS.add(
         "Mi et al. 2022, arXiv 2210.05177",
         label="SSAM-F",
         compared_with=("sam",),
-        passes=_ssam_f,
+        passes=ssam_f_passes,
         options={
             **SPARSE_PERTURBATION,
             "samples": Integer(1024, "examples in the Fisher information", least=1),
@@ -141,7 +119,7 @@ OPTIMIZERS.add(
         "arXiv 2603.10048",
         label="XSAM",
         compared_with=("sam",),
-        passes=_xsam,
+        passes=xsam_passes,
         options={
             "rho": Number(0.15, "length of the ascent", least=0),
             "scope": SCOPE,
@@ -163,13 +141,23 @@ OPTIMIZERS.add(
         options=PERTURBATION,
     ),
     OptimizerInfo(
+        "momentum-sam",
+        "sam against the momentum of the base optimizer, at no extra pass",
+        f"{_OPTIM}.momentum_sam:MomentumSAM",
+        "Becker et al. 2024, arXiv 2401.12033",
+        label="Momentum-SAM",
+        compared_with=("sam",),
+        passes=PLAIN,
+        options={**PERTURBATION, "rho": replace(RHO, default=0.3)},
+    ),
+    OptimizerInfo(
         "esam",
         "sam on some of the parameters and some of the examples",
         f"{_OPTIM}.esam:ESAM",
         "Du et al. 2022, arXiv 2110.03141",
         label="ESAM",
         compared_with=("sam",),
-        passes=_esam,
+        passes=esam_passes,
         options={
             **PERTURBATION,
             "beta": Number(0.6, "probability of a tensor to be perturbed", above=0, most=1),
@@ -183,7 +171,7 @@ OPTIMIZERS.add(
         "Liu et al. 2022, arXiv 2203.02714",
         label="LookSAM",
         compared_with=("sam",),
-        passes=_looksam,
+        passes=looksam_passes,
         options={
             **PERTURBATION,
             "alpha": Number(0.7, "weight of the remembered part", least=0),
@@ -204,7 +192,22 @@ OPTIMIZERS.add(
                 None, "radius at learning rate zero; constant radius if left out", least=0
             ),
             "alpha": Number(0.4, "weight of the orthogonal part", least=0),
-            "adaptive": Flag(False, "scale the perturbation with each weight"),
+            "adaptive": ADAPTIVE,
+        },
+    ),
+    OptimizerInfo(
+        "wsam",
+        "sam with a weight for the sharpness, kept out of the base optimizer",
+        f"{_OPTIM}.wsam:WSAM",
+        "Yue et al. 2023, arXiv 2305.15817",
+        label="WSAM",
+        compared_with=("sam",),
+        passes=SHARPNESS_AWARE,
+        options={
+            **PERTURBATION,
+            "gamma": SHARPNESS,
+            "decouple": Flag(True, "keep the sharpness out of the base optimizer's momentum"),
+            "adaptive": ADAPTIVE,
         },
     ),
     OptimizerInfo(
@@ -268,7 +271,7 @@ OPTIMIZERS.add(
         f"{_OPTIM}.zo_sgd:ZOSGD",
         "Malladi et al. 2023, arXiv 2305.17333",
         label="ZO-SGD",
-        passes=_zo_sgd,
+        passes=zo_sgd_passes,
         lr=1e-3,
         options={
             "queries": QUERIES,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from robustbench_zosam.optim.directions import scale_to
+from robustbench_zosam.optim.one_gradient import OnePerturbed
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.sharp import SharpnessAware
 
 
-class S2SAM(SharpnessAware):
+class S2SAM(OnePerturbed):
     """Single-step SAM: epsilon = rho * g' / |g'|, with g' the perturbed gradient one step ago.
 
     One forward and one backward pass per step; the first step is not perturbed. The loss at the
@@ -22,15 +21,21 @@ class S2SAM(SharpnessAware):
     Args as in `SharpnessAware`.
     """
 
+    def _memory(self) -> tuple[str, ...]:
+        return ("previous",)
+
     def _perturbation(self, passes: Passes) -> Tensor:
         del passes  # the direction is known already
         if "previous" not in self.vectors:
             return self.space.zeros()
         previous = self.vectors["previous"].clone()
         support, _ = self.support()  # a parameter may have been frozen since
-        return scale_to(previous if support is None else previous.mul_(support), self.rho)
+        return self._to_radius(previous if support is None else previous.mul_(support))
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)
-        self._remember("previous", self._scoped_gradient())
+        self._learn()
         return loss
+
+    def _learn(self) -> None:
+        self._remember("previous", self._scoped_gradient())

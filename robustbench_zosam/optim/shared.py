@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from robustbench_zosam.optim.info import PassesPerStep
-from robustbench_zosam.options import Choice, Integer, Number, Text
+from robustbench_zosam.options import Choice, Flag, Integer, Number, Text
 
 RHO = Number(0.05, "radius of the perturbation, in the L2 norm over all perturbed weights", least=0)
 SCOPE = Text(
     "all", "which parameters are perturbed", "all, weights, norm, or a pattern of names: layer4.*"
 )
 PERTURBATION = {"rho": RHO, "scope": SCOPE}
+ADAPTIVE = Flag(False, "scale the perturbation with each weight")
+GROUP = Integer(None, "examples per perturbation; all of the mini-batch if left out", least=1)
+SHARPNESS = Number(
+    0.9, "weight of the sharpness, gamma / (1 - gamma) beside the loss", least=0, below=1
+)
 QUERIES = Integer(1, "random directions per step", least=1)
 PROBE_RADIUS = Number(None, "length of the probes; rho if left out", above=0)
 DIRECTIONS = Choice(
@@ -89,3 +94,40 @@ def zo_sam_passes(
     if queries > 1 or sides == "one" or probe_fraction < 1 or elsewhere or reuse == "none":
         return PassesPerStep(1 + probe_fraction * probes_per_step(queries, sides), 1)
     return PassesPerStep(2.5 if reuse == "late" else 2, 1)
+
+
+def ssam_f_passes(
+    *, samples: int, update_epochs: int, batch_size: int, steps_per_epoch: int, **_: object
+) -> PassesPerStep:
+    """Returns the passes of a step with its share of the Fisher information."""
+    passes = 2 + samples / (batch_size * update_epochs * steps_per_epoch)
+    return PassesPerStep(passes, passes)
+
+
+def xsam_passes(
+    *,
+    ascent_steps: int,
+    alpha: float | None,
+    alpha_max: float,
+    alpha_step: float,
+    steps_per_epoch: int,
+    **_: object,
+) -> PassesPerStep:
+    """Returns the passes of a step with its share of the search."""
+    search = (alpha_max / alpha_step + 1) / steps_per_epoch if alpha is None else 0
+    return PassesPerStep(ascent_steps + 1 + search, ascent_steps + 1)
+
+
+def esam_passes(*, gamma: float, **_: object) -> PassesPerStep:
+    """Returns the passes of a step, of which one is over a part of the mini-batch."""
+    return PassesPerStep(2 + gamma if gamma < 1 else 2, 1 + gamma)
+
+
+def looksam_passes(*, interval: int, **_: object) -> PassesPerStep:
+    """Returns the passes of a step, of which some are those of SAM."""
+    return PassesPerStep(1 + 1 / interval, 1 + 1 / interval)
+
+
+def zo_sgd_passes(*, queries: int, sides: str, **_: object) -> PassesPerStep:
+    """Returns the passes of a step that has probes alone."""
+    return PassesPerStep(probes_per_step(queries, sides), 0)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.optim.base import WrappedOptimizer
+from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.scope import Scope
 
@@ -22,13 +24,14 @@ class SharpnessAware(WrappedOptimizer):
     With rho = 0 nothing is perturbed and the base optimizer runs as if alone.
 
     Args:
-        rho: radius of the perturbation, in the L2 norm over all perturbed weights.
+        rho: radius of the perturbation, in the L2 norm over all perturbed weights; an option of
+            parameter groups too, `{"params": ..., "rho": 0.1}`, which schedules may write: a group
+            is moved by its own rho times its part of the direction, whose length over all groups
+            is one.
         scope: which parameters are perturbed: `"all"`, `"weights"`, `"norm"` or a pattern of names
             (see `Scope`), under the masks; all norms are taken over these alone.
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
-
-    _saved: ClassVar[tuple[str, ...]] = ("rho",)
 
     def __init__(
         self,
@@ -39,10 +42,12 @@ class SharpnessAware(WrappedOptimizer):
         scope: str = "all",
         **options: Any,
     ) -> None:
-        self.rho = require_number("rho", rho, least=0)
+        require_number("rho", rho, least=0)
         self.scope = scope
         self._scope = Scope(scope, options.get("model"))
         super().__init__(params, base, **options)
+        self._set_radius(rho)
+        self._lengths()  # those of groups are checked
         self._scope.members(self.param_groups)
 
     def _gradient(self, passes: Passes) -> Tensor:
@@ -57,9 +62,37 @@ class SharpnessAware(WrappedOptimizer):
             self.space.displace(epsilon)
             return self._perturbed_gradient(passes, epsilon)
 
+    @property
+    def rho(self) -> float:
+        """The radius of the first group; what is assigned goes to every group."""
+        return float(self.param_groups[0].get("rho", self._rho))
+
+    @rho.setter
+    def rho(self, rho: float) -> None:
+        for group in self.param_groups:
+            group["rho"] = rho
+
+    def _set_radius(self, rho: float) -> None:
+        self._rho = rho
+        self._set_default("rho", rho)
+
+    def _lengths(self) -> list[float]:
+        """Returns the radius of each group."""
+        found = [float(group["rho"]) for group in self.param_groups]
+        return [require_number("rho", rho, least=0) for rho in found]
+
     def _radius(self) -> float:
-        """Returns the length of the perturbation."""
-        return self.rho
+        """Returns the largest radius of a group."""
+        return max(self._lengths())
+
+    def _to_radius(self, direction: Tensor, times: float = 1.0) -> Tensor:
+        """Scales a direction (d,) to the radius, in place, each group to its own."""
+        lengths = self._lengths()
+        if len(set(lengths)) == 1:
+            return scale_to(direction, lengths[0] * times)
+        sizes = [sum(p.numel() for p in group["params"]) for group in self.param_groups]
+        torch._foreach_mul_(list(torch.split(scale_to(direction, times), sizes)), lengths)
+        return direction
 
     @abstractmethod
     def _perturbation(self, passes: Passes) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -28,15 +29,42 @@ class ParameterSpace:
         self.device = params[0].device
         double = any(p.dtype == torch.float64 for p in params)
         self.dtype = torch.float64 if double else torch.float32
+        self._types = [p.dtype for p in params]
         self._sizes = [p.numel() for p in params]
         self.dimension = sum(self._sizes)
         ends = itertools.accumulate(self._sizes, initial=0)
-        self._starts = dict(zip(map(id, params), ends, strict=False))
+        self._places = {
+            id(p): place
+            for p, place in zip(params, zip(ends, self._sizes, strict=False), strict=True)
+        }
         self._saved: list[Tensor] | None = None
 
     def fits(self, params: Sequence[Tensor]) -> bool:
-        """Returns whether this is the space of these parameters, on the device they are on now."""
-        return len(params) == len(self.params) and params[0].device == self.device
+        """Returns whether this is the space of these parameters, as they are now."""
+        return (
+            len(params) == len(self.params)
+            and all(map(operator.is_, params, self.params))
+            and [p.dtype for p in params] == self._types
+            and [p.numel() for p in params] == self._sizes
+            and params[0].device == self.device
+        )
+
+    def has(self, param: Tensor) -> bool:
+        """Returns whether a parameter is one of this space's."""
+        return id(param) in self._places
+
+    def types(self) -> list[torch.dtype]:
+        """Returns the types that the parameters had when this space was made."""
+        return list(self._types)
+
+    def adopt(self, vector: Tensor, old: ParameterSpace) -> Tensor:
+        """Returns a direction of another space, (d_old,), in this one, (d,); zero where new."""
+        adopted = self.zeros()
+        for view, param in zip(self.views(adopted), self.params, strict=True):
+            piece = old._piece(vector, param)
+            if piece.numel() == param.numel():
+                view.copy_(piece.view(param.shape))
+        return adopted
 
     def zeros(self) -> Tensor:
         """Returns a new direction of zeros, (d,)."""
@@ -49,8 +77,11 @@ class ParameterSpace:
 
     def view_of(self, vector: Tensor, param: Tensor) -> Tensor:
         """Returns the piece of a direction (d,) that belongs to a parameter, as a view."""
-        start = self._starts[id(param)]
-        return vector[start : start + param.numel()].view(param.shape)
+        return self._piece(vector, param).view(param.shape)
+
+    def _piece(self, vector: Tensor, param: Tensor) -> Tensor:
+        start, size = self._places.get(id(param), (0, 0))
+        return vector[start : start + size]
 
     def gather_gradients(self) -> Tensor:
         """Returns the gradients as a new vector (d,); a parameter without one contributes zeros."""
@@ -113,7 +144,17 @@ class ParameterSpace:
         try:
             yield
         finally:
-            torch._foreach_copy_([p.data for p in self.params], self._saved)
+            self.return_home()
+
+    def return_home(self) -> None:
+        """Moves the parameters to where the excursion began."""
+        home = self.at_home()
+        torch._foreach_copy_([p.data for p, _ in home], [weights for _, weights in home])
+
+    def at_home(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns each parameter and its value where the excursion began."""
+        assert self._saved is not None, "an excursion has begun"
+        return list(zip(self.params, self._saved, strict=True))
 
     def displace(self, direction: Tensor, scale: float = 1.0) -> None:
         """Moves the parameters to (where the excursion began) + scale * direction, (d,).
@@ -127,10 +168,20 @@ class ParameterSpace:
         torch._foreach_add_(weights, self.views(direction), alpha=scale)
 
 
+_SHARDED = ("placements", "_fsdp_flattened", "ds_id")
+"""Attributes of parameters that are in pieces: of DTensor (FSDP2), FSDP and DeepSpeed."""
+
+
 def _validate(params: Sequence[Tensor]) -> None:
     kinds = {p.dtype for p in params if not p.dtype.is_floating_point}
     if kinds:
         raise InputError(f"a parameter has type {kinds.pop()}: perturbations need real numbers")
+    if any(hasattr(p, mark) for p in params for mark in _SHARDED):
+        raise InputError(
+            "parameters are sharded over devices (FSDP, ZeRO, tensor parallelism), where a "
+            "perturbation of one norm over all weights is not supported: use "
+            "DistributedDataParallel"
+        )
     devices = {str(p.device) for p in params}
     if len(devices) > 1:
         raise InputError(

@@ -10,7 +10,6 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_integer, require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.periods import Periodic
 from robustbench_zosam.optim.perturbed import Pattern, perturbed_count
 
@@ -64,9 +63,12 @@ class SparseSAM(Periodic):
             )
         return given
 
+    def _memory(self) -> tuple[str, ...]:
+        return ("perturbed",) if self.sparsity > 0 else ()
+
     def _ascend(self, gradient: Tensor, perturbed: Tensor | None) -> Tensor:
         """Returns rho * g / |g| * p, (d,); overwrites the gradient, p None is one everywhere."""
-        epsilon = scale_to(gradient, self.rho)
+        epsilon = self._to_radius(gradient)
         return epsilon if perturbed is None else epsilon.mul_(perturbed)
 
     def _choose(self, scores: Tensor, count: int) -> Tensor:

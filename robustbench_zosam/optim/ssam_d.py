@@ -14,12 +14,13 @@ from robustbench_zosam.checks import require_choice, require_integer, require_nu
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.perturbed import highest
 from robustbench_zosam.optim.ssam import SparseSAM
+from robustbench_zosam.optim.two_calls import TwoCalls
 from robustbench_zosam.seeds import derive_seed
 
 SCORES = ("gradient", "weight", "random")
 
 
-class SSAMD(SparseSAM):
+class SSAMD(TwoCalls, SparseSAM):
     """Sparse SAM that drops perturbed weights of low score and takes others in.
 
     p starts at random. In the first step of every period, after that step's perturbation, the
@@ -95,6 +96,6 @@ class SSAMD(SparseSAM):
         return self.pattern.level(scores, self.space, self.support()[0])
 
     def _random(self, purpose: str) -> Tensor:
-        seed = derive_seed("perturbed", purpose, self.seed, self.cost.steps)
+        seed = derive_seed("perturbed", purpose, self.ranks.seed(self.seed), self.cost.steps)
         generator = torch.Generator(self.space.device).manual_seed(seed)
         return self.space.zeros().uniform_(generator=generator)

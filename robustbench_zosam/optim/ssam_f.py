@@ -49,6 +49,9 @@ class SSAMF(SparseSAM):
         super().__init__(params, base, **options)
         self._model: nn.Module | None = options.get("model")
 
+    def _memory(self) -> tuple[str, ...]:
+        return ("perturbed", "fisher") if self.sparsity > 0 else ()
+
     def reset_state(self) -> None:
         """Drops all memory of earlier steps, and a choice of p that is under way."""
         super().reset_state()
@@ -64,15 +67,17 @@ class SSAMF(SparseSAM):
             self.remaining = self.samples
             self.vectors["fisher"] = self.space.zeros()
         if self.remaining > 0:
-            self._collect(passes, min(len(losses), self.remaining))
+            share = -(-self.remaining // self.ranks.count) if self.ranks.shared else self.remaining
+            self._collect(passes, min(len(losses), share))
         return self._ascend(gradient, self.vectors["perturbed"])
 
     def _collect(self, passes: Passes, count: int) -> None:
         squares = self._together(passes, count)
         if squares is None:
             squares = self._one_by_one(passes, count)
-        self._remember("fisher", self.vectors["fisher"] + squares)
-        self.remaining -= count
+        self._remember("fisher", self.ranks.total(squares).add_(self.vectors["fisher"]))
+        seen = self.ranks.total(torch.tensor(count, device=self.space.device))
+        self.remaining = max(self.remaining - int(seen), 0)
         self.vectors["perturbed"] = self._choose(self.vectors["fisher"], self._count())
         if self.remaining == 0:
             del self.vectors["fisher"]
@@ -89,7 +94,8 @@ class SSAMF(SparseSAM):
     def _one_by_one(self, passes: Passes, count: int) -> Tensor:
         squares, unit = self.space.zeros(), self._inverse_scale()
         for position in range(count):
-            passes.gradient(torch.tensor([position], device=self.space.device))
+            example = torch.tensor([position], device=self.space.device)
+            passes.gradient(example, separate=True)
             gradient = self._scoped_gradient().mul_(unit)
             squares.addcmul_(gradient, gradient)
         return squares

@@ -15,9 +15,10 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.directions import scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.periods import Periodic
+from robustbench_zosam.optim.two_calls import TwoCalls
 
 
-class XSAM(Periodic):
+class XSAM(TwoCalls, Periodic):
     """Explicit SAM: steps along |g_k| v(alpha), where v(alpha) leads to the highest loss.
 
     k ascent steps of length rho / k along the gradients end at w_k, with the gradient g_k. On the
@@ -73,13 +74,18 @@ class XSAM(Periodic):
         self.found_alpha = 1.0 if self.alpha is None else self.alpha
         super().__init__(params, base, rho=rho, **options)
 
+    def _needs_more(self) -> str | None:
+        if self.alpha is None:
+            return "while it searches alpha"
+        return None if self.ascent_steps == 1 else f"with ascent_steps {self.ascent_steps}"
+
     def _perturbation(self, passes: Passes) -> Tensor:
-        step = self.rho / self.ascent_steps
-        epsilon = scale_to(self._clean_gradient(passes), step)
+        share = 1 / self.ascent_steps
+        epsilon = self._to_radius(self._clean_gradient(passes), share)
         for _ in range(self.ascent_steps - 1):
             self.space.displace(epsilon)
             passes.gradient()
-            epsilon += scale_to(self._scoped_gradient(), step)
+            epsilon += self._to_radius(self._scoped_gradient(), share)
         return epsilon
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
@@ -95,7 +101,7 @@ class XSAM(Periodic):
         for alpha in self.alphas:
             self.space.displace(arc(alpha), self.rho_max)
             losses.append(passes.loss())
-        found = torch.stack(losses)
+        found = self.ranks.mean(torch.stack(losses))
         found = found.where(found.isfinite(), -torch.inf)
         if bool(found.isfinite().any()):
             self.found_alpha = self.alphas[int(found.argmax())]

@@ -11,14 +11,12 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_choice, require_integer, require_number
-from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.arithmetic import PRECISIONS, Precision
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.directions import DISTRIBUTIONS
 from robustbench_zosam.optim.passes import Passes
 
 KEPT = 64  # steps whose probes are counted together
-Reduce = Callable[[Tensor], Tensor]
 
 
 class ZeroOrder(WrappedOptimizer):
@@ -40,9 +38,6 @@ class ZeroOrder(WrappedOptimizer):
         probe_precision: `"fp32"`, in full precision: no autocast, not even where the closure asks
             for it, and no TF32; `"tf32"`, no autocast; or `"same"`, that of gradient passes.
         seed: of the directions.
-        reduce: averages the losses of a step, a tensor of one dimension, over the processes of
-            distributed training, as `mean_over_ranks` does. With it and one seed everywhere, all
-            processes take the same perturbation; without it and a seed for each, each its own.
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
@@ -59,7 +54,6 @@ class ZeroOrder(WrappedOptimizer):
         probe_fraction: float = 1.0,
         probe_precision: str = "fp32",
         seed: int = 0,
-        reduce: Reduce | None = None,
         **options: Any,
     ) -> None:
         self.queries = require_integer("queries", queries, least=1)
@@ -69,9 +63,6 @@ class ZeroOrder(WrappedOptimizer):
         require_choice("probe_precision", probe_precision, PRECISIONS)
         self.probe_precision = cast(Precision, probe_precision)
         self.seed = require_integer("seed", seed, least=0)
-        if reduce is not None and not callable(reduce):
-            raise InputError(f"reduce is {reduce!r}: give a function, as mean_over_ranks is one")
-        self.reduce = reduce
         self._uncounted: list[tuple[Tensor, Tensor, float]] = []
         super().__init__(params, base, **options)
         self._add_counters("probes", "equal", "below_noise", "nonfinite")
@@ -103,7 +94,7 @@ class ZeroOrder(WrappedOptimizer):
             losses: the clean one and then each query's if one-sided, else two of each query, (n,);
                 `last_clean_loss` is set.
         """
-        seen = self._reduced(losses)
+        seen = self.ranks.mean(losses)
         one_sided = self.sides == "one"
         above, below = (seen[1:], seen[:1]) if one_sided else (seen[0::2], seen[1::2])
         difference = above - below
@@ -119,17 +110,6 @@ class ZeroOrder(WrappedOptimizer):
             buffers=self._updates_buffers,
             precision=self.probe_precision,
         )
-
-    def _reduced(self, losses: Tensor) -> Tensor:
-        if self.reduce is None:
-            return losses
-        reduced = self.reduce(losses)
-        if not isinstance(reduced, Tensor) or reduced.shape != losses.shape:
-            raise InputError(
-                f"reduce did not return a tensor of the shape {tuple(losses.shape)} it was given: "
-                "let it return the mean of the losses over all processes"
-            )
-        return reduced
 
     def _add_counters(self, *names: str) -> None:
         device = self.space.device
@@ -163,19 +143,3 @@ class ZeroOrder(WrappedOptimizer):
     def _set_counters(self, counts: Mapping[str, int]) -> None:
         self._uncounted = []
         super()._set_counters(counts)
-
-
-def mean_over_ranks(losses: Tensor) -> Tensor:
-    """Averages over the processes of the default group: the `reduce` of the zero-order methods.
-
-    Args:
-        losses: of this process; as many as of every other.
-
-    Returns:
-        A new tensor, equal on all processes.
-    """
-    import torch.distributed as dist  # not part of every build of torch
-
-    total = losses.clone()
-    dist.all_reduce(total)
-    return total / dist.get_world_size()

@@ -14,7 +14,6 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.directions import draw_direction, scale_to
 from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.random_radius import RHO
-from robustbench_zosam.optim.zo_probes import Reduce
 from robustbench_zosam.optim.zo_sharp import ZeroOrderSharpness
 
 
@@ -52,7 +51,6 @@ class ZOSAM(ZeroOrderSharpness):
         seed: of the directions.
         reuse: which probe is the forward pass of the gradient pass (see `ZeroOrderSharpness`).
         probe_precision: of the probes (likewise).
-        reduce: averages losses over processes (see `ZeroOrder`).
         **options: like `params` and `base`, as in `WrappedOptimizer`.
     """
 
@@ -73,7 +71,6 @@ class ZOSAM(ZeroOrderSharpness):
         reuse: str | None = None,
         probe_precision: str | None = None,
         seed: int = 0,
-        reduce: Reduce | None = None,
         **options: Any,
     ) -> None:
         if probe_radius is not None and delta is not None:
@@ -95,7 +92,6 @@ class ZOSAM(ZeroOrderSharpness):
             reuse=reuse,
             probe_precision=probe_precision,
             seed=seed,
-            reduce=reduce,
             **options,
         )
 
@@ -107,24 +103,31 @@ class ZOSAM(ZeroOrderSharpness):
     def _perturbation(self, passes: Passes) -> Tensor:
         direction = self.space.zeros()
         if self.queries == 1 and self.delta is None:
-            return self._signed(passes, scale_to(self._draw(direction, 0), self._radius()))
+            return self._signed(passes, self._to_radius(self._draw(direction, 0)))
         step = self._probe_radius() if self.delta is None else self.delta
         slopes = self._slopes(passes, lambda query: self._draw(direction, query), step)
         estimate = self.space.zeros()
         for query, slope in enumerate(slopes.to(estimate)):
             estimate.addcmul_(self._draw(direction, query), slope)
-        return scale_to(estimate, self._radius())
+        return self._to_radius(estimate)
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         loss = super()._perturbed_gradient(passes, epsilon)
+        self._learn()
+        return loss
+
+    def _learn(self) -> None:
         if self.reuse == "late":
             self._remember("last", self._scoped_gradient())
-        return loss
+
+    def _memory(self) -> tuple[str, ...]:
+        return ("last",) if self.reuse == "late" else ()
 
     def _draw(self, out: Tensor, query: int) -> Tensor:
         """Draws a direction: of length 1, or as `delta` takes it."""
         support, _ = self.support()
-        draw_direction(out, self.directions, (self.seed, self.cost.steps, query), support)
+        key = self.ranks.seed(self.seed), self.cost.steps, query
+        draw_direction(out, self.directions, key, support)
         return out if self.delta is not None else scale_to(out, 1.0)
 
     def _perturbable(self) -> Callable[[Tensor], Tensor | None]:

@@ -43,7 +43,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
             are random.
         probe_radius: length r of the probes; None means rho.
         **options: like `params` and `base`, as in `ZeroOrder`: `queries` (m), `directions`,
-            `sides`, `probe_fraction`, `probe_precision`, `reuse`, `seed`, `reduce`.
+            `sides`, `probe_fraction`, `probe_precision`, `reuse`, `seed`.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
 
     def _gradient(self, passes: Passes) -> Tensor:
         loss = super()._gradient(passes)
-        if self._radius() > 0 and self.guides > 0:
+        if self._radius() > 0:
             self._learn()
         return loss
 
@@ -81,7 +81,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
             return self._other(scratch, query, guides)
 
         if self.queries == 1:
-            epsilon = self._signed(passes, scale_to(direction(0).clone(), self._radius()))
+            epsilon = self._signed(passes, self._to_radius(direction(0).clone()))
             if guides:
                 self.counters["turned"] += torch.dot(epsilon, guides[0]) < 0
             return epsilon
@@ -91,10 +91,15 @@ class GuidedZOSAM(ZeroOrderSharpness):
         estimate = self.space.zeros()
         for query, slope in enumerate(slopes.to(estimate)):
             estimate.addcmul_(direction(query), slope)
-        return scale_to(estimate, self._radius())
+        return self._to_radius(estimate)
+
+    def _memory(self) -> tuple[str, ...]:
+        return tuple(_name(age) for age in range(self.guides))
 
     def _learn(self) -> None:
         """Remembers the gradient of this step, and forgets the oldest."""
+        if self.guides == 0:
+            return
         latest = self._scoped_gradient()
         latest = scale_to(latest.div_(latest.abs().max()), 1.0)  # scaled gradients may be huge
         latest = latest.where(latest.isfinite(), 0.0)
@@ -119,7 +124,8 @@ class GuidedZOSAM(ZeroOrderSharpness):
     def _other(self, out: Tensor, query: int, guides: list[Tensor]) -> Tensor:
         """Draws a random direction of length 1, orthogonal to the guides."""
         support, _ = self.support()
-        draw_direction(out, self.directions, (self.seed, self.cost.steps, query), support)
+        key = self.ranks.seed(self.seed), self.cost.steps, query
+        draw_direction(out, self.directions, key, support)
         for guide in guides:
             out.sub_(guide * torch.dot(guide, out))
         return scale_to(out, 1.0)

@@ -12,7 +12,7 @@ from torch.optim.optimizer import ParamsT
 from robustbench_zosam.checks import require_flag, require_number
 from robustbench_zosam.optim.directions import draw_direction
 from robustbench_zosam.optim.passes import Passes
-from robustbench_zosam.optim.zo_probes import Reduce, ZeroOrder
+from robustbench_zosam.optim.zo_probes import ZeroOrder
 
 
 class ZOSGD(ZeroOrder):
@@ -47,7 +47,6 @@ class ZOSGD(ZeroOrder):
             passes.
         probe_precision: of the probes (see `ZeroOrder`).
         seed: of the directions.
-        reduce: averages losses over processes (see `ZeroOrder`); required for processes to agree.
         **options: like `params` and `base`, as in `WrappedOptimizer`; a `scaler` is not needed,
             and harmless.
     """
@@ -66,7 +65,6 @@ class ZOSGD(ZeroOrder):
         sides: str = "two",
         probe_precision: str = "fp32",
         seed: int = 0,
-        reduce: Reduce | None = None,
         **options: Any,
     ) -> None:
         self.delta = require_number("delta", delta, above=0)
@@ -80,7 +78,6 @@ class ZOSGD(ZeroOrder):
             probe_fraction=1.0,
             probe_precision=probe_precision,
             seed=seed,
-            reduce=reduce,
             **options,
         )
 
@@ -126,7 +123,8 @@ class ZOSGD(ZeroOrder):
         return self.space.support(lambda param: None)
 
     def _draw(self, out: Tensor, query: int, support: Tensor | None) -> Tensor:
-        return draw_direction(out, self.directions, (self.seed, self.cost.steps, query), support)
+        key = self.ranks.seed(self.seed), self.cost.steps, query
+        return draw_direction(out, self.directions, key, support)
 
     def _point_gradients(self, vector: Tensor) -> None:
         """Lets the gradients be pieces of a vector, without copying where the types agree."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ from torch.optim.optimizer import ParamsT
 
 from robustbench_zosam.checks import require_choice, require_number
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.optim.passes import Passes, PreparedGradient
+from robustbench_zosam.optim.deferred import PreparedGradient
+from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.random_radius import RandomRadius
 from robustbench_zosam.optim.zo_probes import ZeroOrder
 
@@ -48,6 +49,8 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
     Attributes:
         reuse: `"both"`, `"late"` or `"none"`.
     """
+
+    _asks_for_losses: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -101,6 +104,13 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
     def _probe_radius(self) -> float:
         return self._radius() if self.probe_radius is None else self.probe_radius
 
+    def _probe_ratio(self, direction: Tensor) -> float:
+        if self.probe_radius is None:
+            return 1.0
+        if len(set(self._lengths())) == 1:
+            return self.probe_radius / self._radius()
+        return self.probe_radius / float(torch.linalg.vector_norm(direction))
+
     def _signed(self, passes: Passes, direction: Tensor) -> Tensor:
         """Turns a direction of the perturbation's length to the side of the larger loss.
 
@@ -115,7 +125,7 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
             InputError: the closure takes gradients otherwise than by `backward`.
         """
         if self.reuse == "none":
-            ratio = self._probe_radius() / self._radius()
+            ratio = self._probe_ratio(direction)
             slopes = self._slopes(passes, lambda query: direction, ratio)
             return direction.mul_(slopes.sign().to(direction))
         signs = (1.0, -1.0)
@@ -146,6 +156,13 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
         """Returns whether the loss should rise along a direction, by the last gradient."""
         last = self.vectors.get("last")
         return last is None or bool(torch.dot(last, direction) >= 0)
+
+    def _offset(self, passes: Passes) -> Tensor | None:
+        reuse, self.reuse = self.reuse, "none"  # the caller's pass is not one of the probes
+        try:
+            return super()._offset(passes)
+        finally:
+            self.reuse = reuse
 
     def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         won, self._won = self._won, None

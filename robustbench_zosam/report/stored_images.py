@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from robustbench_zosam.arrays import read_arrays
+from robustbench_zosam.errors import DamagedFileWarning, InputError
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,22 @@ def load_gallery(file: Path) -> Gallery | None:
     """Returns the images of `gallery.npz`; None where none were stored."""
     if not file.is_file():
         return None
-    with np.load(file, allow_pickle=False) as arrays:
+    try:
+        return _gallery(file, read_arrays(file))
+    except InputError as error:
+        warnings.warn(f"{error}; the page has no images", DamagedFileWarning, stacklevel=2)
+        return None
+
+
+def _gallery(file: Path, arrays: Mapping[str, NDArray[Any]]) -> Gallery:
+    try:
+        rows, images = tuple(map(str, arrays["rows"])), arrays["images"]
+        if images.ndim != 6 or images.dtype != np.uint8 or images.shape[1] != len(rows):
+            raise ValueError(f"images of shape {images.shape} for {len(rows)} rows")
         worst = tuple(_misled(arrays)) if "worst_images" in arrays else ()
-        return Gallery(tuple(map(str, arrays["rows"])), arrays["images"], worst)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{file} is damaged ({error})") from error
+    return Gallery(rows, images, worst)
 
 
 def _misled(arrays: Mapping[str, NDArray[np.generic]]) -> Iterator[Misled]:

@@ -1,6 +1,6 @@
 """The JSON Schema of `results.json`, made of the types in `robustbench_zosam.schema`.
 
-Nothing is validated when a file is read: the schema is for other programs, and for the tests.
+It is for other programs, and for the tests; what is read here is checked by `results.form`.
 """
 
 from __future__ import annotations

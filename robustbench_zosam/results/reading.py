@@ -22,7 +22,7 @@ def read_results(run: Path | str) -> Results:
         The content, upgraded from older versions.
 
     Raises:
-        InputError: there are no results, or they are of a later version.
+        InputError: there are no results, they are damaged, or of a later version.
     """
     path = Path(run)
     file = path / FILE if path.is_dir() or path.suffix != ".json" else path

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.results.form import require_form
 from robustbench_zosam.schema import Results
 
 VERSION = 2
@@ -17,6 +18,10 @@ claims with effects, controls, published numbers and what would settle them.
 """
 
 Tree = dict[str, Any]  # results of an older version, whose form has no types
+_WRONG_FORM = (
+    KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError, AssertionError,
+)  # fmt: skip
+"""What reading an older version raises where the file is not as that version had it."""
 
 
 def upgrade(results: object, where: str = "results.json") -> Results:
@@ -30,7 +35,8 @@ def upgrade(results: object, where: str = "results.json") -> Results:
         New values; what cannot be had without the predictions is None or empty.
 
     Raises:
-        InputError: there is no version, or it is newer than this release.
+        InputError: there is no version, it is newer than this release, or the content is not of
+            the form of its version.
     """
     tree: Tree = dict(results) if isinstance(results, Mapping) else {}
     found = tree.get("schema")
@@ -43,9 +49,15 @@ def upgrade(results: object, where: str = "results.json") -> Results:
         raise InputError(
             f"{where} has schema {found}, this release reads up to {VERSION}: update zosam-robust"
         )
-    for version in range(found, VERSION):
-        tree = _READERS[version](tree)
-    return cast("Results", tree)  # written by this program: nothing is validated
+    try:
+        for version in range(found, VERSION):
+            tree = _READERS[version](tree)
+    except _WRONG_FORM as error:
+        raise InputError(
+            f"{where} is damaged: it is not of the form of version {found} ({error}): restore it"
+        ) from error
+    require_form(tree, where)
+    return cast("Results", tree)
 
 
 def _from_1(results: Tree) -> Tree:

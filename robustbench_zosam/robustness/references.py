@@ -9,7 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+import corruptions
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import read_text
 from robustbench_zosam.schema import ConditionScores, RelativeErrors
 
 Errors = Mapping[str, Mapping[int, float]]
@@ -91,26 +93,47 @@ def find_reference(name: str) -> Reference | None:
 
 
 def _read(file: Path) -> Reference:
-    errors: dict[str, dict[int, float]] = {}
-    clean = None
+    found: dict[tuple[str, int], float] = {}
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                error = float(row["error"])
-                if not 0 <= error <= 1:
-                    raise InputError(f"{file} gives the error {error}: use fractions in [0, 1]")
-                if row["corruption"] == "clean":
-                    clean = error
-                else:
-                    errors.setdefault(row["corruption"], {})[int(row["severity"])] = error
-    except OSError as error:
-        raise InputError(f"the reference {file} cannot be read: {error.strerror}") from error
-    except (KeyError, ValueError, TypeError) as error:
+        reader = csv.DictReader(read_text(file).splitlines(), strict=True)
+        if sorted(reader.fieldnames or ()) != ["corruption", "error", "severity"]:
+            raise ValueError(f"its columns are {reader.fieldnames}")
+        for row in reader:
+            key, error = _condition(row), float(row["error"])
+            if key in found:
+                raise ValueError(f"{key[0]} at severity {key[1]} stands there twice")
+            if not 0 <= error <= 1:
+                raise InputError(f"{file} gives the error {error}: use fractions in [0, 1]")
+            found[key] = error
+        clean = found.pop(("clean", 0), None)
+        errors: dict[str, dict[int, float]] = {}
+        for (corruption, severity), error in found.items():
+            errors.setdefault(corruption, {})[severity] = error
+        nothing = next((name for name, row in errors.items() if not any(row.values())), None)
+        if nothing is not None or not errors:
+            raise ValueError(f"its errors under {nothing or 'corruptions'} are 0 or missing")
+    except InputError as error:
+        raise InputError(f"the reference {error}") from error
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise InputError(
             f"the reference {file} needs the columns corruption, severity and error, with numbers "
             f"in the last two ({error})"
         ) from error
     return Reference(file.stem, errors, clean)
+
+
+def _condition(row: Mapping[str, str]) -> tuple[str, int]:
+    """Returns corruption and severity of a row; 0 for clean images, whatever stands there."""
+    name, severity = row["corruption"], row["severity"]
+    if None in row or None in row.values():
+        raise ValueError("a row has more or fewer fields than columns")
+    if name == "clean":
+        return name, 0
+    if name not in corruptions.names("all"):
+        raise ValueError(f"{name!r} is no corruption")
+    if severity not in {"1", "2", "3", "4", "5"}:
+        raise ValueError(f"the severity {severity!r} is not from 1 to 5")
+    return name, int(severity)
 
 
 def _by_severity(*errors: float) -> dict[int, float]:

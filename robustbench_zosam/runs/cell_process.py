@@ -20,9 +20,10 @@ import torch
 
 from robustbench_zosam.data import Dataset, load_prepared
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import write_json
+from robustbench_zosam.files import warn_of_damage, write_json
 from robustbench_zosam.machine import keep_freed_memory
 from robustbench_zosam.models.checkpoints import load_checkpoint
+from robustbench_zosam.privacy import redacted
 from robustbench_zosam.provenance import versions
 from robustbench_zosam.runs import stage_measurement, stage_training
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Finished, Stage, StageValue
@@ -61,7 +62,7 @@ def run_cell(
         message = str(error).strip().splitlines() or [type(error).__name__]
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         detail = {"error": kind + message[0], "traceback": traceback.format_exc()}
-        write_json(store.error_file, detail)
+        write_json(store.error_file, redacted(detail))
         return FAILED
     return DONE
 
@@ -78,7 +79,7 @@ def _run(
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     data = load_prepared(Path(spec.data_file))
-    for stage in store.missing(spec):
+    for stage in _missing(store, spec):
         started = time.perf_counter()
         value: StageValue
         if stage == "training":
@@ -89,6 +90,18 @@ def _run(
         store.save(stage, spec.identities[stage], found)
         if value.get("status") == "diverged":
             return
+
+
+def _missing(store: CellStore, spec: CellSpec) -> list[Stage]:
+    """Returns the stages to run; training again where what is measured cannot be read."""
+    missing = store.missing(spec)
+    if missing and "training" not in missing:
+        try:
+            load_checkpoint(store.model_file, config=spec.model)
+        except InputError as error:
+            warn_of_damage(error)
+            return ["training", *missing]
+    return missing
 
 
 def _measure(

@@ -6,9 +6,10 @@ change it, so that a longer list of corruptions measures again but never trains 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,10 +17,13 @@ from robustbench_zosam.config import FlatnessConfig, LandscapeConfig, ModelConfi
 from robustbench_zosam.files import read_json, write_json
 from robustbench_zosam.robustness.plan import SuitePlan
 from robustbench_zosam.runs.methods import Method
+from robustbench_zosam.runs.stored_stages import Stage as Stage
+from robustbench_zosam.runs.stored_stages import read_stage
 from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, StoredTraining
 
-Stage = Literal["training", "robustness", "flatness", "landscape"]
 StageValue = StoredTraining | RobustnessScores | Flatness | Landscape
+ALLOW_CODE = "ZOSAM_ALLOW_CODE"
+"""Environment variable by which a run whose command line allows code tells its cells."""
 V_co = TypeVar("V_co", bound=StageValue, covariant=True)
 
 
@@ -81,12 +85,15 @@ class CellStore:
         self.result_file = folder / "result.json"
 
     def write_spec(self, spec: CellSpec) -> None:
-        """Stores what the cell's process reads."""
-        write_json(self.spec_file, spec.model_dump(mode="json"))
+        """Stores what the cell's process reads; no file says that code may run."""
+        write_json(self.spec_file, spec.model_dump(mode="json", exclude={"model": {"allow_code"}}))
 
     def read_spec(self) -> CellSpec:
         """Returns what `write_spec` stored."""
-        return CellSpec.model_validate(read_json(self.spec_file))
+        spec = CellSpec.model_validate(read_json(self.spec_file))
+        if spec.model is None or os.environ.get(ALLOW_CODE) != "1":
+            return spec
+        return spec.model_copy(update={"model": spec.model.model_copy(update={"allow_code": True})})
 
     @overload
     def load(
@@ -109,14 +116,10 @@ class CellStore:
     ) -> Finished[Landscape] | None: ...
 
     def load(self, stage: Stage, identity: str | None) -> Finished[StageValue] | None:
-        """Returns a stage if it was stored under this identity."""
-        file = self.folder / f"{stage}.json"
-        if not file.exists():
+        """Returns a stage if it was stored under this identity, and nothing of it is damaged."""
+        value: Any = read_stage(self.folder, stage, identity)
+        if value is None:
             return None
-        stored = read_json(file)
-        if stored["identity"] != identity:
-            return None
-        value = stored["value"]
         return Finished(value, value.pop("stage_seconds"), value.pop("versions"))
 
     def save(self, stage: Stage, identity: str, found: Finished[StageValue]) -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from zipfile import BadZipFile
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_zosam import provenance
 from robustbench_zosam.analysis import CellScores, compare_planned, rankings, summarise
+from robustbench_zosam.arrays import read_arrays
 from robustbench_zosam.claims import evaluate_claims
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json, write_text
+from robustbench_zosam.privacy import redacted
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results import VERSION, tidy
 from robustbench_zosam.results.limits import with_limits
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Finished, V_co
 from robustbench_zosam.runs.gallery import write_gallery
 from robustbench_zosam.runs.plan import Plan
+from robustbench_zosam.runs.stored_stages import require_predictions
 from robustbench_zosam.schema import (
     Cell,
     Provenance,
@@ -65,6 +67,7 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
         "claims": [],
     }
     results["claims"] = evaluate_claims(results)
+    results = redacted(results)
     write_gallery(plan, [cell["id"] for cell in cells])
     write_text(plan.out / "results.csv", tidy(results).to_csv(index=False, lineterminator="\n"))
     write_json(plan.out / "results.json", results)
@@ -131,7 +134,7 @@ def _assemble(store: CellStore, spec: CellSpec) -> Cell:
             "seconds": {name: stage.seconds for name, stage in stages.items() if stage},
         },
     }
-    write_json(store.result_file, result)
+    write_json(store.result_file, redacted(result))
     return result
 
 
@@ -170,15 +173,16 @@ def read_scores(store: CellStore, cell: Cell) -> CellScores:
     Raises:
         InputError: the files beside the results are missing, damaged or of an early release.
     """
+    assert cell["robustness"] is not None
     try:
-        with np.load(store.predictions_file) as arrays:
-            conditions = tuple(map(str, arrays["conditions"]))
-            correct = (arrays["clean_correct"], *arrays["correct"])
-        traces: dict[str, NDArray[np.float64]] = {}
+        require_predictions(store.predictions_file, cell["robustness"])
+        arrays = read_arrays(store.predictions_file)
+        conditions = tuple(map(str, arrays["conditions"]))
+        correct = (arrays["clean_correct"], *arrays["correct"])
+        traces: dict[str, NDArray[Any]] = {}
         if cell["flatness"] is not None:
-            with np.load(store.flatness_file) as arrays:
-                traces = {name: arrays[name] for name in arrays.files}
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+            traces = read_arrays(store.flatness_file)
+    except InputError as error:
         raise InputError(
             f"{store.folder} lacks the per-image outcomes that a comparison needs ({error}): run "
             "`zosam-robust evaluate` there again"

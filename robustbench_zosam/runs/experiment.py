@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from filelock import FileLock, Timeout
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
-from robustbench_zosam.runs.cell_store import CellSpec, CellStore
+from robustbench_zosam.runs.cell_store import ALLOW_CODE, CellSpec, CellStore
 from robustbench_zosam.runs.engines import Engine, InlineEngine, ProcessEngine, RunEvent
 from robustbench_zosam.runs.plan import Plan
 
@@ -45,6 +46,8 @@ def run(plan: Plan, on_event: OnEvent, *, report: bool = True) -> Outcome:
     Args:
         report: whether to write results and the page; training alone has none.
     """
+    if plan.config.model.allow_code:  # from the command line alone, see `loading`
+        os.environ[ALLOW_CODE] = "1"
     with _only_run_in(plan.out):
         unfinished = plan.unfinished()
         started = time.perf_counter()

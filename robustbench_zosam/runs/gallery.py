@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from robustbench_zosam.arrays import read_arrays, write_arrays
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.data.dataset import balanced_subset
-from robustbench_zosam.files import write_arrays
 from robustbench_zosam.robustness.plan import take
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.plan import Plan
@@ -92,14 +92,14 @@ def worst_misclassified(files: Sequence[Path]) -> list[Misclassified]:
     wrong: dict[str, NDArray[np.int64]] = {}
     confidence: dict[str, NDArray[np.float64]] = {}
     for file in files:
-        with np.load(file, allow_pickle=False) as arrays:
-            conditions = map(str, arrays["conditions"][1:])
-            for name, correct, sure in zip(
-                conditions, arrays["correct"], arrays["confidence"], strict=True
-            ):
-                missed = correct == 0
-                wrong[name] = wrong.get(name, 0) + missed
-                confidence[name] = confidence.get(name, 0.0) + missed * sure.astype(np.float64)
+        arrays = read_arrays(file, ("conditions", "correct", "confidence"))
+        conditions = map(str, arrays["conditions"][1:])
+        for name, correct, sure in zip(
+            conditions, arrays["correct"], arrays["confidence"], strict=True
+        ):
+            missed = correct == 0
+            wrong[name] = wrong.get(name, 0) + missed
+            confidence[name] = confidence.get(name, 0.0) + missed * sure.astype(np.float64)
     found: dict[str, Misclassified] = {}
     for image in _worst_of_each(wrong, confidence, len(files)):
         best = found.get(image.corruption)

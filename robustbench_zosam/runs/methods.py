@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from robustbench_zosam.config import ExperimentConfig, Options
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import require_regular
 from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.options import Configurable
 from robustbench_zosam.registry import Registry
@@ -18,6 +20,8 @@ from robustbench_zosam.schema import MethodFacts, Role
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
 
 C = TypeVar("C", bound=Configurable[object])
+_ODD = re.compile(r"[^\w.+-]+")
+_LONGEST = 80  # characters of a checkpoint's name
 
 
 class Method(BaseModel):
@@ -73,7 +77,7 @@ def expand(config: ExperimentConfig) -> tuple[Method, ...]:
             method is left.
     """
     if config.checkpoints:
-        return tuple(_loaded(Path(path)) for path in config.checkpoints)
+        return tuple(_all_loaded(config.checkpoints))
     for name in config.optimizers:
         OPTIMIZERS[name]
     for name in config.sparsifiers:
@@ -116,19 +120,33 @@ def _method(config: ExperimentConfig, optimizer: str, sparsifier: str, sparsity:
         else f"{steps.label} · {masks.label} {100 * sparsity:g} %",
         role="reference" if dense and steps.role == "baseline" else steps.role,
         optimizer=optimizer,
-        options=lr | _options_of(steps, config.optimizer),
+        options=lr | _options_of("optimizer", steps, config.optimizer),
         sparsifier=sparsifier,
-        sparsifier_options=_options_of(masks, config.sparsifier),
+        sparsifier_options=_options_of("sparsifier", masks, config.sparsifier),
         sparsity=sparsity,
     )
 
 
+def _all_loaded(paths: Sequence[str]) -> Iterator[Method]:
+    known: dict[str | None, str] = {}
+    for path in paths:
+        method = _loaded(Path(path))
+        if method.content in known:
+            raise InputError(
+                f"the checkpoints {known[method.content]} and {path} are the same: give one of them"
+            )
+        known[method.content] = path
+        yield method
+
+
 def _loaded(file: Path) -> Method:
-    if not file.is_file():
+    if not file.exists():
         raise InputError(f"the checkpoint {file} does not exist: give the path of a file")
-    content = hashlib.sha256(file.read_bytes()).hexdigest()
+    require_regular(file)
+    with file.open("rb") as stream:
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
     return Method(
-        id=f"{file.stem}-{content[:6]}",
+        id=f"{_ODD.sub('_', file.stem)[:_LONGEST]}-{content[:6]}",  # a folder's name
         label=file.stem,
         kind="checkpoint",
         checkpoint=str(file.resolve()),
@@ -136,10 +154,15 @@ def _loaded(file: Path) -> Method:
     )
 
 
-def _options_of(entry: Configurable[object], given: Options) -> Options:
+def _options_of(noun: str, entry: Configurable[object], given: Options) -> Options:
     """Returns what applies to one entry: shared options, then its own section."""
     shared = {key: value for key, value in given.items() if key in entry.options}
-    own: Options = given.get(entry.name, {})
+    own = given.get(entry.name, {})
+    if not isinstance(own, dict):
+        raise InputError(
+            f"{noun}.{entry.name} = {own!r}: it is a section, as in "
+            f"{noun}.{entry.name}.OPTION=VALUE"
+        )
     return shared | own
 
 

@@ -10,10 +10,17 @@ from robustbench_zosam import __version__
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.data.prepare import Prepared, prepare
 from robustbench_zosam.data.registry import DATASETS
-from robustbench_zosam.files import read_json, require_writable, write_json
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import (
+    read_own_json,
+    require_writable,
+    warn_of_damage,
+    write_json,
+)
 from robustbench_zosam.machine import choose_device
 from robustbench_zosam.metrics import condition_metrics
 from robustbench_zosam.models.naming import check_model
+from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.results.versions import VERSION
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
 from robustbench_zosam.robustness.references import find_reference
@@ -57,7 +64,17 @@ class Plan:
     def is_collected(self) -> bool:
         """Returns whether results and report on disk are those of this plan and this version."""
         wanted = [self.out / "results.json", self.out / "report.html", self._marker]
-        return all(file.exists() for file in wanted) and read_json(self._marker) == self._collection
+        return all(file.exists() for file in wanted) and (
+            read_own_json(self._marker) == self._collection and self._has_results()
+        )
+
+    def _has_results(self) -> bool:
+        try:
+            read_results(self.out)
+        except InputError as error:
+            warn_of_damage(error)
+            return False
+        return True
 
     @property
     def _marker(self) -> Path:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robustbench_zosam.arrays import write_arrays
 from robustbench_zosam.data.dataset import Dataset, balanced_subset
-from robustbench_zosam.files import write_arrays
 from robustbench_zosam.landscape import line, plane
 from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.models.checkpoints import Checkpoint

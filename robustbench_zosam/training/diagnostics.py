@@ -7,8 +7,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,12 +15,8 @@ from torch import Tensor, nn
 
 from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.base import WrappedOptimizer
-from robustbench_zosam.optim.guards import (
-    BufferGuard,
-    RngReplay,
-    random_state,
-    set_random_state,
-)
+from robustbench_zosam.optim.guards import RngReplay
+from robustbench_zosam.optim.rehearsal import untouched
 from robustbench_zosam.schema import GradientMoments, HistoryRow, TimeTo
 
 BATCHES = 8
@@ -83,25 +78,6 @@ def _observe(optimizer: WrappedOptimizer, closure: Closure) -> Observation:
     with rng.replay(), torch.enable_grad():
         closure()
     return Observation(gradient(), used, places[-1] - start)
-
-
-@contextmanager
-def untouched(optimizer: WrappedOptimizer, model: nn.Module) -> Iterator[None]:
-    """Undoes what passes and rehearsals change: random state, buffers, counters, memory, mode."""
-    method = copy.deepcopy(optimizer.state_dict()["method"])
-    losses, training = (optimizer.last_loss, optimizer.last_clean_loss), model.training
-    device = optimizer.space.device
-    random = random_state(device)
-    try:
-        with BufferGuard(model).frozen():
-            yield
-    finally:
-        optimizer.load_state_dict({**optimizer.state_dict(), "method": method})
-        optimizer.last_loss, optimizer.last_clean_loss = losses
-        model.train(training)
-        for param in optimizer.space.params:
-            param.grad = None
-        set_random_state(random, device)
 
 
 def measure(

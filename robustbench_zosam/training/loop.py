@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.config import TrainingConfig
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import warn_of_damage
 from robustbench_zosam.optim.guards import random_state, set_random_state
 from robustbench_zosam.schema import TrainingRecord
 from robustbench_zosam.sparsity.masker import MaskerState
@@ -27,6 +30,10 @@ from robustbench_zosam.training.record import (
 from robustbench_zosam.training.setup import TrainingSetup, train_step
 from robustbench_zosam.training.state import load_state, save_state
 
+_UNFIT = (
+    KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError, AssertionError,
+)  # fmt: skip
+"""What the states of another model, optimizer or release raise."""
 _CHECK_EVERY = 50  # steps after which the loss is looked at
 
 
@@ -124,7 +131,11 @@ def _finish(
 
 
 def _save(setup: TrainingSetup, progress: Progress, file: Path) -> None:
-    state: _ResumeState = {
+    save_state(file, _state(setup, progress))
+
+
+def _state(setup: TrainingSetup, progress: Progress) -> _ResumeState:
+    return {
         "model": setup.model.state_dict(),
         "masker": setup.masker.state_dict(),
         "optimizer": setup.optimizer.state_dict(),
@@ -132,13 +143,21 @@ def _save(setup: TrainingSetup, progress: Progress, file: Path) -> None:
         "random": random_state(setup.device),
         "progress": vars(progress),
     }
-    save_state(file, state)
 
 
 def _restore(setup: TrainingSetup, file: Path) -> Progress:
     state: _ResumeState | None = load_state(file)
     if state is None:
         return Progress()
+    before = copy.deepcopy(_state(setup, Progress()))
+    try:
+        return _load(setup, state)
+    except _UNFIT as error:
+        warn_of_damage(InputError(f"the training state {file} does not fit ({error})"))
+        return _load(setup, before)
+
+
+def _load(setup: TrainingSetup, state: _ResumeState) -> Progress:
     setup.model.load_state_dict(state["model"])
     setup.masker.load_state_dict(state["masker"])
     setup.optimizer.load_state_dict(state["optimizer"])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from robustbench_zosam.files import atomic_path
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import warn_of_damage
+from robustbench_zosam.models.tensor_files import read_tensors, save_tensors, sha256_of
 
 _TENSOR, _PAIRS, _TUPLE = "$tensor", "$pairs", "$tuple"
 
@@ -22,19 +24,26 @@ def save_state(file: Path, state: object) -> None:
     """
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_take_apart(state, tensors), allow_nan=True)
-    with atomic_path(file) as temporary:
-        save_file(tensors, temporary, metadata={"tree": tree})
+    save_tensors(file, tensors, {"tree": tree, "sha256": _digest(tree, tensors)})
 
 
 def load_state(file: Path) -> Any:
-    """Returns what `save_state` wrote; None if the file is missing or damaged."""
-    try:
-        with safe_open(file, framework="pt") as content:
-            tree = json.loads(content.metadata()["tree"])
-            names = content.keys()
-            return _put_together(tree, {name: content.get_tensor(name) for name in names})
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+    """Returns what `save_state` wrote; None if the file is missing, or damaged: with a warning."""
+    if not file.exists():
         return None
+    try:
+        tensors, metadata = read_tensors(file)
+        tree = metadata["tree"]
+        if metadata.get("sha256") != _digest(tree, tensors):
+            raise ValueError("its sha256 differs")
+        return _put_together(json.loads(tree), tensors)
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        warn_of_damage(InputError(f"the training state {file} is damaged ({error})"))
+        return None
+
+
+def _digest(tree: str, tensors: Mapping[str, Tensor]) -> str:
+    return hashlib.sha256(f"{sha256_of(tensors)}{tree}".encode()).hexdigest()
 
 
 def _take_apart(value: object, tensors: dict[str, Tensor]) -> object:

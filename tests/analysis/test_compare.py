@@ -188,9 +188,11 @@ RELATIVES = (
     "ssam-d",
     "xsam",
     "s2-sam",
+    "momentum-sam",
     "esam",
     "looksam",
     "gsam",
+    "wsam",
     "friendly-sam",
 )
 

@@ -35,8 +35,9 @@ def test_the_list_says_what_can_be_fetched_and_what_is_here(
 def test_a_download_prints_folder_licence_and_what_to_type_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    def pretend(name, root, *, allow_unverified, on_progress) -> Fetched:
+    def pretend(name, root, *, allow_unverified, offline, on_progress) -> Fetched:
         assert (name, root, allow_unverified) == ("frost-textures", tmp_path, True)
+        assert not offline
         on_progress(FileProgress("downloading", "frost1.png", 5, 10))
         on_progress(FileProgress("downloading", "frost1.png", 10, 10))
         on_progress(FileProgress("downloading", "frost2.png", 10, None))

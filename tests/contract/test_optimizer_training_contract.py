@@ -153,6 +153,8 @@ def test_a_convex_problem_is_solved(name):
     extra = {key: value for key, value in quick.items() if key in options}
     if name == "friendly-sam":
         extra["sigma"] = 0.9
+    if name == "wsam":
+        extra["gamma"] = 0.5  # another gamma: the weight of the sharpness
     optimizer = create_optimizer(name, model, lr=0.02, weight_decay=0.0, **extra)
     closure = make_closure(lambda x, y: (model(x) - y).square()[:, 0], x, y)
     first = optimizer.step(closure)

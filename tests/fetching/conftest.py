@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +30,9 @@ class Server:
         cut_after: bytes after which it drops a connection, once for each entry.
         status: answered instead of the content of a path, once for each entry.
         with_length: whether it says how long a file is.
+        redirects: address by path.
+        drip: seconds between the bytes of an answer; 0 sends them at once.
+        endless: whether an answer goes on for ever.
         asked: (path, Range header or None) of each request.
     """
 
@@ -37,6 +42,9 @@ class Server:
     cut_after: list[int] = field(default_factory=list)
     status: dict[str, list[int]] = field(default_factory=dict)
     with_length: bool = True
+    redirects: dict[str, str] = field(default_factory=dict)
+    drip: float = 0.0
+    endless: bool = False
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
     def put(self, path: str, content: bytes) -> str:
@@ -59,6 +67,11 @@ class Handler(BaseHTTPRequestHandler):
         if served.status.get(path):
             self.send_error(served.status[path].pop(0))
             return
+        if path in served.redirects:
+            self.send_response(302)
+            self.send_header("Location", served.redirects[path])
+            self.end_headers()
+            return
         if path not in served.files:
             self.send_error(404)
             return
@@ -78,7 +91,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         rest = content[start:]
         cut = served.cut_after.pop(0) if served.cut_after else len(rest)
-        self.wfile.write(rest[:cut])
+        with contextlib.suppress(OSError):  # the other side has had enough
+            self.send(served, rest[:cut])
+
+    def send(self, served: Server, content: bytes) -> None:
+        for byte in content if served.drip else b"":
+            self.wfile.write(bytes([byte]))
+            time.sleep(served.drip)
+        self.wfile.write(b"" if served.drip else content)
+        while served.endless:
+            self.wfile.write(content)
 
 
 @pytest.fixture

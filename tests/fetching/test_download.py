@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +169,54 @@ def test_a_full_disk_is_said_before_anything_is_written(
     with pytest.raises(InputError, match=r"needs 0\.0 GB in .* 0\.0 GB are free"):
         download(part, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_both_checksums_must_be_right_where_both_are_known(
+    server: Server, content: bytes, tmp_path: Path
+):
+    """md5 alone can be forged."""
+    part = dataclasses.replace(part_of(content, server.put("f.bin", content)), md5="0" * 32)
+    with pytest.raises(InputError, match="its md5 is"):
+        download(part, tmp_path)
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    wrong = dataclasses.replace(part, md5=md5, sha256="0" * 64)
+    with pytest.raises(InputError, match="its sha256 is"):
+        download(wrong, tmp_path)
+    assert download(dataclasses.replace(part, md5=md5), tmp_path).read_bytes() == content
+
+
+def test_redirects_are_followed_but_not_in_circles_or_to_other_schemes(
+    server: Server, content: bytes, tmp_path: Path
+):
+    server.redirects = {
+        "moved": server.put("f.bin", content),
+        "circle": server.url("circle"),
+        "ftp": "ftp://127.0.0.1/f.bin",
+        "file": "file:///etc/passwd",
+    }
+    for path in ("circle", "ftp", "file"):
+        with pytest.raises(InputError, match=r"f\.bin could not be downloaded"):
+            download(part_of(content, server.url(path)), tmp_path)
+    assert download(part_of(content, server.url("moved")), tmp_path).read_bytes() == content
+
+
+def test_no_redirect_leaves_an_encrypted_connection():
+    request = urllib.request.Request("https://host/f.bin")
+    handler = downloading._NoDowngrade()
+    with pytest.raises(downloading._MirrorError, match="from https to http"):
+        handler.redirect_request(request, io.BytesIO(), 302, "", None, "http://host/f.bin")
+
+
+def test_a_server_that_drips_is_left_for_another(
+    server: Server, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(downloading, "TIMEOUT_SECONDS", 0.2)
+    server.drip = 0.05
+    with pytest.raises(InputError, match=r"the server sent \d+ bytes in 0\.2 s"):
+        download(part_of(content, server.put("f.bin", content)), tmp_path)
+
+
+def test_a_server_that_never_ends_is_stopped(server: Server, content: bytes, tmp_path: Path):
+    server.endless, server.with_length = True, False
+    with pytest.raises(InputError, match="sends more than the 1,500,000 bytes"):
+        download(part_of(content, server.put("f.bin", content)), tmp_path)

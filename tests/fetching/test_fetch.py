@@ -239,3 +239,17 @@ def test_presence_looks_at_names_sizes_and_counts(wrapped: Downloadable, tmp_pat
     assert look() == "lacks b"
     (tmp_path / "Final" / "a.bin").write_bytes(b"ab")
     assert look() == "has a.bin with 2 bytes where 3 are published"
+
+
+def test_offline_uses_archives_that_are_here_and_no_network(
+    server: Any, wrapped: Any, tar: bytes, tmp_path: Path
+):
+    with pytest.raises(InputError, match=r"Final needs w\.tar\.gz, which is not in"):
+        fetch("wrapped", tmp_path, offline=True)
+    (tmp_path / "w.tar.gz").write_bytes(tar[:-1])
+    with pytest.raises(InputError, match="as it was published"):
+        fetch("wrapped", tmp_path, offline=True)
+    (tmp_path / "w.tar.gz").write_bytes(tar)
+    assert fetch("wrapped", tmp_path, offline=True).new
+    assert not fetch("wrapped", tmp_path, offline=True).new
+    assert server.asked == []

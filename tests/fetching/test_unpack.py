@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,3 +109,21 @@ def test_damaged_archives_leave_nothing(
     with pytest.raises(InputError, match="cannot be unpacked"):
         unpack(archive, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
+
+
+@pytest.mark.parametrize("missing", [1, 4, 8, 12])
+def test_the_end_of_a_compressed_stream_is_checked(missing: int, make_tar: Any, tmp_path: Path):
+    """tarfile stops at the end marker, before the checksum of gzip."""
+    archive = tmp_path / "w.tar.gz"
+    archive.write_bytes(make_tar({"a/1.bin": bytes(range(256)) * 99})[:-missing])
+    with pytest.raises(InputError, match=r"w\.tar\.gz cannot be unpacked"):
+        unpack(archive, tmp_path / "target")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.tar.gz"]
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path):
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a/1.bin", bytes(2**27))
+    with pytest.raises(InputError, match="far more than it is"):
+        unpack(archive, tmp_path / "target")

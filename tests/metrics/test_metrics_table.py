@@ -63,8 +63,8 @@ def plugin(monkeypatch):
             return ENTROPY
 
     def found(*, group):
-        assert group == "zosam_robust.metrics"
-        return [Point()]
+        # other registries may look here for the first time, too
+        return [Point()] if group == "zosam_robust.metrics" else []
 
     monkeypatch.setattr("robustbench_zosam.registry.entry_points", found)
     monkeypatch.setattr(METRICS, "_group", "zosam_robust.metrics")

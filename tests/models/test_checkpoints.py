@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +191,39 @@ def test_a_file_cannot_make_code_run(stored: Path):
         load_checkpoint(file, config=ModelConfig(name="os:getpid"))
     with pytest.raises(InputError, match="os:getpid"):
         load_checkpoint(file, config=ModelConfig(name="os:getpid", allow_code=True))
+
+
+def test_equal_tensors_give_equal_bytes_in_every_process(stored: Path, tmp_path: Path):
+    """safetensors writes its metadata in the order of a hash table, another one each time."""
+    model, masks = sparse_model()
+    facts = {"data": "d", "seed": 1, "method": "sgd"}
+    contents = set()
+    for number in range(8):
+        file = tmp_path / f"{number}.safetensors"
+        save_checkpoint(file, model, CONFIG, masks=masks, classes=NAMES, image_size=32, facts=facts)
+        contents.add(file.read_bytes())
+    assert len(contents) == 1
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_changed_weight_is_noticed(stored: Path):
+    """Nothing in safetensors tells a weight from a changed one."""
+    load_checkpoint(stored)
+    file = rewritten(stored, lambda tensors, _: tensors["bn1.bias"].add_(0.25))
+    with pytest.raises(InputError, match="sha256 differs"):
+        load_checkpoint(file)
+
+
+def test_no_memory_is_taken_for_a_network_that_the_tensors_do_not_fit(stored: Path):
+    """A header that asks for a network of gigabytes is refused by its shapes."""
+
+    def widen(_: Any, header: dict[str, Any]) -> None:
+        header["model"] = {"name": "resnet50", "width": 16}
+
+    file = rewritten(stored, widen)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="which its architecture does not have"):
+        load_checkpoint(file)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kilobytes

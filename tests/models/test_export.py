@@ -139,3 +139,11 @@ def test_the_command_refuses_in_one_sentence(
     assert "must end in one of .safetensors, .pt, .pth, .onnx" in capsys.readouterr().err
     assert run(monkeypatch, str(tmp_path / "absent.pt"), "--to", "x.pt") == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+def test_equal_models_give_equal_torch_files(tmp_path: Path):
+    model = build_model(ModelConfig(width=0.25), 3, (0.5,) * 3, (0.25,) * 3)
+    checkpoint = Checkpoint(model, ModelConfig(width=0.25), {}, ("a", "b", "c"), 32, {})
+    for name in ("one.pt", "two.pt"):
+        export_checkpoint(checkpoint, tmp_path / name)
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()

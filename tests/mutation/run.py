@@ -47,9 +47,9 @@ def main() -> int:
 def mutmut(*arguments: str, quiet: bool = False) -> str:
     """Runs mutmut and returns what it printed."""
     command = [sys.executable, "-m", "mutmut", *arguments]
-    done = subprocess.run(
-        command, check=quiet, text=True, stdout=subprocess.PIPE if quiet else None
-    )
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE if quiet else None)
+    if done.returncode:
+        sys.exit(f"mutmut {arguments[0]} failed: see above (do the tests pass without mutants?)")
     return done.stdout or ""
 
 

@@ -218,7 +218,12 @@ def test_the_module_stays_as_it_was():
             lambda: nzk_empirical(linear(), data(), torch.ones(2, D), torch.ones(1, D)),
             "zeta has 1 directions and z 2",
         ),
-        (lambda: nzk_empirical(nn.Linear(D, 2), data(), torch.ones(1, 12)), "one output"),
+        (
+            lambda: nzk_empirical(
+                nn.Sequential(nn.Linear(D, 6), nn.Unflatten(1, (2, 3))), data(), torch.ones(1, 36)
+            ),
+            r"the model returns shape \(1, 2, 3\) for 1 inputs",
+        ),
         (lambda: ntk(nn.ReLU(), data()), "no parameters"),
         (lambda: ntk(linear(), torch.ones(D)), "inputs have shape"),
         (lambda: ntk(linear(), torch.full((2, D), math.inf)), "NaN or infinite"),

@@ -15,7 +15,8 @@ QUICK = {"samples": 8, "gamma": 1.0}
 
 
 def options_of(name):
-    return {k: v for k, v in QUICK.items() if k in OPTIMIZERS[name].options}
+    known = OPTIMIZERS[name].options
+    return {k: v for k, v in QUICK.items() if k in known and (name, k) != ("wsam", "gamma")}
 
 
 def spy(closure, model):

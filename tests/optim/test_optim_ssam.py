@@ -1,5 +1,6 @@
 """Sparse SAM: which weights are perturbed."""
 
+import itertools
 import math
 
 import pytest
@@ -145,17 +146,11 @@ def test_n_of_m_groups_lie_along_the_input_channels(shape, n, seed):
     weight, bias = space.views(chosen)
     score, _ = space.views(scores)
     assert bias.all()
-    order = [
-        (o, i, r, c)
-        for o in range(outputs)
-        for r in range(side)
-        for c in range(side)
-        for i in range(inputs)
-    ]
-    for start in range(0, len(order), 4):
-        group = order[start : start + 4]
-        best = sorted(group, key=lambda at: -score[at])[: n if len(group) == 4 else 4]
-        assert {at for at in group if weight[at]} == set(best)
+    for o, r, c in itertools.product(range(outputs), range(side), range(side)):
+        for start in range(0, inputs, 4):
+            group = [(o, i, r, c) for i in range(start, min(start + 4, inputs))]
+            best = sorted(group, key=lambda at: -score[at])[:n]  # of a short group too
+            assert {at for at in group if weight[at]} == set(best)
 
 
 def test_whole_tensors_are_taken_by_their_mean_until_enough_is_covered():
@@ -207,7 +202,8 @@ def test_patterns_hold_through_training(network, kind, pattern):
         optimizer.step(closure_for(model))
     if pattern == "2:4":
         views = optimizer.space.views(optimizer.vectors["perturbed"])
-        assert [view.mean().item() for view in views] == [0.5, 1, 1, 1, 0.5, 1]
+        found = [view.mean().item() for view in views]
+        assert found == pytest.approx([2 / 3, 1, 1, 1, 0.5, 1])  # rows of three inputs keep two
     if pattern == "structured":
         views = optimizer.space.views(optimizer.vectors["perturbed"])
         assert all(view.all() or not view.any() for view in views)

@@ -100,10 +100,11 @@ def test_an_error_in_any_pass_leaves_the_weights_as_they_were(network, closure_o
 
 def test_gradients_are_cleared_before_each_pass(network, closure_of):
     model, twin = network(dropout=0.0), network(dropout=0.0)
-    for p in model.parameters():
-        p.grad = torch.full_like(p, 1e3)
-    SAM(model.parameters(), lr=0.1).step(closure_of(model))
-    SAM(twin.parameters(), lr=0.1).step(closure_of(twin))
+    optimizers = SAM(model.parameters(), lr=0.1), SAM(twin.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizers[0].step(closure_of(model))
+        optimizers[1].zero_grad()
+        optimizers[1].step(closure_of(twin))
     assert torch.equal(flat(model), flat(twin))
 
 
