@@ -22,7 +22,7 @@ def squared_gradients(
     example, the same for all, as in single passes that replay them.
 
     Args:
-        closure: computes losses of parts of the mini-batch, with a graph where gradients are on.
+        closure: computes losses of parts of the mini-batch, with their graph inside transforms.
         model: that the closure calls.
         space: of parameters that belong to the model.
         count: of examples.
@@ -58,6 +58,11 @@ def squared_gradients(
     except (_DetachedError, RuntimeError):  # vmap has no more particular error
         return None
     return total
+
+
+def in_transform(loss: Tensor) -> bool:
+    """Returns whether a loss is being differentiated by torch.func, which needs its graph."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(loss)
 
 
 class _DetachedError(Exception):
