@@ -73,6 +73,14 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Forty kills of runs, cells, servers and parents: nothing is lost, no number changes."""
+    install(session, "tests")
+    env = {"ZOSAM_KILLS": "40"}
+    run_pytest(session, "tests/runs/test_chaos.py", "-m", "slow", "-n", "0", env=env)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """The report in headless Chromium (Debian: chromium), with the rules of axe-core from npm."""
     if not any(shutil.which(name) for name in CHROMIUM):

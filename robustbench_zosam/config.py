@@ -50,6 +50,15 @@ def _plain(value: object, depth: int = 0) -> object:
     return value
 
 
+def _is_path(value: str) -> str:
+    """Refuses what no file system takes, and would refuse in the middle of a run."""
+    longest = max(len(part.encode(errors="replace")) for part in value.split("/"))
+    if "\0" in value or len(value) > 4000 or longest > 255:
+        raise ValueError("it is no path of a file or folder")
+    return value
+
+
+PathText = Annotated[str, AfterValidator(_is_path)]
 Float = Annotated[float, BeforeValidator(_is_number)]
 Integer = Annotated[int, BeforeValidator(_is_number)]
 Fraction = Annotated[Float, Field(gt=0, lt=1)]
@@ -72,7 +81,7 @@ class DataConfig(Section):
     """The data set."""
 
     name: str = "digits"
-    root: str | None = None
+    root: PathText | None = None
     """Data directory, or zip of the images; not needed for embedded data."""
     image_size: Annotated[Integer, Field(ge=16, le=512)] | None = None
     """Side length in pixels; defaults to the data set's own."""
@@ -150,7 +159,7 @@ class TrainingConfig(Section):
 class SuiteConfig(Section):
     """The corrupted or shifted test images."""
 
-    source: str | None = None
+    source: PathText | None = None
     """A suite on disk: NAME (looked up in data.root), PATH or NAME:PATH; by default the test images
     are corrupted."""
     name: str | None = None
@@ -216,14 +225,19 @@ class StatisticsConfig(Section):
 
 
 class RunConfig(Section):
-    """Where and how the cells run; nothing here changes a result."""
+    """Where and how the cells run; nothing here but the threads changes a result."""
 
-    out: str = "zosam-robust"
+    out: PathText = "zosam-robust"
     device: str = "auto"
     workers: Annotated[Integer, Field(ge=0)] | None = None
     """Number of cells run in parallel, each in its own process; 0 runs them in this process."""
     threads: Positive | None = None
-    """CPU threads per cell; by default the workers share the cores."""
+    """CPU threads per cell, which change last digits; 1, or those of the results that are there."""
+    gpus_per_cell: Annotated[Float, Field(gt=0)] = 1.0
+    """GPUs per cell, a whole number, or a fraction (0.5) where cells are to share one."""
+    engine: str | None = None
+    """What runs the cells; see `list engines`. By default processes of this machine."""
+    engine_options: Options = Field(default_factory=dict)
     checkpoint_seconds: Annotated[Float, Field(gt=0)] = 30.0
     """Maximum training time that an interruption may cost."""
 
@@ -242,7 +256,7 @@ class ExperimentConfig(Section):
     dense_reference: StrictBool = True
     """Adds dense SGD, the reference for the cost of sparsity itself."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS)] = (0, 1, 2)
-    checkpoints: tuple[str, ...] = ()
+    checkpoints: tuple[PathText, ...] = ()
     """Trained models to evaluate instead of training."""
     optimizer: Options = Field(default_factory=dict)
     """Options of every optimizer that has them, or of one: `{"rho": 0.1, "zo-sam": {...}}`."""

@@ -9,15 +9,43 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from robustbench_zosam.errors import DamagedFileWarning, InputError
+
+_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}")
+_fence: ContextVar[Callable[[], None] | None] = ContextVar("fence", default=None)
+
+
+@contextmanager
+def fenced(check: Callable[[], None]) -> Iterator[None]:
+    """Calls `check` before a file of this context gets its name; what it raises stops the save."""
+    token = _fence.set(check)
+    try:
+        yield
+    finally:
+        _fence.reset(token)
+
+
+def pass_fence() -> None:
+    """Calls the check of the surrounding `fenced`, if there is one."""
+    if (check := _fence.get()) is not None:
+        check()
+
+
+def sweep_temporary(folder: Path) -> None:
+    """Removes what writers that were killed have left in a folder to which nobody else writes."""
+    for file in folder.glob(".*"):
+        if _TEMPORARY.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -29,6 +57,7 @@ def atomic_path(file: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
+        pass_fence()
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

@@ -60,6 +60,8 @@ def _read_toml(file: Path) -> Tree:
         raise InputError(f"the configuration {file} is nested too deeply") from None
     except ValueError as error:  # not TOML, or an integer of thousands of digits
         raise InputError(f"the configuration {file} is not valid TOML: {error}") from error
+    if _is_deep(tree):
+        raise InputError(f"the configuration {file} is nested too deeply")
     model = tree.get("model")
     if isinstance(model, dict) and "allow_code" in model:
         raise InputError(
@@ -67,6 +69,13 @@ def _read_toml(file: Path) -> Tree:
             "--set model.allow_code=true if you trust the code"
         )
     return tree
+
+
+def _is_deep(value: object, left: int = _DEEPEST) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not left or any(_is_deep(item, left - 1) for item in inner)
 
 
 def _assign(tree: Tree, key: str, value: object) -> str:

@@ -5,12 +5,42 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from robustbench_zosam.errors import InputError
 
 _GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA, Windows' Linux, AMD
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_share: int | None = None  # of the cores, where this process is one of several
+
+
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    if _share is not None:
+        return _share
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return found or 1
+
+
+def share_cores(count: int) -> None:
+    """Leaves this process a share of the cores, for work whose results do not depend on it."""
+    global _share
+    _share = count
+
+
+@contextlib.contextmanager
+def numeric_threads(count: int) -> Iterator[None]:
+    """Computes with a fixed number of threads in linear algebra, whose last bits depend on it."""
+    if all(os.environ.get(name) == str(count) for name in THREAD_VARIABLES):
+        yield  # as the libraries were loaded
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(count):
+        yield
 
 
 def memory_bytes() -> int | None:

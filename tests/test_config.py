@@ -115,6 +115,14 @@ def test_what_no_setting_can_be_is_one_short_sentence(assignment: str, needle: s
     assert len(str(caught.value)) < 400
 
 
+def test_a_file_may_not_be_nested_without_end(tmp_path: Path):
+    file = tmp_path / "run.toml"
+    for text in ("seeds = " + "[" * 5000, "optimizer." + "a." * 3000 + "b = 1"):
+        file.write_text(text)
+        with pytest.raises(InputError, match=r"run\.toml is n"):
+            load_config(file)
+
+
 def test_a_wrong_setting_of_a_file_names_the_file(tmp_path: Path):
     file = tmp_path / "run.toml"
     file.write_text("[training]\nepochs = 0\nlr = 0.1\n")

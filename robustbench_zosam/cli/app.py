@@ -20,7 +20,9 @@ from robustbench_zosam.cli.landscape import landscape
 from robustbench_zosam.cli.listing import list_entries
 from robustbench_zosam.cli.nzk import nzk
 from robustbench_zosam.cli.report import report
+from robustbench_zosam.cli.status import status
 from robustbench_zosam.cli.train import train
+from robustbench_zosam.cli.work import work
 from robustbench_zosam.errors import DamagedFileWarning, InputError, printable
 
 USAGE = 2
@@ -40,6 +42,8 @@ app = typer.Typer(
 )
 app.command("evaluate")(evaluate)
 app.command("train")(train)
+app.command("work")(work)
+app.command("status")(status)
 app.command("corrupt")(corrupt)
 app.command("compare")(compare)
 app.command("report")(report)
@@ -84,7 +88,7 @@ def _show_warning(
         stream.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
-def main() -> None:
+def run() -> None:
     """Runs the command line; an input error ends in one sentence and exit code 2."""
     warnings.showwarning = _show_warning
     try:

@@ -74,6 +74,14 @@ class Display:
         """Shows an event."""
         if event.stage == "finished":
             self._finish(event)
+        elif event.stage == "retry":
+            self._remove(event.cell)
+            why = event.ending.why if event.ending else "lost"
+            self._warn(f"{event.cell}: attempt {_attempt(event)} ended ({why}); trying again")
+        elif event.stage == "stopping":
+            self._warn(f"{event.done} cells are saving their state; interrupt again to end them")
+        elif event.stage == "waiting":
+            self._warn(f"waiting for {event.done} cells that other processes are running")
         elif event.stage == "report":
             self._say("writing the report")
         else:
@@ -94,7 +102,7 @@ class Display:
         self._remove(event.cell)
         self._done += 1
         self._progress.update(self._all, completed=self._done)
-        failed = event.done != 0
+        failed = event.ending is not None and event.ending.why != "done"
         now = time.monotonic()
         if failed or self._done == self._cells or now - self._spoken > _QUIET_SECONDS:
             self._spoken = now
@@ -106,6 +114,13 @@ class Display:
         if bar is not None:
             self._progress.remove_task(bar)
 
+    def _warn(self, text: str) -> None:
+        self._console.print(text, highlight=False)
+
     def _say(self, text: str) -> None:
         if not self._console.is_terminal or "failed" in text:
             self._console.print(text, highlight=False)
+
+
+def _attempt(event: RunEvent) -> int:
+    return event.ending.attempt if event.ending else 1

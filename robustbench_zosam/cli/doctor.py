@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from robustbench_zosam.errors import InputError
+
 
 def doctor(
     out: Annotated[
@@ -24,6 +26,7 @@ def doctor(
 
     Data files are checked by name and size, not by content.
     """
+    _require_existing(out)
     from robustbench_zosam.machine import choose_device
     from robustbench_zosam.provenance import commit, hardware, versions
 
@@ -61,3 +64,8 @@ def _data(root: Path) -> Iterator[tuple[str, str]]:
             absent.append(entry.name)
     if absent:
         yield "not in data directory", f"{', '.join(absent)} (`zosam-robust fetch NAME`)"
+
+
+def _require_existing(out: Path) -> None:
+    if not out.exists():
+        raise InputError(f"--out {out} does not exist: name a directory whose disk is shown")

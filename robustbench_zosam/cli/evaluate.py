@@ -31,6 +31,10 @@ def evaluate(
     out: o.Out = None,
     device: o.Device = None,
     workers: o.Workers = None,
+    gpus_per_cell: o.GpusPerCell = None,
+    engine: o.EngineName = None,
+    prepare: o.Prepare = False,
+    log_json: o.LogJson = None,
     dry_run: o.DryRun = False,
     rerun: o.Rerun = None,
     as_json: Annotated[
@@ -62,10 +66,12 @@ def evaluate(
         run__out=out,
         run__device=device,
         run__workers=workers,
+        run__gpus_per_cell=gpus_per_cell,
+        run__engine=engine,
     )
     from robustbench_zosam.cli.running import execute
 
-    folder = execute(settings, dry_run=dry_run, rerun=rerun)
+    folder = execute(settings, dry_run=dry_run, rerun=rerun, prepare=prepare, log=log_json)
     if as_json and folder is not None:
         results = read_json(folder / "results.json")
         typer.echo(json.dumps({key: results[key] for key in ("summary", "comparisons")}, indent=1))

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     METRICS = "metrics"
     RECIPES = "recipes"
     EXPORTS = "exports"
+    ENGINES = "engines"
 
 
 _REGISTRIES = {
@@ -37,6 +38,7 @@ _REGISTRIES = {
     Kind.METRICS: "robustbench_zosam.metrics:METRICS",
     Kind.RECIPES: "robustbench_zosam.recipes:RECIPES",
     Kind.EXPORTS: "robustbench_zosam.report.exports:EXPORTS",
+    Kind.ENGINES: "robustbench_zosam.runs.engines:ENGINES",
 }
 
 

@@ -90,6 +90,29 @@ Workers = Annotated[
         "in this process.",
     ),
 ]
+GpusPerCell = Annotated[
+    float | None,
+    _run(
+        metavar="N",
+        help="GPUs for each cell, or a fraction such as 0.5 for cells that share one "
+        "[default: 1; all GPUs are used].",
+    ),
+]
+EngineName = Annotated[
+    str | None,
+    _run(metavar="NAME", help="What runs the cells; see `list engines` [default: processes]."),
+]
+Prepare = Annotated[
+    bool,
+    _run(
+        "--prepare",
+        help="Check the methods and make the test suite, but leave the cells to `work`.",
+    ),
+]
+LogJson = Annotated[
+    Path | None,
+    _run("--log-json", metavar="FILE", help="Append events to FILE, one JSON object per line."),
+]
 DryRun = Annotated[bool, _run("--dry-run", help="Print settings, cells and estimated time only.")]
 Rerun = Annotated[
     str | None,

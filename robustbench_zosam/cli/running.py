@@ -1,4 +1,4 @@
-"""What `evaluate` and `train` have in common: plan, run, and report the outcome."""
+"""What `evaluate`, `train` and `work` have in common: plan, run, and report the outcome."""
 
 from __future__ import annotations
 
@@ -9,63 +9,105 @@ from pathlib import Path
 import typer
 
 from robustbench_zosam.cli.display import Display
+from robustbench_zosam.cli.event_log import logged
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.provenance import command
 from robustbench_zosam.runs import experiment
+from robustbench_zosam.runs.experiment import Outcome
 from robustbench_zosam.runs.plan import Plan, make_plan
+from robustbench_zosam.runs.signals import EXIT_CODE as INTERRUPTED
+from robustbench_zosam.runs.signals import INTERRUPTIONS
 
-SOME_FAILED, INTERRUPTED = 1, 130
+SOME_FAILED = 1
 
 
 def execute(
-    config: ExperimentConfig, *, dry_run: bool, rerun: str | None, measure: bool = True
+    config: ExperimentConfig,
+    *,
+    dry_run: bool,
+    rerun: str | None,
+    prepare: bool,
+    log: Path | None,
+    measure: bool = True,
 ) -> Path | None:
     """Returns the output directory of an experiment; None where nothing was measured.
 
     Args:
         dry_run: only print what would be run.
         rerun: which cells' stored results to discard first.
+        prepare: only make what the cells need.
+        log: file for events.
         measure: whether to evaluate after training.
 
     Raises:
         typer.Exit: with code 1 when cells failed, 130 when interrupted.
     """
-    started = time.monotonic()
     plan = make_plan(config, measure=measure)
     if dry_run:
         from robustbench_zosam.runs.estimate import describe  # imports torch
 
         typer.echo(describe(plan))
         return None
-    if rerun:
-        discarded = experiment.discard_stored(plan, rerun)
-        typer.echo(f"discarded the stored results of {discarded} cells", err=True)
-    waiting = len(plan.unfinished())
+    if prepare:
+        with Display(0) as display:
+            experiment.prepare(plan, display)
+        typer.echo(f"{len(plan.unfinished())} cells to run: zosam-robust work {plan.out}")
+        return None
+    return run(plan, rerun=rerun, log=log)
+
+
+def run(
+    plan: Plan, *, rerun: str | None = None, log: Path | None = None, helping: bool = False
+) -> Path | None:
+    """Returns the output directory of a run; None where nothing was measured.
+
+    Args:
+        rerun: which cells' stored results to discard first.
+        log: file for events.
+        helping: whether to leave to other processes what they hold.
+
+    Raises:
+        typer.Exit: with code 1 when cells failed, 130 when interrupted.
+    """
+    started = time.monotonic()
+    waiting = len(experiment.choose_cells(plan, rerun)) if rerun else 0
+    waiting = max(waiting, len(plan.unfinished()))
     _announce(plan, waiting)
     try:
-        with Display(waiting) as display:
-            outcome = experiment.run(plan, display, report=measure)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; to resume: {command()}", err=True)
+        with Display(waiting) as display, logged(display, log) as on_event:
+            outcome = experiment.run(
+                plan, on_event, report=plan.suite is not None, rerun=rerun, helping=helping
+            )
+    except INTERRUPTIONS as interruption:
+        by = f" by {interruption}" if str(interruption) else ""
+        typer.echo(f"interrupted{by}; to resume: {command()}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    _conclude(plan, outcome, time.monotonic() - started, helping=helping)
+    return plan.out if outcome.report else None
+
+
+def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) -> None:
+    if outcome.discarded:
+        typer.echo(f"discarded the stored results of {outcome.discarded} cells", err=True)
     for cell, error in outcome.failed.items():
         typer.echo(f"failed: {cell}: {error}", err=True)
-    seconds = time.monotonic() - started
     typer.echo(f"{outcome.ran} cells run, {outcome.reused} reused, {seconds:.1f} s", err=True)
+    if outcome.left:
+        typer.echo(f"{outcome.left} cells are with other processes, which will go on", err=True)
     typer.echo(outcome.report or plan.out / "cells")
     if outcome.failed:
+        again = f"{command()} --retry" if helping else command()
+        typer.echo(f"{len(outcome.failed)} cells failed; to try them again: {again}", err=True)
         raise typer.Exit(SOME_FAILED)
-    return plan.out if outcome.report else None
 
 
 def _announce(plan: Plan, waiting: int) -> None:
     done = len(plan.cells) - waiting
-    cell = plan.cells[0]
     where = f"{plan.workers} at a time" if plan.workers else "in this process"
     typer.echo(
         f"{len(plan.methods)} methods, {len(plan.cells)} cells (one method with one seed each): "
         f"{done} done, {waiting} to run "
-        f"({where}, {cell.threads} thread(s) each, on {cell.device})",
+        f"({where}, {plan.threads} thread(s) each, on {plan.device})",
         err=True,
     )
     sys.stderr.flush()

@@ -21,6 +21,10 @@ def train(
     out: o.Out = None,
     device: o.Device = None,
     workers: o.Workers = None,
+    gpus_per_cell: o.GpusPerCell = None,
+    engine: o.EngineName = None,
+    prepare: o.Prepare = False,
+    log_json: o.LogJson = None,
     dry_run: o.DryRun = False,
     rerun: o.Rerun = None,
 ) -> None:
@@ -45,7 +49,9 @@ def train(
         run__out=out,
         run__device=device,
         run__workers=workers,
+        run__gpus_per_cell=gpus_per_cell,
+        run__engine=engine,
     )
     from robustbench_zosam.cli.running import execute
 
-    execute(settings, dry_run=dry_run, rerun=rerun, measure=False)
+    execute(settings, dry_run=dry_run, rerun=rerun, prepare=prepare, log=log_json, measure=False)

@@ -61,7 +61,7 @@ def prepare(config: DataConfig, cache: Path) -> Prepared:
     source = listing_key(place) if place and place.exists() else []
     key = hashlib.sha256(canonical_json([config.model_dump(mode="json"), source]).encode())
     file = cache / f"data-{config.name}-{key.hexdigest()[:16]}.npz"
-    facts = _facts(file) if file.exists() else None
+    facts = _facts_if_sound(file) if file.exists() else None
     if facts is None:
         facts = _store(entry.load()(config), file)
     return Prepared(file, facts)
@@ -80,8 +80,6 @@ def load_prepared(file: Path) -> Dataset:
         InputError: the file is damaged.
     """
     facts = _facts(file)
-    if facts is None:
-        raise InputError(f"the prepared data {file} is damaged: delete it and run again")
     try:
         arrays = read_arrays(file)
         splits = {
@@ -139,12 +137,19 @@ def _pixels(arrays: Mapping[str, NDArray[Any]], name: str, facts: DataFacts) -> 
     return StreamedImages(Path(root), arrays[f"{name}_files"].tolist(), facts["image_size"])
 
 
-def _facts(file: Path) -> DataFacts | None:
-    """Returns the facts in a prepared file; None, with a warning, if it is damaged."""
+def _facts(file: Path) -> DataFacts:
+    """Returns the facts in a prepared file; one that is damaged is an `InputError`."""
     try:
         facts = parse_json(str(read_arrays(file, ["facts"])["facts"]))
         return TypeAdapter(DataFacts).validate_python(facts, strict=True)
-    except (InputError, ValueError) as error:
+    except ValueError as error:
         reason = str(error).partition("\n")[0]
-        warn_of_damage(InputError(f"the prepared data {file} is damaged ({reason})"))
+        raise InputError(f"the prepared data {file} is damaged ({reason})") from error
+
+
+def _facts_if_sound(file: Path) -> DataFacts | None:
+    try:
+        return _facts(file)
+    except InputError as error:
+        warn_of_damage(error)
         return None

@@ -57,4 +57,4 @@ def _say_unknown(name: str) -> None:
     try:
         MODELS[name]
     except InputError as error:
-        raise InputError(f"{error}; or {OTHERS}") from None
+        raise InputError(f"model.name: {error}; or {OTHERS}") from None

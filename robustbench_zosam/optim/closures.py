@@ -13,7 +13,7 @@ from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.batches import batch_size, take_rows
-from robustbench_zosam.optim.per_example import in_transform
+from robustbench_zosam.optim.per_example import differentiating
 
 
 def make_closure(
@@ -96,7 +96,7 @@ def make_closure(
                 share = loss.sum() / (loss.numel() * count // length)
                 scaled = share if scaler is None else scaler.scale(share)
                 scaled.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-            losses.append(loss if in_transform(loss) else loss.detach())
+            losses.append(loss if not backward and differentiating() else loss.detach())
             _require_one_shape(loss, losses[0])
         if reduction == "none":
             each = torch.cat(losses)

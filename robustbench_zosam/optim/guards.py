@@ -113,7 +113,7 @@ class BufferGuard:
         saved: SavedBuffers | None = None,
         *,
         left: list[tuple[Tensor, Tensor]] | None = None,
-    ) -> Iterator[SavedBuffers]:
+    ) -> Iterator[None]:
         """Restores, on leaving, every buffer a pass inside may have changed.
 
         Args:
@@ -121,7 +121,7 @@ class BufferGuard:
             left: takes in the buffers and the values that the pass leaves in them.
 
         Yields:
-            The buffers.
+            Nothing.
 
         Raises:
             InputError: a compiled module ran, and the model was not given.
@@ -133,7 +133,7 @@ class BufferGuard:
         else:
             saved.extend(self._owners)
         try:
-            yield saved
+            yield
         finally:
             if hook is not None:
                 hook.remove()

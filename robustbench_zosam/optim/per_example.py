@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import stateless
@@ -9,6 +13,7 @@ from torch.nn.utils import stateless
 from robustbench_zosam.optim.asking import Closure, accepts
 from robustbench_zosam.optim.space import ParameterSpace
 
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
 NUMBERS = 2**26  # gradients of single examples in memory at once
 
 
@@ -22,7 +27,7 @@ def squared_gradients(
     example, the same for all, as in single passes that replay them.
 
     Args:
-        closure: computes losses of parts of the mini-batch, with their graph inside transforms.
+        closure: computes losses of parts of the mini-batch, with a graph where gradients are on.
         model: that the closure calls.
         space: of parameters that belong to the model.
         count: of examples.
@@ -51,7 +56,7 @@ def squared_gradients(
     try:
         for part in torch.split(positions, max(NUMBERS // space.dimension, 1)):
             buffers = {n: b.expand(len(part), *b.shape).clone() for n, b in model.named_buffers()}
-            with torch.enable_grad():
+            with torch.enable_grad(), _differentiation():
                 found = gradients(params, buffers, part)
             for name, each in found.items():
                 views[name].add_(each.to(total.dtype).square().sum(0))
@@ -60,9 +65,18 @@ def squared_gradients(
     return total
 
 
-def in_transform(loss: Tensor) -> bool:
-    """Returns whether a loss is being differentiated by torch.func, which needs its graph."""
-    return torch._C._functorch.is_functorch_wrapped_tensor(loss)
+@contextmanager
+def _differentiation() -> Iterator[None]:
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+def differentiating() -> bool:
+    """Returns whether a closure is called here, where its loss must keep its graph."""
+    return _inside.get()
 
 
 class _DetachedError(Exception):

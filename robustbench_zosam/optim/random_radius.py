@@ -14,10 +14,10 @@ RHO = 0.05
 class RandomRadius(OnePerturbed):
     """A radius that can be given per coordinate: rho = sigma sqrt(d), d the perturbed weights.
 
-    These are the active ones in the scope. A random direction spreads over all d coordinates, so
-    that its length means something only beside sqrt(d): with sigma, the standard deviation of the
-    perturbation of one weight, a setting carries over between networks and sparsities. Groups may
-    have a sigma of their own, as a rho.
+    These are the active ones in the scope.
+    A random direction spreads over all d coordinates, so that its length means something only
+    beside sqrt(d): with sigma, the standard deviation of the perturbation of one weight, a setting
+    carries over between networks and sparsities. Groups may have a sigma of their own, as a rho.
     """
 
     _sigma: float | None = None

@@ -38,7 +38,8 @@ def untouched(
     gradients, random = [p.grad for p in params], random_state(device)
     guard = optimizer._buffers if model is None else BufferGuard(model)
     try:
-        with guard.frozen() as saved:
+        saved = SavedBuffers()
+        with guard.frozen(saved):
             yield saved
     finally:
         optimizer.vectors = vectors

@@ -8,15 +8,15 @@ from robustbench_zosam.optim.info import PassesPerStep
 from robustbench_zosam.options import Choice, Flag, Integer, Number, Text
 
 RHO = Number(0.05, "radius of the perturbation, in the L2 norm over all perturbed weights", least=0)
-SCOPE = Text(
-    "all", "which parameters are perturbed", "all, weights, norm, or a pattern of names: layer4.*"
-)
-PERTURBATION = {"rho": RHO, "scope": SCOPE}
 ADAPTIVE = Flag(False, "scale the perturbation with each weight")
 GROUP = Integer(None, "examples per perturbation; all of the mini-batch if left out", least=1)
 SHARPNESS = Number(
     0.9, "weight of the sharpness, gamma / (1 - gamma) beside the loss", least=0, below=1
 )
+SCOPE = Text(
+    "all", "which parameters are perturbed", "all, weights, norm, or a pattern of names: layer4.*"
+)
+PERTURBATION = {"rho": RHO, "scope": SCOPE}
 QUERIES = Integer(1, "random directions per step", least=1)
 PROBE_RADIUS = Number(None, "length of the probes; rho if left out", above=0)
 DIRECTIONS = Choice(

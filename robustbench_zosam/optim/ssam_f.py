@@ -20,9 +20,8 @@ class SSAMF(SparseSAM):
     From the beginning of every period, the squared gradients of single examples are summed over
     the running mini-batches until there are `samples` of them; p follows the sum while it grows.
     Each example is a pass of its own in the model's present mode, buffers left as they were; with
-    `model=` they run together where `torch.func.vmap` has rules for what the model does (one trial
-    without counts finds out). p is thus never empty, while the authors' code leaves the first step
-    unperturbed.
+    `model=` they run together where `torch.func.vmap` has rules for what the model does. p is thus
+    never empty, while the authors' code leaves the first step unperturbed.
 
     The closure must take parts of the mini-batch, `closure(backward, examples, reduction)`. A
     gradient scaler works: its scale is taken out, and sums that overflowed are left out.

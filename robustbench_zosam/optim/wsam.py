@@ -76,7 +76,8 @@ class WSAM(TwoCalls):
             self._sharpness = self.ranks.mean_of_own(sharpness.mul_(self._inverse_scale()))
             self._replace_gradient(self._clean, self.active()[0])
         else:
-            self._replace_gradient(self._clean.add_(sharpness, alpha=self.weight), self.active()[0])
+            self._clean.add_(sharpness, alpha=self.weight)
+            self._replace_gradient(self._clean, self.active()[0])
         return loss
 
     def _update(self) -> None:
@@ -89,7 +90,9 @@ class WSAM(TwoCalls):
             return
         finite = self._sharpness.isfinite().all()
         sharpness = self._sharpness.where(finite, 0.0).mul_(self.weight)
-        sharpness = self._restricted(sharpness, self.active()[0])
+        active, _ = self.active()
+        if active is not None:
+            sharpness.mul_(active)
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             if params:

@@ -24,8 +24,8 @@ _SEVERITIES = range(1, 6)
 def contradictions(results: Results) -> Iterator[str]:
     """Yields what is wrong, each as the beginning of a sentence."""
     methods = {method["id"]: method for method in results["methods"]}
-    if not methods or not results["cells"]:
-        yield "it has no methods or no cells"
+    if not methods:
+        yield "it has no methods"
     yield from _twice("the method", (method["id"] for method in results["methods"]))
     for method in results["methods"]:
         yield from _method(method)

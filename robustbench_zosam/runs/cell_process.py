@@ -1,34 +1,47 @@
 """Running one cell: `python -m robustbench_zosam.runs.cell_process FOLDER`.
 
-The process reports its progress as JSON lines `[cell, stage, done, total]` on standard output, and
-ends when its standard input is closed, so that no cell outlives the run that started it.
+The process takes the cell's lease, runs the stages that are missing, and ends with one of the exit
+codes of `endings`. SIGTERM and its like make it save its state and end. Standard output belongs to
+the cell, whose models and data may print what they like; progress goes elsewhere, as JSON lines
+`[cell, stage, done, total]`, to the descriptor given by `--events`.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from robustbench_zosam.data import Dataset, load_prepared
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import warn_of_damage, write_json
-from robustbench_zosam.machine import keep_freed_memory
+from robustbench_zosam.files import fenced, sweep_temporary, warn_of_damage
+from robustbench_zosam.machine import keep_freed_memory, numeric_threads, share_cores
 from robustbench_zosam.models.checkpoints import load_checkpoint
-from robustbench_zosam.privacy import redacted
-from robustbench_zosam.provenance import versions
-from robustbench_zosam.runs import stage_measurement, stage_training
+from robustbench_zosam.provenance import now, versions
+from robustbench_zosam.runs import cell_arguments, stage_measurement, stage_training
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Finished, Stage, StageValue
-from robustbench_zosam.runs.codes import DONE, FAILED, INTERRUPTED
+from robustbench_zosam.runs.endings import (
+    ATTEMPT_MARK,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    OUT_OF_MEMORY,
+    TAKEN,
+)
+from robustbench_zosam.runs.lease import Lease, LeaseLostError
+from robustbench_zosam.runs.processes import ProcessName
+from robustbench_zosam.runs.signals import SIGNALS, on_signals
 from robustbench_zosam.runs.stage_training import OnProgress
+from robustbench_zosam.runs.stopping import StoppedError, StopRequest
 from robustbench_zosam.training import InterruptedTrainingError
 
 _MEASUREMENTS: dict[Stage, stage_measurement.Measurement] = {
@@ -41,39 +54,61 @@ _MEASUREMENTS: dict[Stage, stage_measurement.Measurement] = {
 def run_cell(
     store: CellStore,
     on_progress: OnProgress,
-    should_stop: Callable[[], bool] = lambda: False,
+    stop: StopRequest | None = None,
+    *,
+    device: str = "cpu",
+    takeover: str = "",
 ) -> int:
     """Runs what is missing of a cell; whatever goes wrong is stored in the cell's folder.
 
     Args:
         store: the cell's folder, with its specification in it.
         on_progress: called with (stage, done, total).
-        should_stop: asked after each training step.
+        stop: says when to save the state and return.
+        device: to compute on.
+        takeover: token of a former holder of the cell that is dead.
 
     Returns:
-        DONE, FAILED or INTERRUPTED.
+        One of the exit codes of `endings`.
     """
+    stop = stop or StopRequest()
+    lease = Lease.acquire(store.folder, takeover=takeover)
+    if lease is None:
+        return TAKEN
     try:
-        store.error_file.unlink(missing_ok=True)
-        _run(store, store.read_spec(), on_progress, should_stop)
-    except InterruptedTrainingError:
+        with stop.at_any_time(), fenced(lease.check):
+            _run_held(store, lease, on_progress, stop, device)
+    except (InterruptedTrainingError, StoppedError):
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the boundary at which one cell must not end the others
-        message = str(error).strip().splitlines() or [type(error).__name__]
-        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-        detail = {"error": kind + message[0], "traceback": traceback.format_exc()}
-        write_json(store.error_file, redacted(detail))
-        return FAILED
+    except LeaseLostError:
+        return TAKEN
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - one cell must not end the others
+        return _store_error(store, error)
+    finally:
+        lease.release()
     return DONE
 
 
-def _run(
-    store: CellStore,
-    spec: CellSpec,
-    on_progress: OnProgress,
-    should_stop: Callable[[], bool],
+def _run_held(
+    store: CellStore, lease: Lease, on_progress: OnProgress, stop: StopRequest, device: str
 ) -> None:
-    torch.set_num_threads(spec.threads)
+    def tell(stage: str, done: int, total: int) -> None:
+        lease.report(stage, done, total)
+        on_progress(stage, done, total)
+
+    store.error_file.unlink(missing_ok=True)
+    sweep_temporary(store.folder)  # the lease says that nobody is writing here
+    spec = store.read_spec().model_copy(update={"device": device})
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(spec.threads)
+        with numeric_threads(spec.threads):
+            _run(store, spec, tell, stop)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run(store: CellStore, spec: CellSpec, on_progress: OnProgress, stop: StopRequest) -> None:
     keep_freed_memory()
     torch.manual_seed(spec.seed)
     torch.backends.cudnn.benchmark = False
@@ -83,11 +118,15 @@ def _run(
         started = time.perf_counter()
         value: StageValue
         if stage == "training":
-            value = stage_training.train_cell(spec, store, data, on_progress, should_stop)
+            with stop.when_asked():
+                value = stage_training.train_cell(spec, store, data, on_progress, stop)
         else:
             value = _measure(stage, spec, store, data, on_progress)
-        found = Finished(value, time.perf_counter() - started, versions())
-        store.save(stage, spec.identities[stage], found)
+        found = Finished(value, time.perf_counter() - started, versions(), spec.device)
+        with stop.when_asked():
+            store.save(stage, spec.identities[stage], found)
+        if stage == "training":
+            store.resume_file.unlink(missing_ok=True)  # not before its result is safe
         if value.get("status") == "diverged":
             return
 
@@ -118,30 +157,56 @@ def _measure(
     )
 
 
-def _end_with_parent() -> None:
-    """Ends this process when standard input closes, which it does however the parent dies."""
-    while os.read(sys.stdin.fileno(), 1):  # unbuffered: a lock held at exit would be fatal
-        pass
-    os._exit(INTERRUPTED)
+def _store_error(store: CellStore, error: BaseException) -> int:
+    message = str(error).strip().splitlines() or ["no message"]
+    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+    trace = "".join(traceback.format_exception(error))
+    code = OUT_OF_MEMORY if _lacks_memory(error) else FAILED
+    with suppress(OSError):  # a full disk; the exit code says enough
+        store.fail(kind + message[0], trace, final=code == FAILED)
+    return code
 
 
-def main(folder: str) -> int:
-    """Runs the cell of a folder in this process, as a child of a run; returns the exit code."""
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _lacks_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # on a CPU
 
-    store = CellStore(Path(folder))
 
+def _teller(cell: str, events: int | None, stop: StopRequest) -> Callable[[str, int, int], None]:
     def tell(stage: str, done: int, total: int) -> None:
-        news = json.dumps([store.folder.name, stage, done, total])
-        os.write(1, news.encode() + b"\n")  # in one piece: the cells of a run share a pipe
-        if stopping.is_set() and stage != "training":
-            os._exit(INTERRUPTED)  # a measurement starts over, and files are whole or absent
+        if events is not None:
+            news = json.dumps([cell, stage, done, total])
+            try:
+                os.write(events, news.encode() + b"\n")  # in one piece: the cells share a pipe
+            except BrokenPipeError:  # the run is dead
+                os._exit(INTERRUPTED)
+        if stage != "training":
+            stop.look()  # a measurement starts over, and files are whole or absent
 
-    return run_cell(store, tell, stopping.is_set)
+    return tell
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the cell that the command line names in this process; returns the exit code."""
+    options = cell_arguments.parse(arguments)
+    faulthandler.enable()
+    cell_arguments.end_with(options.lifeline)
+    if options.cores:
+        share_cores(options.cores)
+    stop = StopRequest()
+    store = CellStore(options.folder)
+    sys.stderr.write(f"{ATTEMPT_MARK}{options.attempt}, {now()}, {ProcessName.current()}\n")
+    with on_signals(stop.request):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # which a server blocks for its forks
+        return run_cell(
+            store,
+            _teller(store.folder.name, options.events, stop),
+            stop,
+            device=options.device,
+            takeover=options.takeover,
+        )
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

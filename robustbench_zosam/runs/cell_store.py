@@ -7,15 +7,18 @@ change it, so that a longer list of corruptions measures again but never trains 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from robustbench_zosam.config import FlatnessConfig, LandscapeConfig, ModelConfig, TrainingConfig
-from robustbench_zosam.files import read_json, write_json
+from robustbench_zosam.files import read_json, read_own_json, write_json, write_text
+from robustbench_zosam.privacy import redacted
 from robustbench_zosam.robustness.plan import SuitePlan
+from robustbench_zosam.runs.endings import Ending
 from robustbench_zosam.runs.methods import Method
 from robustbench_zosam.runs.stored_stages import Stage as Stage
 from robustbench_zosam.runs.stored_stages import read_stage
@@ -24,6 +27,7 @@ from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, Stor
 StageValue = StoredTraining | RobustnessScores | Flatness | Landscape
 ALLOW_CODE = "ZOSAM_ALLOW_CODE"
 """Environment variable by which a run whose command line allows code tells its cells."""
+_ENDINGS = TypeAdapter(list[Ending])
 V_co = TypeVar("V_co", bound=StageValue, covariant=True)
 
 
@@ -38,8 +42,8 @@ class CellSpec(BaseModel):
         model: the architecture; None where a checkpoint says it.
         suite: the corrupted test images; None measures no robustness.
         identities: of the stages that are wanted, in order.
-        device: "cpu" or "cuda:N".
-        threads: CPU threads.
+        device: "cpu" or "cuda:N"; chosen where the cell runs, so it is not stored with the rest.
+        threads: CPU threads; part of the identities.
         checkpoint_seconds: how much training an interruption may cost.
     """
 
@@ -56,18 +60,19 @@ class CellSpec(BaseModel):
     flatness: FlatnessConfig
     landscape: LandscapeConfig
     identities: dict[Stage, str]
-    device: str
+    device: str = Field(default="cpu", exclude=True)
     threads: int
     checkpoint_seconds: float
 
 
 @dataclass(frozen=True)
 class Finished(Generic[V_co]):
-    """A stored stage: what it found, how long it took, and which versions ran it."""
+    """A stored stage: what it found, how long it took, which versions ran it, and on what."""
 
     value: V_co
     seconds: float
     versions: dict[str, str]
+    device: str = "cpu"
 
 
 class CellStore:
@@ -81,19 +86,76 @@ class CellStore:
         self.predictions_file = folder / "predictions.npz"
         self.flatness_file = folder / "flatness.npz"
         self.error_file = folder / "error.json"
+        self.attempts_file = folder / "attempts.json"
         self.log_file = folder / "log.txt"
         self.result_file = folder / "result.json"
 
+    @property
+    def root(self) -> Path:
+        """Returns the output folder that the cell belongs to."""
+        return self.folder.parent.parent
+
     def write_spec(self, spec: CellSpec) -> None:
-        """Stores what the cell's process reads; no file says that code may run."""
-        write_json(self.spec_file, spec.model_dump(mode="json", exclude={"model": {"allow_code"}}))
+        """Stores what the cell's process reads; paths in the output folder relative to it.
+
+        No file says that code may run.
+        """
+        moved = _with_paths(spec, lambda path: _below(path, self.root))
+        stored = moved.model_dump_json(indent=1, exclude={"model": {"allow_code"}}) + "\n"
+        if not self.spec_file.exists() or self.spec_file.read_text("utf-8") != stored:
+            write_text(self.spec_file, stored)
 
     def read_spec(self) -> CellSpec:
-        """Returns what `write_spec` stored."""
+        """Returns what `write_spec` stored, wherever the output folder is now."""
         spec = CellSpec.model_validate(read_json(self.spec_file))
+        spec = _with_paths(spec, lambda path: str(self.root / path))
         if spec.model is None or os.environ.get(ALLOW_CODE) != "1":
             return spec
         return spec.model_copy(update={"model": spec.model.model_copy(update={"allow_code": True})})
+
+    def attempts(self) -> list[Ending]:
+        """Returns how the attempts ended that might have gone otherwise."""
+        if not self.attempts_file.exists():
+            return []
+        try:
+            return _ENDINGS.validate_python(read_own_json(self.attempts_file))
+        except ValidationError:  # damaged; it limits repetitions only
+            return []
+
+    def add_attempt(self, ending: Ending) -> int:
+        """Stores the end of an attempt; returns how many there are now."""
+        endings = [*self.attempts(), ending]
+        write_json(self.attempts_file, [item.model_dump(mode="json") for item in endings])
+        return len(endings)
+
+    def fail(self, error: str, trace: str = "", *, final: bool = True) -> None:
+        """Stores why there is no result.
+
+        Args:
+            error: one sentence.
+            trace: of the exception, for the log.
+            final: whether no other attempt will be made.
+        """
+        facts = {"error": error, "traceback": trace, "final": final}
+        write_json(self.error_file, redacted(facts))
+
+    def error(self) -> str | None:
+        """Returns why there is no result; None where no attempt has left a reason."""
+        return _text(self._failure().get("error"))
+
+    def is_given_up(self) -> bool:
+        """Returns whether no other attempt will be made."""
+        failure = self._failure()
+        return "error" in failure and failure.get("final") is not False
+
+    def _failure(self) -> dict[str, object]:
+        found = read_own_json(self.error_file) if self.error_file.exists() else None
+        return found if isinstance(found, dict) else {}
+
+    def forget_failures(self) -> None:
+        """Lets the cell be tried as if for the first time."""
+        self.error_file.unlink(missing_ok=True)
+        self.attempts_file.unlink(missing_ok=True)
 
     @overload
     def load(
@@ -120,11 +182,17 @@ class CellStore:
         value: Any = read_stage(self.folder, stage, identity)
         if value is None:
             return None
-        return Finished(value, value.pop("stage_seconds"), value.pop("versions"))
+        return Finished(
+            value, value.pop("stage_seconds"), value.pop("versions"), value.pop("device")
+        )
 
     def save(self, stage: Stage, identity: str, found: Finished[StageValue]) -> None:
         """Stores a stage under its identity."""
-        facts = {"stage_seconds": round(found.seconds, 3), "versions": found.versions}
+        facts = {
+            "stage_seconds": round(found.seconds, 3),
+            "versions": found.versions,
+            "device": found.device,
+        }
         stored = {"identity": identity, "value": {**found.value, **facts}}
         write_json(self.folder / f"{stage}.json", stored)
 
@@ -138,3 +206,18 @@ class CellStore:
         if training is not None and training.value["status"] == "diverged":
             return []
         return [stage for stage, wanted in spec.identities.items() if not self.load(stage, wanted)]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _with_paths(spec: CellSpec, change: Callable[[str], str]) -> CellSpec:
+    suite = spec.suite
+    if suite is not None:
+        suite = suite.model_copy(update={"folders": tuple(map(change, suite.folders))})
+    return spec.model_copy(update={"data_file": change(spec.data_file), "suite": suite})
+
+
+def _below(path: str, root: Path) -> str:
+    return str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else path

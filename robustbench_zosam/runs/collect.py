@@ -14,6 +14,7 @@ from robustbench_zosam.arrays import read_arrays
 from robustbench_zosam.claims import evaluate_claims
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json, write_text
+from robustbench_zosam.machine import numeric_threads
 from robustbench_zosam.privacy import redacted
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results import VERSION, tidy
@@ -38,6 +39,11 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
         failed: cell id to error message.
         seconds: wall-clock time of this run.
     """
+    with numeric_threads(1):  # intervals by resampling differ in the last digit with their number
+        return _collect(plan, failed, seconds)
+
+
+def _collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
     finished = [cell for cell in plan.cells if cell.id not in failed]
     cells = [_assemble(plan.store(cell), cell) for cell in finished]
     methods = [
@@ -71,7 +77,6 @@ def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
     write_gallery(plan, [cell["id"] for cell in cells])
     write_text(plan.out / "results.csv", tidy(results).to_csv(index=False, lineterminator="\n"))
     write_json(plan.out / "results.json", results)
-    plan.mark_collected()
     return results
 
 
@@ -91,9 +96,9 @@ def _provenance(plan: Plan, seconds: float) -> Provenance:
         "versions": provenance.versions(),
         "commit": commit,
         "dirty": dirty,
-        "hardware": provenance.hardware(plan.cells[0].device),
+        "hardware": provenance.hardware(plan.device),
         "workers": plan.workers,
-        "threads": plan.cells[0].threads,
+        "threads": plan.threads,
         "seconds": round(seconds, 1),
     }
 
@@ -128,7 +133,7 @@ def _assemble(store: CellStore, spec: CellSpec) -> Cell:
         "landscape": _value(landscape),
         "provenance": {
             "versions": training.versions,
-            "device": spec.device,
+            "device": training.device,
             "threads": spec.threads,
             "identities": dict(spec.identities.items()),
             "seconds": {name: stage.seconds for name, stage in stages.items() if stage},

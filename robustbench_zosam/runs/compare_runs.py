@@ -7,6 +7,7 @@ from pathlib import Path
 
 from robustbench_zosam.analysis import CellScores, compare
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.machine import numeric_threads
 from robustbench_zosam.results import read_results
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.collect import read_scores
@@ -70,9 +71,10 @@ def compare_sides(mine: Side, theirs: Side) -> Comparison:
     """Compares a method with another one image by image, under the names the user gave them."""
     _require_same_images(mine.results, theirs.results, (mine.run, theirs.run))
     margin = mine.results["config"].get("statistics", {}).get("margin", MARGIN)
-    return compare(
-        mine.text, theirs.text, mine.scores(), theirs.scores(), question="model", margin=margin
-    )
+    with numeric_threads(1):  # as in the collected results
+        return compare(
+            mine.text, theirs.text, mine.scores(), theirs.scores(), question="model", margin=margin
+        )
 
 
 def compare_runs(first: Path, second: Path) -> list[Comparison]:

@@ -1,19 +1,72 @@
-"""What executes cells: this process, or processes of their own."""
+"""What executes cells: the protocol of engines, and where they register.
+
+An engine runs jobs and says how they went. It need not know what a cell is: the command line of a
+job, started anywhere that sees the output folder, takes the cell's lease, runs what is missing and
+stores it. Other packages register engines in the entry-point group `zosam_robust.engines`.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
+import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 from typing import Protocol, Self
 
-from robustbench_zosam.runs.cell_store import CellStore
+from robustbench_zosam.config import Options
+from robustbench_zosam.registry import Entry, Registry
+from robustbench_zosam.runs.endings import Ending
+from robustbench_zosam.runs.placement import Placement
 
-_GRACE_SECONDS = 60  # to finish a step and write the training state
+
+@dataclass(frozen=True)
+class Needs:
+    """What a cell asks of the machine that runs it.
+
+    Attributes:
+        cpus: threads that compute.
+        gpus: devices, or the fraction of one that is shared.
+        memory_bytes: of main memory; None where it is not known.
+        seconds: of wall-clock time; None where it is not known.
+    """
+
+    cpus: int = 1
+    gpus: float = 0.0
+    memory_bytes: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt at a cell.
+
+    Attributes:
+        folder: of the cell, with its specification in it.
+        needs: for engines that choose a machine.
+        attempt: counted from 1.
+        takeover: token of a former holder that has been seen to be dead.
+    """
+
+    folder: Path
+    needs: Needs = Needs()
+    attempt: int = 1
+    takeover: str = ""
+
+    @property
+    def cell(self) -> str:
+        """Returns the id of the cell."""
+        return self.folder.name
+
+    def arguments(self, placement: Placement) -> list[str]:
+        """Returns the arguments of `python -m robustbench_zosam.runs.cell_process`."""
+        found = [str(self.folder), *placement.arguments(), f"--attempt={self.attempt}"]
+        return [*found, f"--takeover={self.takeover}"] if self.takeover else found
+
+    def command(self, placement: Placement) -> list[str]:
+        """Returns a command line that runs the job; the exit code is one of `endings`."""
+        module = "robustbench_zosam.runs.cell_process"
+        return [sys.executable, "-m", module, *self.arguments(placement)]
 
 
 @dataclass(frozen=True)
@@ -22,105 +75,75 @@ class RunEvent:
 
     Attributes:
         cell: its id; empty for the run.
-        stage: of the cell, or "started" or "finished"; of the run, "suite" or "report".
-        done: units of the stage that are done; the exit code when finished.
+        stage: of the cell, or "started", "finished" or "retry"; of the run, "suite", "waiting",
+            "stopping" or "report".
+        done: units of the stage that are done.
         total: units of the stage.
+        ending: of the attempt, when "finished" or to be tried again.
     """
 
     cell: str
     stage: str
     done: int = 0
     total: int = 0
+    ending: Ending | None = None
+
+
+OnEvent = Callable[[RunEvent], None]
 
 
 class Engine(Protocol):
-    """Runs cells whose specification is stored in their folders; used as a context."""
+    """Runs jobs; used as a context, in which `run` may be called several times.
+
+    Leaving the context by an exception means an interruption: running cells are asked to save their
+    state (SIGTERM), waited for, and ended at a further interruption.
+    """
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: object, error: object, trace: object) -> None: ...
 
-    def run(self, stores: Sequence[CellStore], on_event: Callable[[RunEvent], None]) -> None:
-        """Runs all cells; failures are stored in the folders and do not end the others."""
+    def run(self, jobs: Iterable[Job], on_event: OnEvent) -> None:
+        """Runs all jobs, drawing the next one only when there is room for it.
+
+        For each it reports "started", the cell's progress where that is known, and "finished" with
+        an ending. What ends a job must not end the others.
+        """
 
 
-class InlineEngine:
-    """Runs cells one after another in this process, for debugging."""
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an engine is made of.
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        pass
-
-    def run(self, stores: Sequence[CellStore], on_event: Callable[[RunEvent], None]) -> None:
-        """Runs all cells."""
-        from robustbench_zosam.runs.cell_process import run_cell  # imports torch
-
-        for store in stores:
-            name = store.folder.name
-            on_event(RunEvent(name, "started"))
-            code = run_cell(store, lambda *progress, name=name: on_event(RunEvent(name, *progress)))
-            on_event(RunEvent(name, "finished", code))
-
-
-class ProcessEngine:
-    """Runs each cell in a process of its own, `workers` at a time.
-
-    A crash or a lack of memory costs one cell only. An interruption asks the running cells to
-    write their state; a second one ends them. Used as a context, which starts the server that
-    starts the cells (see `robustbench_zosam.runs.server`).
-
-    Args:
-        threads: CPU threads of each cell.
+    Attributes:
+        placements: one for each job that runs at a time on this machine; empty for an engine that
+            runs them in this process.
+        threads: that compute in a cell; the same on any machine.
+        out: output folder.
+        options: of the engine, from `run.engine_options`.
     """
 
-    def __init__(self, workers: int, threads: int) -> None:
-        self._workers = workers
-        self._environment = os.environ | {
-            name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        }
+    placements: tuple[Placement, ...]
+    threads: int
+    out: Path
+    options: Options = dataclasses.field(default_factory=dict)
 
-    def __enter__(self) -> Self:
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "robustbench_zosam.runs.server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=self._environment,
-            start_new_session=True,  # Ctrl-C reaches this process only, which passes it on
-        )
-        return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._server.terminate()
-        try:
-            self._server.communicate(timeout=_GRACE_SECONDS)
-        except (KeyboardInterrupt, subprocess.TimeoutExpired):
-            self._server.kill()
-            self._server.communicate()
+@dataclass(frozen=True)
+class EngineEntry(Entry[Callable[[EngineSettings], Engine]]):
+    """A registered engine."""
 
-    def run(self, stores: Sequence[CellStore], on_event: Callable[[RunEvent], None]) -> None:
-        """Runs all cells."""
-        waiting, left = iter(stores), len(stores)
-        for store in islice(waiting, self._workers):
-            self._start(store, on_event)
-        assert self._server.stdout is not None
-        while left:
-            line = self._server.stdout.readline()
-            if not line:
-                return  # the server has died and its cells with it, without results
-            if not line.startswith("["):
-                continue  # printed by a library
-            event = RunEvent(*json.loads(line))
-            on_event(event)
-            if event.stage == "finished":
-                left -= 1
-                for store in islice(waiting, 1):
-                    self._start(store, on_event)
 
-    def _start(self, store: CellStore, on_event: Callable[[RunEvent], None]) -> None:
-        assert self._server.stdin is not None
-        on_event(RunEvent(store.folder.name, "started"))
-        self._server.stdin.write(json.dumps(str(store.folder)) + "\n")
-        self._server.stdin.flush()
+ENGINES: Registry[EngineEntry] = Registry("engine", EngineEntry, "zosam_robust.engines")
+ENGINES.add(
+    EngineEntry(
+        "processes",
+        "a process for each cell on this machine, several at a time",
+        "robustbench_zosam.runs.process_engine:ProcessEngine",
+    ),
+    EngineEntry(
+        "inline",
+        "one cell after another in this process, for debugging",
+        "robustbench_zosam.runs.inline_engine:InlineEngine",
+    ),
+)

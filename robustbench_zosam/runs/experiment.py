@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import read_json
-from robustbench_zosam.runs.cell_store import ALLOW_CODE, CellSpec, CellStore
-from robustbench_zosam.runs.engines import Engine, InlineEngine, ProcessEngine, RunEvent
+from robustbench_zosam.runs.cell_store import ALLOW_CODE, CellSpec
+from robustbench_zosam.runs.engines import ENGINES, Engine, EngineSettings, OnEvent, RunEvent
+from robustbench_zosam.runs.lease import Watch
 from robustbench_zosam.runs.plan import Plan
-
-OnEvent = Callable[[RunEvent], None]
+from robustbench_zosam.runs.run_folder import disk_errors
+from robustbench_zosam.runs.schedule import Schedule
 
 
 @dataclass
@@ -30,48 +27,72 @@ class Outcome:
     Attributes:
         report: the HTML page; None when nothing was measured.
         failed: cell id to error message, one sentence.
-        ran: cells that had unfinished stages.
+        ran: cells that this process has run.
         reused: cells that were finished before.
+        left: cells that other processes are running still.
+        discarded: cells whose stored results were discarded first.
     """
 
     report: Path | None
     failed: dict[str, str] = field(default_factory=dict)
     ran: int = 0
     reused: int = 0
+    left: int = 0
+    discarded: int = 0
 
 
-def run(plan: Plan, on_event: OnEvent, *, report: bool = True) -> Outcome:
+def run(
+    plan: Plan,
+    on_event: OnEvent,
+    *,
+    report: bool = True,
+    rerun: str | None = None,
+    helping: bool = False,
+) -> Outcome:
     """Returns the outcome of running the unfinished cells and collecting all finished ones.
+
+    Other processes may work in the same folder with the same settings; each cell is run by one.
 
     Args:
         report: whether to write results and the page; training alone has none.
+        rerun: which cells' stored results to discard first, as `choose_cells` takes it.
+        helping: whether to leave to others what they hold, and what has failed before.
+
+    Raises:
+        InputError: a run with other settings is at work in the folder, or the disk is full.
     """
     if plan.config.model.allow_code:  # from the command line alone, see `loading`
         os.environ[ALLOW_CODE] = "1"
-    with _only_run_in(plan.out):
-        unfinished = plan.unfinished()
+    with disk_errors(plan.out), plan.folder.joined(plan.record(), alone=rerun is not None):
+        discarded = _discard(plan, rerun) if rerun else 0
         started = time.perf_counter()
+        unfinished = plan.unfinished()
+        schedule = Schedule(plan, on_event, wait=not helping)
         if unfinished:
-            with _engine(plan, unfinished) as engine:  # starts up during the next two lines
-                _check(plan, unfinished)
-                _provide_suite(plan, on_event)
-                engine.run([_stored(plan, cell) for cell in unfinished], on_event)
-        failed = {cell.id: _error(plan.store(cell)) for cell in plan.unfinished()}
-        outcome = Outcome(None, failed, len(unfinished), len(plan.cells) - len(unfinished))
-        if report and len(failed) < len(plan.cells):
+            plan.unmark()
+            if not helping:
+                _forget_failures(plan, unfinished)
+            _run_cells(plan, unfinished, schedule, on_event)
+        outcome = _outcome(plan, schedule, len(unfinished))
+        outcome.discarded = discarded
+        if report and len(outcome.failed) < len(plan.cells) and not outcome.left:
             outcome.report = plan.out / "report.html"
-            if unfinished or not plan.is_collected():
-                on_event(RunEvent("", "report"))
-                from robustbench_zosam.report import build_report
-                from robustbench_zosam.runs.collect import collect  # scipy: seconds
-
-                collect(plan, failed, time.perf_counter() - started)
-                build_report(plan.out)
+            with plan.folder.lock("collecting"):
+                _collect(plan, outcome.failed, on_event, started)
         return outcome
 
 
-def discard_stored(plan: Plan, pattern: str) -> int:
-    """Returns how many cells had their stored results discarded, so that they run again.
+def prepare(plan: Plan, on_event: OnEvent) -> None:
+    """Checks all methods, makes the suite, and describes the run for those who will work on it."""
+    with disk_errors(plan.out), plan.folder.joined(plan.record()):
+        unfinished = plan.unfinished()
+        _check(plan, unfinished)
+        _provide_suite(plan, on_event)
+        _forget_failures(plan, unfinished)
+
+
+def choose_cells(plan: Plan, pattern: str) -> list[CellSpec]:
+    """Returns the cells that a pattern names.
 
     Args:
         pattern: "all", "failed", or a pattern of cell ids such as `zo-sam-*`.
@@ -80,31 +101,62 @@ def discard_stored(plan: Plan, pattern: str) -> int:
         InputError: no cell of the plan matches.
     """
     if pattern == "failed":
-        chosen = [cell for cell in plan.cells if plan.store(cell).error_file.exists()]
-    else:
-        chosen = [c for c in plan.cells if pattern == "all" or fnmatch(c.id, pattern)]
-        if not chosen:
-            raise InputError(
-                f"--rerun {pattern!r} matches no cell of this run: the first is {plan.cells[0].id}"
-            )
+        return [cell for cell in plan.cells if plan.store(cell).error_file.exists()]
+    chosen = [c for c in plan.cells if pattern == "all" or fnmatch(c.id, pattern)]
+    if not chosen:
+        raise InputError(
+            f"--rerun {pattern!r} matches no cell of this run: the first is {plan.cells[0].id}"
+        )
+    return chosen
+
+
+def _discard(plan: Plan, pattern: str) -> int:
+    """Discards stored results, which nobody else is using; returns of how many cells."""
+    chosen = choose_cells(plan, pattern)
+    if chosen:
+        plan.unmark()
     for cell in chosen:
         shutil.rmtree(plan.store(cell).folder, ignore_errors=True)
     return len(chosen)
 
 
-@contextmanager
-def _only_run_in(out: Path) -> Iterator[None]:
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(
-            f"another run is writing to {out}: wait for it, or choose another folder with --out"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _forget_failures(plan: Plan, cells: Sequence[CellSpec]) -> None:
+    watch = Watch()
+    for cell in cells:
+        store = plan.store(cell)
+        if watch.state(store.folder)[0] in {"free", "stale"}:
+            store.forget_failures()
+
+
+def _run_cells(
+    plan: Plan, cells: Sequence[CellSpec], schedule: Schedule, on_event: OnEvent
+) -> None:
+    with _engine(plan) as engine:  # starts up during the next lines
+        _check(plan, cells)
+        _provide_suite(plan, on_event)
+        for cell in cells:
+            plan.store(cell).write_spec(cell)
+        schedule.run(engine, cells)
+
+
+def _outcome(plan: Plan, schedule: Schedule, unfinished: int) -> Outcome:
+    failed = {c.id: schedule.failed[c.id] for c in plan.cells if c.id in schedule.failed}
+    left = sum(cell.id not in failed for cell in plan.unfinished())
+    return Outcome(None, failed, len(schedule.ran), len(plan.cells) - unfinished, left)
+
+
+def _collect(plan: Plan, failed: dict[str, str], on_event: OnEvent, started: float) -> None:
+    finished = [cell.id for cell in plan.cells if cell.id not in failed]
+    if plan.is_collected(finished):
+        return
+    on_event(RunEvent("", "report"))
+    from robustbench_zosam.report import build_report
+    from robustbench_zosam.runs.collect import collect  # scipy: seconds
+
+    plan.unmark()
+    collect(plan, failed, time.perf_counter() - started)
+    build_report(plan.out)
+    plan.mark_collected(finished)
 
 
 def _check(plan: Plan, cells: Sequence[CellSpec]) -> None:
@@ -128,23 +180,16 @@ def _provide_suite(plan: Plan, on_event: OnEvent) -> None:
     def tell(done: int, total: int) -> None:
         on_event(RunEvent("", "suite", done, total))
 
-    if plan.suite.source == "generated":
-        generate_suite(plan.suite, load_prepared(plan.data.file).test, tell)
-    elif plan.config.suite.verify:
-        verify_suite(plan.suite, plan.out / "cache" / "verified.txt", tell)
+    with plan.folder.lock("suite"):
+        if plan.suite.source == "generated":
+            generate_suite(plan.suite, load_prepared(plan.data.file).test, tell)
+        elif plan.config.suite.verify:
+            verify_suite(plan.suite, plan.out / "cache" / "verified.txt", tell)
 
 
-def _engine(plan: Plan, cells: Sequence[CellSpec]) -> Engine:
-    return ProcessEngine(plan.workers, cells[0].threads) if plan.workers else InlineEngine()
-
-
-def _stored(plan: Plan, cell: CellSpec) -> CellStore:
-    store = plan.store(cell)
-    store.write_spec(cell)
-    return store
-
-
-def _error(store: CellStore) -> str:
-    if store.error_file.exists():
-        return str(read_json(store.error_file)["error"])
-    return f"its process ended without a result (out of memory?); see {store.log_file}"
+def _engine(plan: Plan) -> Engine:
+    name = plan.config.run.engine or ("processes" if plan.workers else "inline")
+    settings = EngineSettings(
+        plan.placements, plan.threads, plan.out, plan.config.run.engine_options
+    )
+    return ENGINES[name].load()(settings)

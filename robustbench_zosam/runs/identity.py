@@ -32,14 +32,22 @@ def named_model(config: ExperimentConfig) -> ModelConfig | None:
     return config.model if named or not config.checkpoints else None
 
 
-def training_identity(config: ExperimentConfig, method: Method, seed: int, fingerprint: str) -> str:
-    """Returns the identity of a trained model, given the sha256 of its data."""
+def training_identity(
+    config: ExperimentConfig, method: Method, seed: int, fingerprint: str, threads: int
+) -> str:
+    """Returns the identity of a trained model, and so of all that is measured of it.
+
+    Args:
+        fingerprint: sha256 of the data.
+        threads: that compute, as they split sums.
+    """
     if method.kind == "checkpoint":
         named = named_model(config)
         return identity(
             checkpoint=method.content,
             model=named and named.model_dump(exclude={"allow_code"}),
             fingerprint=fingerprint,
+            threads=threads,
         )
     return identity(
         fingerprint=fingerprint,
@@ -51,4 +59,5 @@ def training_identity(config: ExperimentConfig, method: Method, seed: int, finge
         sparsity=method.sparsity,
         seed=seed,
         training=config.training,
+        threads=threads,
     )

@@ -143,8 +143,11 @@ def _loaded(file: Path) -> Method:
     if not file.exists():
         raise InputError(f"the checkpoint {file} does not exist: give the path of a file")
     require_regular(file)
-    with file.open("rb") as stream:
-        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"the checkpoint {file} cannot be read: {error.strerror}") from error
     return Method(
         id=f"{_ODD.sub('_', file.stem)[:_LONGEST]}-{content[:6]}",  # a folder's name
         label=file.stem,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from robustbench_zosam.files import (
     warn_of_damage,
     write_json,
 )
-from robustbench_zosam.machine import choose_device
 from robustbench_zosam.metrics import condition_metrics
 from robustbench_zosam.models.naming import check_model
+from robustbench_zosam.provenance import command
 from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.results.versions import VERSION
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
@@ -28,6 +28,8 @@ from robustbench_zosam.robustness.stored import plan_stored
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Stage
 from robustbench_zosam.runs.identity import identity, named_model, training_identity
 from robustbench_zosam.runs.methods import Method, expand
+from robustbench_zosam.runs.placement import Placement, place_cells
+from robustbench_zosam.runs.run_folder import PlannedCell, RunFolder, RunRecord
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Plan:
         out: the output folder.
         suite: the corrupted test images; None when nothing is measured.
         cells: methods × seeds.
-        workers: cells at a time; 0 runs them in this process.
+        device: "cpu" or "cuda:N", as this process names it.
+        workers: cells at a time on this machine; 0 runs them in this process.
+        placements: where each of these runs.
     """
 
     config: ExperimentConfig
@@ -47,25 +51,63 @@ class Plan:
     suite: SuitePlan | None
     methods: tuple[Method, ...]
     cells: tuple[CellSpec, ...]
+    device: str
     workers: int
+    placements: tuple[Placement, ...]
+
+    @property
+    def folder(self) -> RunFolder:
+        """Returns the output folder."""
+        return RunFolder(self.out)
+
+    @property
+    def threads(self) -> int:
+        """Returns the number of threads of each cell."""
+        return self.cells[0].threads
+
+    @property
+    def gpus_per_cell(self) -> float:
+        """Returns how many GPUs a cell needs."""
+        return 0.0 if self.device == "cpu" else self.config.run.gpus_per_cell
 
     def store(self, cell: CellSpec) -> CellStore:
         """Returns the folder of a cell."""
         return CellStore(self.out / "cells" / cell.id)
 
+    def record(self) -> RunRecord:
+        """Returns what others that work in the folder need to know."""
+        run = self.config.run.model_copy(update={"threads": self.threads})
+        config = self.config.model_copy(update={"run": run})
+        return RunRecord(
+            identity=self._identity(),
+            config=config.model_dump(
+                mode="json",
+                exclude_unset=True,
+                # What no file may grant, and what is for each machine to say.
+                exclude={"model": {"allow_code"}, "run": {"out", "workers"}},
+            ),
+            measure=self.suite is not None,
+            command=command(),
+            cells=tuple(PlannedCell(id=c.id, identities=c.identities) for c in self.cells),
+        )
+
     def unfinished(self) -> list[CellSpec]:
         """Returns the cells that have something left to do."""
         return [cell for cell in self.cells if not self.store(cell).is_finished(cell)]
 
-    def mark_collected(self) -> None:
-        """Stores that results and report on disk are those of this plan."""
-        write_json(self._marker, self._collection)
+    def mark_collected(self, finished: Collection[str]) -> None:
+        """Stores that results and report on disk are those of these cells, and nothing else."""
+        write_json(self._marker, self._identity(finished))
 
-    def is_collected(self) -> bool:
-        """Returns whether results and report on disk are those of this plan and this version."""
+    def unmark(self) -> None:
+        """Stores that results and report on disk are out of date."""
+        self._marker.unlink(missing_ok=True)
+
+    def is_collected(self, finished: Collection[str]) -> bool:
+        """Returns whether results and report on disk are those of these cells and this version."""
         wanted = [self.out / "results.json", self.out / "report.html", self._marker]
         return all(file.exists() for file in wanted) and (
-            read_own_json(self._marker) == self._collection and self._has_results()
+            read_own_json(self._marker) == self._identity(finished) and self._has_results()
         )
 
     def _has_results(self) -> bool:
@@ -80,16 +122,15 @@ class Plan:
     def _marker(self) -> Path:
         return self.out / "cache" / "collected.json"
 
-    @property
-    def _collection(self) -> str:
-        cells = [[cell.id, cell.identities] for cell in self.cells]
+    def _identity(self, finished: Collection[str] = ()) -> str:
         config = self.config
         return identity(
-            cells=cells,
+            cells=[[cell.id, cell.identities] for cell in self.cells],
+            finished=sorted(finished),
             title=config.title,
             tool=__version__,
             format=VERSION,
-            suite=self.suite,
+            suite=self.suite and self.suite.model_dump(mode="json", exclude={"folders"}),
             statistics=config.statistics,
         )
 
@@ -107,16 +148,33 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
     require_writable(out)
     data = prepare(config.data, out / "cache")
     suite = _plan_suite(config, data, out / "cache") if measure else None
-    device = choose_device(config.run.device)
     seeds = config.seeds if not config.checkpoints else (0,)
-    count = len(methods) * len(seeds)
-    workers, threads = share_cores(config, device, count)
+    threads = _choose_threads(config, RunFolder(out))
+    device, workers, placements = place_cells(config.run, len(methods) * len(seeds))
     cells = tuple(
         _cell(config, method, seed, data, suite, device, threads)
         for seed in seeds  # seed by seed, so that the first results compare all methods
         for method in methods
     )
-    return Plan(config, out, data, suite, methods, cells, workers)
+    return Plan(config, out, data, suite, methods, cells, device, workers, placements)
+
+
+def _choose_threads(config: ExperimentConfig, folder: RunFolder) -> int:
+    """Returns the threads that the folder's results have, or will have."""
+    try:
+        record = folder.read()
+    except InputError as error:
+        warn_of_damage(error)
+        record = None
+    stored = record and record.threads
+    given = config.run.threads
+    if stored and given and stored != given and any(folder.out.glob("cells/*/*.json")):
+        raise InputError(
+            f"the results in {folder.out} were computed with {stored} thread(s) per cell, and "
+            f"run.threads={given} would change their last digits: leave it out, or choose another "
+            "folder with --out"
+        )
+    return given or stored or 1
 
 
 def _plan_suite(config: ExperimentConfig, data: Prepared, cache: Path) -> SuitePlan:
@@ -124,20 +182,6 @@ def _plan_suite(config: ExperimentConfig, data: Prepared, cache: Path) -> SuiteP
     if config.suite.source is None:
         return plan_generated(config.suite, data.facts, cache)
     return plan_stored(config.suite, config.data, data.facts, data.test_labels())
-
-
-def share_cores(config: ExperimentConfig, device: str, cells: int) -> tuple[int, int]:
-    """Returns workers and threads per cell that use the cores without oversubscription.
-
-    One cell at a time runs on a GPU, unless `run.workers` says otherwise.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
-    workers = config.run.workers
-    if workers is None:
-        workers = 1 if device != "cpu" else max(min(cores, cells), 1)
-    threads = config.run.threads or max(cores // max(workers, 1), 1)
-    return workers, threads
 
 
 def _cell(
@@ -149,7 +193,7 @@ def _cell(
     device: str,
     threads: int,
 ) -> CellSpec:
-    trained = training_identity(config, method, seed, data.facts["fingerprint"])
+    trained = training_identity(config, method, seed, data.facts["fingerprint"], threads)
     identities: dict[Stage, str] = {"training": trained}
     if suite is not None:
         identities["robustness"] = identity(

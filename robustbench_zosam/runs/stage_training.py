@@ -98,6 +98,7 @@ def train_cell(
         recipe(spec),
         resume_file=store.resume_file,
         checkpoint_seconds=spec.checkpoint_seconds,
+        keep_state=True,
         on_epoch=lambda done, total: on_progress("training", done, total),
         should_stop=should_stop,
     )

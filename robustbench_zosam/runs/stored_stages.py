@@ -58,7 +58,8 @@ def _opened(file: Path, stored: object) -> dict[str, Any]:
     if not isinstance(stored.get("identity"), str):
         raise InputError(f"{file} is damaged: it has no identity")
     seconds, versions = value.get("stage_seconds"), value.get("versions")
-    if not isinstance(seconds, int | float) or not isinstance(versions, dict):
+    sound = isinstance(seconds, int | float) and isinstance(value.get("device"), str)
+    if not sound or not isinstance(versions, dict):
         raise InputError(f"{file} is damaged: it does not say what it was computed with")
     return value
 

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from robustbench_zosam.data.pixels import Images, Pixels, StreamedImages
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.machine import cores
 
 IndicesOf = Callable[[int], Tensor]
 """From a step to the images of its mini-batch, int64 (b,)."""
@@ -80,7 +81,7 @@ class _Streamed:
         loader = DataLoader(
             _Files(self._images),
             batch_sampler=_Steps(self._indices_of, step),
-            num_workers=min(torch.get_num_threads(), _MAX_WORKERS),
+            num_workers=min(cores(), _MAX_WORKERS),
             collate_fn=_as_it_is,
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),  # the global one is the model's

@@ -56,6 +56,7 @@ def train(
     *,
     resume_file: Path,
     checkpoint_seconds: float = 30.0,
+    keep_state: bool = False,
     on_epoch: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingRecord:
@@ -66,6 +67,7 @@ def train(
     Args:
         setup: changed in place.
         resume_file: the state of an unfinished run; read if present, removed at the end.
+        keep_state: leaves that file to the caller, who removes it when the result is stored.
         checkpoint_seconds: the state is written whenever this time has passed.
         on_epoch: called with (epochs done, epochs in all).
         should_stop: asked after each step.
@@ -114,7 +116,7 @@ def train(
     record = outcome(setup, config, progress, diverged=diverged)
     if not diverged:
         _finish(setup, config, total, record)
-    resume_file.unlink(missing_ok=True)
+    _forget(resume_file, keep_state)
     return record
 
 
@@ -128,6 +130,11 @@ def _finish(
         record["recalibrated"] = recalibrate(setup.model, setup.batches, step)
     if setup.average is not None:
         record["averaged"] = {"updates": setup.average.updates, **validate(setup)}
+
+
+def _forget(resume_file: Path, keep: bool) -> None:
+    if not keep:
+        resume_file.unlink(missing_ok=True)
 
 
 def _save(setup: TrainingSetup, progress: Progress, file: Path) -> None:

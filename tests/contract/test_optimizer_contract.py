@@ -59,7 +59,9 @@ def test_costs_follow_the_formulas(name, extra, setup, closure_for):
     for which, each in zip(("forwards", "backwards"), passes, strict=True):
         shares = [share for backward, share in closure.shares if backward == (which == "backwards")]
         assert getattr(optimizer.cost, which) == pytest.approx(steps * each)
-        assert sum(shares) == pytest.approx(steps * each)
+        # ssam-f tries once to run examples together, which batch norm without momentum prevents
+        attempts = 1 / 12 if name == "ssam-f" and which == "forwards" else 0
+        assert sum(shares) == pytest.approx(steps * each + attempts)
     assert optimizer.cost.steps == steps
 
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from robustbench_zosam.config import DataConfig
 from robustbench_zosam.data import DATASETS, load_prepared, prepare
 from robustbench_zosam.data.dataset import Dataset
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import DamagedFileWarning, InputError
 
 Dumps = Callable[[object], bytes]
 
@@ -193,4 +193,5 @@ def test_a_damaged_prepared_file_is_made_again(tmp_path: Path):
     first.file.write_bytes(b"damaged")
     with pytest.raises(InputError, match="is damaged"):
         load_prepared(first.file)
-    assert prepare(DataConfig(), tmp_path) == first
+    with pytest.warns(DamagedFileWarning, match=first.file.name):
+        assert prepare(DataConfig(), tmp_path) == first

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import DamagedFileWarning, InputError
 from robustbench_zosam.flatness import top_eigenvalues
 from robustbench_zosam.landscape import (
     Grid,
@@ -237,7 +237,8 @@ class TestPlanes:
         again.remove()
         assert not (tmp_path / "rows.npz").exists()
         (tmp_path / "rows.npz").write_bytes(b"half")
-        assert RowFile(tmp_path / "rows.npz", "key").finished is None
+        with pytest.warns(DamagedFileWarning, match="rows"):
+            assert RowFile(tmp_path / "rows.npz", "key").finished is None
 
 
 def test_exports_hold_the_same_numbers(model, images, labels, tmp_path):

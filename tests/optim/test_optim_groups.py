@@ -24,6 +24,8 @@ def build(name="sam", **options):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
     known = {key: QUICK[key] for key in OPTIMIZERS[name].options if key in QUICK}
+    if name == "wsam":
+        del known["gamma"]  # 1 would leave the sharpness alone
     groups = [{"params": model[0].parameters()}, {"params": model[2].parameters()}]
     return model, OPTIMIZERS[name].load()(groups, lr=0.1, **known, **options)
 

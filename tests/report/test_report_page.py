@@ -148,7 +148,8 @@ def poisoned(value):
         method["label"] += HOSTILE
     for claim in value["claims"]:
         claim["measured"] += HOSTILE
-    value["failures"] = [{"cell": "x", "method": HOSTILE, "seed": 0, "error": HOSTILE}]
+    value["failures"] = [{"cell": "x", "method": value["methods"][0]["id"], "seed": 0}]
+    value["failures"][0]["error"] = HOSTILE
     value["cells"][0]["sparsity"]["layers"][0]["name"] = HOSTILE
     return rename(value, "fog", "fog" + HOSTILE)
 
@@ -210,7 +211,7 @@ def infinite(results):
 def long_names(results):
     for method in results["methods"]:
         method["label"] = "An optimizer with a very long name indeed · " + "RigL 90 % " * 8
-    results["data"]["classes"] = ["a very long class name " * 20] * 1000
+    results["data"]["classes"] = [f"a very long class name {i} " * 20 for i in range(1000)]
 
 
 def no_cells(results):

@@ -20,7 +20,9 @@ def spectrum(first):
 
 
 def family(value):
-    return {"measures": [{"name": "sam ρ=0.05", "value": value, "logit_normalised": {"value": 7}}]}
+    normalised = {"value": 7, "se": None}
+    measure = {"name": "sam ρ=0.05", "value": value, "se": None, "logit_normalised": normalised}
+    return {"measures": [measure]}
 
 
 @pytest.fixture

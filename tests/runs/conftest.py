@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.files import read_json
 from robustbench_zosam.loading import load_config
+from robustbench_zosam.runs import stored_stages
 
 SMALL = {
     "data.name": "folder",
@@ -72,9 +74,37 @@ def comparable(out: Path) -> dict[str, Any]:
     return results
 
 
+def assert_equal(one: Path, other: Path) -> None:
+    """Asserts that two runs left the same numbers, image for image and weight for weight."""
+    assert comparable(one) == comparable(other)
+    arrays = sorted(file.relative_to(one) for file in one.glob("cells/*/*.npz"))
+    models = sorted(file.relative_to(one) for file in one.glob("cells/*/model.safetensors"))
+    assert arrays
+    assert models
+    for name in arrays:
+        with np.load(one / name) as mine, np.load(other / name) as theirs:
+            assert mine.files == theirs.files
+            assert all(np.array_equal(mine[key], theirs[key]) for key in mine.files)
+    for name in models:
+        tensors, others = load_file(one / name), load_file(other / name)
+        assert tensors.keys() == others.keys()
+        assert all(np.array_equal(tensors[key], others[key]) for key in tensors)
+
+
 @pytest.fixture(scope="session")
 def lab() -> SimpleNamespace:
     """What the tests of whole runs share."""
     return SimpleNamespace(
-        settings=SMALL, small=small, write_images=write_images, comparable=comparable
+        settings=SMALL,
+        small=small,
+        write_images=write_images,
+        comparable=comparable,
+        assert_equal=assert_equal,
     )
+
+
+@pytest.fixture
+def any_stage_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets tests store stages that hold next to nothing."""
+    for name in ("_require_form", "_require_companion"):
+        monkeypatch.setattr(stored_stages, name, lambda *_: None)

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +16,8 @@ from robustbench_zosam.files import read_json
 from robustbench_zosam.models import load_checkpoint
 from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.compare_runs import compare_stored
-from robustbench_zosam.runs.engines import ProcessEngine, RunEvent
-from robustbench_zosam.runs.plan import Plan, make_plan
+from robustbench_zosam.runs.engines import RunEvent
+from robustbench_zosam.runs.plan import make_plan
 
 
 def run(config: ExperimentConfig, events: list[RunEvent] | None = None) -> experiment.Outcome:
@@ -172,28 +170,11 @@ def test_rerun_discards_what_it_names(
 ):
     folder, out, _ = finished
     plan = make_plan(lab.small(folder, out))
-    assert experiment.discard_stored(plan, "failed") == 0
+    assert experiment.choose_cells(plan, "failed") == []
     with pytest.raises(InputError, match="matches no cell"):
-        experiment.discard_stored(plan, "adam*")
-    assert experiment.discard_stored(plan, "zo-sam-*") == 1
-    assert [cell.method.optimizer for cell in plan.unfinished()] == ["zo-sam"]
-    assert run(lab.small(folder, out)).ran == 1
-
-
-def test_two_runs_cannot_write_to_one_folder(
-    lab: SimpleNamespace,
-    finished: tuple[Path, Path, list[RunEvent]],
-    monkeypatch: pytest.MonkeyPatch,
-):
-    folder, out, _ = finished
-    plan = make_plan(lab.small(folder, out))
-
-    def nested(*_: Any) -> None:
-        experiment.run(plan, lambda _: None)
-
-    monkeypatch.setattr(Plan, "unfinished", nested)
-    with pytest.raises(InputError, match="another run is writing"):
-        experiment.run(plan, lambda _: None)
+        experiment.run(plan, lambda _: None, rerun="adam*")
+    outcome = experiment.run(plan, lambda _: None, rerun="zo-sam-*")
+    assert (outcome.discarded, outcome.ran, outcome.reused) == (1, 1, 1)
 
 
 def test_a_process_for_each_cell_gives_the_same_results(
@@ -203,55 +184,6 @@ def test_a_process_for_each_cell_gives_the_same_results(
     outcome = run(lab.small(folder, tmp_path, run__workers=2))
     assert outcome.failed == {}
     assert lab.comparable(tmp_path) == lab.comparable(out)
-
-
-def test_a_cell_whose_process_dies_is_a_failure_with_a_reason(
-    lab: SimpleNamespace,
-    finished: tuple[Path, Path, list[RunEvent]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    folder, _, _ = finished
-    plan = make_plan(lab.small(folder, tmp_path, run__workers=1, training__epochs=100_000))
-    servers: list[subprocess.Popen[str]] = []
-    begin = ProcessEngine.__enter__
-
-    def remember(engine: ProcessEngine) -> ProcessEngine:
-        servers.append(begin(engine)._server)
-        return engine
-
-    monkeypatch.setattr(ProcessEngine, "__enter__", remember)
-    killed: list[int] = []
-
-    def kill(event: RunEvent) -> None:
-        if event.stage == "training":
-            server = servers[0].pid
-            [cell] = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-            killed.append(int(cell))
-            os.kill(int(cell), signal.SIGKILL)
-
-    outcome = experiment.run(plan, kill)
-    assert len(outcome.failed) == len(set(killed)) == 2
-    assert all("ended without a result" in error for error in outcome.failed.values())
-
-
-def test_a_server_that_dies_fails_its_cells(
-    lab: SimpleNamespace,
-    finished: tuple[Path, Path, list[RunEvent]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    folder, _, _ = finished
-    plan = make_plan(lab.small(folder, tmp_path, run__workers=1, training__epochs=100_000))
-    start = ProcessEngine._start
-
-    def start_and_kill(engine: ProcessEngine, *arguments: Any) -> None:
-        start(engine, *arguments)
-        engine._server.kill()
-
-    monkeypatch.setattr(ProcessEngine, "_start", start_and_kill)
-    outcome = experiment.run(plan, lambda event: None)
-    assert len(outcome.failed) == 2
 
 
 def test_collecting_needs_no_torch(finished: tuple[Path, Path, list[RunEvent]]):

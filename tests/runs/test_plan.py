@@ -12,7 +12,8 @@ from robustbench_zosam.machine import choose_device
 from robustbench_zosam.runs.cell_store import CellStore, Finished
 from robustbench_zosam.runs.identity import identity
 from robustbench_zosam.runs.methods import expand
-from robustbench_zosam.runs.plan import Plan, make_plan, share_cores
+from robustbench_zosam.runs.placement import group_devices, place_cells
+from robustbench_zosam.runs.plan import Plan, make_plan
 
 
 def config(out: Path | None = None, *assignments: str, **overrides: Any) -> ExperimentConfig:
@@ -101,7 +102,7 @@ def test_unknown_data_and_models_cost_no_time(tmp_path: Path):
 
 def test_what_cannot_change_a_result_changes_no_cell(tmp_path: Path):
     plain = make_plan(config(tmp_path))
-    other = make_plan(config(tmp_path, "run.workers=1", "run.threads=3", 'title="x"'))
+    other = make_plan(config(tmp_path, "run.workers=1", "run.gpus_per_cell=2", 'title="x"'))
     assert ids(plain) == ids(other)
     assert len(plain.cells) == 15
 
@@ -110,7 +111,7 @@ def test_what_cannot_change_a_result_changes_no_cell(tmp_path: Path):
     "assignment",
     [
         "training.epochs=3", "training.lr=0.2", "optimizer.rho=0.1", "sparsities=[0.8]",
-        "data.limit=100", "model.width=2", "sparsifier.interval=7",
+        "data.limit=100", "model.width=2", "sparsifier.interval=7", "run.threads=2",
     ],
 )  # fmt: skip
 def test_what_can_change_a_model_trains_it_again(tmp_path: Path, assignment: str):
@@ -136,6 +137,7 @@ def test_identity_depends_on_values_not_on_the_order_of_keys():
     assert identity(a=1) != identity(a=2)
 
 
+@pytest.mark.usefixtures("any_stage_is_sound")
 def test_stages_are_reused_only_under_their_identity(tmp_path: Path):
     plan = make_plan(config(tmp_path))
     cell, store = plan.cells[0], plan.store(plan.cells[0])
@@ -149,9 +151,19 @@ def test_stages_are_reused_only_under_their_identity(tmp_path: Path):
 
 def test_a_specification_comes_back_equal(tmp_path: Path):
     plan = make_plan(config(tmp_path))
-    store = CellStore(tmp_path / "cell")
+    store = plan.store(plan.cells[3])
     store.write_spec(plan.cells[3])
     assert store.read_spec() == plan.cells[3]
+
+
+def test_a_specification_moves_with_the_output_folder(tmp_path: Path):
+    plan = make_plan(config(tmp_path / "here"))
+    plan.store(plan.cells[0]).write_spec(plan.cells[0])
+    (tmp_path / "here").rename(tmp_path / "there")
+    spec = CellStore(tmp_path / "there" / "cells" / plan.cells[0].id).read_spec()
+    assert Path(spec.data_file).is_file()
+    assert spec.suite is not None
+    assert all(folder.startswith(str(tmp_path / "there")) for folder in spec.suite.folders)
 
 
 def test_devices_that_are_not_available_are_refused():
@@ -162,10 +174,44 @@ def test_devices_that_are_not_available_are_refused():
         choose_device("cuda:99")
 
 
-def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch):
+def test_workers_are_as_many_as_the_cores_carry(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert share_cores(config(), "cpu", 15) == (8, 1)
-    assert share_cores(config(), "cpu", 2) == (2, 4)
-    assert share_cores(config(), "cuda:0", 15) == (1, 8)
-    assert share_cores(config(None, "run.workers=0"), "cpu", 15) == (0, 8)
-    assert share_cores(config(None, "run.workers=4", "run.threads=1"), "cpu", 15) == (4, 1)
+
+    def workers(*assignments: str, cells: int = 15) -> int:
+        run = config(None, "run.device=cpu", *assignments).run
+        _, count, places = place_cells(run, cells)
+        assert len(places) == max(count, 1)
+        return count
+
+    assert workers() == 8
+    assert workers(cells=2) == 2
+    assert workers("run.threads=4") == 2
+    assert workers("run.workers=0") == 0
+    assert workers("run.workers=4", "run.threads=1") == 4
+
+
+def test_all_gpus_are_used_and_each_cell_sees_its_own(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("robustbench_zosam.runs.placement.choose_device", lambda _: "cuda:0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,5,GPU-abc,2")
+
+    def seen(*assignments: str) -> list[str | None]:
+        _, _, places = place_cells(config(None, *assignments).run, 100)
+        assert {place.device for place in places} == {"cuda:0"}
+        return [place.environment()["CUDA_VISIBLE_DEVICES"] for place in places]
+
+    assert seen() == ["7", "5", "GPU-abc", "2"]
+    assert seen("run.gpus_per_cell=2") == ["7,5", "GPU-abc,2"]
+    assert seen("run.gpus_per_cell=0.5") == ["7", "5", "GPU-abc", "2"] * 2
+    assert seen("run.workers=5") == ["7", "5", "GPU-abc", "2", "7"]
+    assert seen("run.workers=2") == ["7", "5"]
+
+
+@pytest.mark.parametrize(
+    ("per_cell", "needle"),
+    [(0.7, "a fraction such as"), (1.5, "whole number"), (3, "more than the 2 GPU")],
+)
+def test_impossible_shares_of_gpus_are_refused(per_cell: float, needle: str):
+    with pytest.raises(InputError, match=needle):
+        group_devices(["0", "1"], per_cell)

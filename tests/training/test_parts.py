@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from robustbench_zosam.config import TrainingConfig
 from robustbench_zosam.data.dataset import Dataset
+from robustbench_zosam.errors import DamagedFileWarning
 from robustbench_zosam.training import Batches, learning_rate
 from robustbench_zosam.training.batches import crop_and_flip
 from robustbench_zosam.training.state import load_state, save_state
@@ -146,5 +147,8 @@ def test_a_damaged_state_means_starting_over(tmp_path: Path):
     file = tmp_path / "s"
     assert load_state(file) is None
     save_state(file, {"a": torch.ones(100)})
-    file.write_bytes(file.read_bytes()[:200])
-    assert load_state(file) is None
+    whole = file.read_bytes()
+    for damaged in (whole[:200], whole[:-1] + b"\1", b""):  # cut, a changed weight, nothing
+        file.write_bytes(damaged)
+        with pytest.warns(DamagedFileWarning, match="training state"):
+            assert load_state(file) is None

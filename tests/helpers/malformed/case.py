@@ -7,18 +7,19 @@ import io
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from robustbench_zosam.cli import main
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import DamagedFileWarning, InputError
 
 Outcome = Literal["refused", "either", "made good"]
 Action = list[str] | Callable[[], object]
 """A command line, or a call of a reader that has none; it must raise an `InputError`."""
-SECONDS = 60
+SECONDS = 180  # of a machine that may be busy with other things
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,13 @@ def judge(case: Case, code: int, said: str) -> str | None:
 
 def _call(action: Action) -> tuple[int, str]:
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", DamagedFileWarning)
         if callable(action):
             try:
                 action()

@@ -10,9 +10,9 @@ from malformed.assets import evaluate, photos
 from malformed.case import Case
 
 _OPTIONS = (
-    (("--sparsity", "nan"), "nan"), (("--sparsity", "inf"), "inf"), (("--sparsity", "x"), "x"),
-    (("--sparsity", "1"), "sparsities"), (("--epochs", "0"), "epochs"), (("--epochs", "1.5"), "1.5"),
-    (("--epochs", "9" * 400), "epochs"), (("--limit", "0"), "limit"), (("--limit", "-5"), "limit"),
+    (("--sparsity", "nan"), "sparsit"), (("--sparsity", "inf"), "sparsit"), (("--sparsity", "x"), "sparsity"),
+    (("--sparsity", "1"), "sparsities"), (("--epochs", "1.5"), "epochs"),
+    (("--limit", "0"), "limit"), (("--limit", "-5"), "limit"),
     (("--severity", "9"), "severities"), (("--corruption", "x"), "x"), (("--optimizer", "x"), "x"),
     (("--optimizer", ""), ""), (("--sparsifier", "x"), "x"), (("--model", "x"), "x"),
     (("--model", "timm:x"), "x"), (("--model", "os:getpid"), "os:getpid"), (("--data", "x"), "x"),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from malformed.assets import photo_options, photos
-from malformed.case import Case
+from malformed.case import Case, Outcome
 from malformed.mutations import OTHERS
 from robustbench_zosam.cli import main
 
@@ -39,19 +39,26 @@ def _line(folder: Path) -> list[str]:
 
 
 @functools.cache
+def _place() -> Path:
+    """Where every case finds its run: another place would be another configuration."""
+    return Path(tempfile.mkdtemp(prefix="malformed-")) / "run"
+
+
+@functools.cache
 def finished() -> Path:
-    """The folder of a finished run; not to be changed."""
-    folder = Path(tempfile.mkdtemp(prefix="malformed-"))
-    photos(folder / "photos")
-    before, sys.argv = sys.argv, ["zosam-robust", *_line(folder)]
+    """A copy of a finished run; not to be changed."""
+    photos(_place() / "photos")
+    before, sys.argv = sys.argv, ["zosam-robust", *_line(_place())]
+    code: object = 0
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             main()
     except SystemExit as end:
-        assert not end.code
+        code = end.code
     finally:
         sys.argv = before
-    return folder
+    assert not code
+    return Path(shutil.copytree(_place(), _place().with_name("finished")))
 
 
 def _edit(change: Callable[[Any], object]) -> Callable[[Path], None]:
@@ -137,15 +144,18 @@ def _half(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
+_UNREAD = ("gallery.npz", "fog.npy")  # by a run that is finished
+
+
 def _case(
     what: str, pattern: str, change: Callable[[Path], object], *, unfinished: bool = False
 ) -> Case:
     def make(folder: Path) -> list[str]:
-        shutil.copytree(finished(), folder, dirs_exist_ok=True)
-        out = folder / "out"
-        # files are named with their folder, as it is in the configuration of the copy
-        shutil.rmtree(folder / "photos")
-        shutil.copytree(finished() / "photos", folder / "photos", copy_function=shutil.copy2)
+        del folder
+        sound, place = finished(), _place()
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(sound, place)
+        out = place / "out"
         if unfinished:
             [file] = out.glob("cells/*/training.json")
             file.unlink()
@@ -153,6 +163,8 @@ def _case(
         else:
             for file in out.glob(pattern):
                 change(file)
-        return _line(folder)
+        return _line(place)
 
-    return Case(f"stored/{what}", make, Path(pattern).name.replace("*", ""), "made good")
+    name = Path(pattern).name
+    outcome: Outcome = "either" if name in _UNREAD else "made good"
+    return Case(f"stored/{what}", make, name.partition("*")[0], outcome)

@@ -1,0 +1,48 @@
+"""The command line of a cell's process, and its lifeline."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from robustbench_zosam.runs.endings import INTERRUPTED
+
+
+class CellArguments(argparse.Namespace):
+    """What the command line says; see its help."""
+
+    folder: Path
+    device: str
+    cores: int | None
+    attempt: int
+    takeover: str
+    events: int | None
+    lifeline: int | None
+
+
+def parse(arguments: Sequence[str]) -> CellArguments:
+    """Returns what a command line says."""
+    parser = argparse.ArgumentParser(prog="cell_process")
+    parser.add_argument("folder", type=Path, help="of the cell")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    parser.add_argument("--cores", type=int, help="for work such as decoding images")
+    parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument("--takeover", default="", help="token of a former holder that is dead")
+    parser.add_argument("--events", type=int, help="descriptor to which progress is written")
+    parser.add_argument("--lifeline", type=int, help="descriptor whose closing ends the process")
+    return parser.parse_args(arguments, CellArguments())
+
+
+def end_with(lifeline: int | None) -> None:
+    """Ends this process when a descriptor closes, which it does however its other end dies."""
+    if lifeline is not None:
+        threading.Thread(target=_watch, args=(lifeline,), daemon=True).start()
+
+
+def _watch(lifeline: int) -> None:
+    while os.read(lifeline, 1):
+        pass
+    os._exit(INTERRUPTED)

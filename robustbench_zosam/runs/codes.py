@@ -1,3 +1,0 @@
-"""Exit codes of the process of a cell."""
-
-DONE, FAILED, INTERRUPTED = 0, 1, 130
