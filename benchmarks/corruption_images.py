@@ -6,7 +6,7 @@ that other load on the machine meets both; only processor time counts, and of ea
 turn. Their package has the constants of ImageNet alone; ours is measured with those of the size at
 hand, and with theirs for comparison.
 
-    python benchmarks/corruptions.py [--json FILE] [--rounds N]
+    python benchmarks/corruption_images.py [--json FILE] [--rounds N]
 """
 
 from __future__ import annotations
