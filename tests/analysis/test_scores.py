@@ -4,22 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from robustbench_zosam.analysis import CellScores, compare, rank
+from robustbench_zosam.analysis.scores import common_pairs, families, image_scores
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.statistics import (
-    CellScores,
-    compare,
-    equivalence,
-    holm,
-    joint_bootstrap,
-    paired_difference,
-    rank,
-)
-from robustbench_zosam.statistics.scores import (
-    common_pairs,
-    families,
-    image_scores,
-    slope_weights,
-)
+from robustbench_zosam.metrics import slope_weights
+from robustbench_zosam.statistics import equivalence, holm, joint_bootstrap, paired_difference
 
 CONDITIONS = ("clean/0", "fog/1", "fog/3", "fog/4", "snow/2", "snow/5", "frost/1")
 
@@ -85,52 +74,54 @@ def table(runs, weights):
 def test_every_part_of_a_comparison_is_at_its_level(level):
     a, b = cells(0.72, traces=1.0), cells(0.6, traces=1.4, offset=1)
     found = compare("a", "b", a, b, level=level, margin=0.15, question="model")
-    assert (found.method, found.baseline, found.question) == ("a", "b", "model")
+    assert (found["method"], found["baseline"], found["question"]) == ("a", "b", "model")
     kinds = dict(families(CONDITIONS))
     names = [name for name in kinds if name != "clean"]
     stacks = [np.stack([table(x, kinds[n]) for n in names], axis=1) for x in (a, b)]
     drawn = joint_bootstrap(*stacks, level=level)
     clean = joint_bootstrap(table(a, {0: 1})[:, None], table(b, {0: 1})[:, None], level=level)
+    limits = zip([*clean.low, *drawn.low], [*clean.high, *drawn.high], strict=True)
     expected = [paired_difference(table(a, w), table(b, w), level=level) for w in kinds.values()]
-    adjusted = holm([paired.p for paired in expected[2:]])
-    assert [row.corruption for row in found.rows] == list(kinds)
-    for index, (row, paired) in enumerate(zip(found.rows, expected, strict=True)):
-        assert row.paired == paired
-        assert row.equivalence == equivalence(paired, 0.15)
-        p = paired.p if index < 2 else adjusted[index - 2]
-        assert row.p_holm == (None if index < 2 else p)
-        better = p < 1 - level and paired.difference > 0
-        assert row.verdict == ("better" if better else "tie")
-        low, high = (clean.low[0], clean.high[0]) if index == 0 else (
-            drawn.low[index - 1], drawn.high[index - 1],
-        )  # fmt: skip
-        assert row.given_models == (low, high)
-    assert {row.verdict for row in found.rows} == {"better", "tie"}
+    adjusted = [None, None, *holm([paired["p"] for paired in expected[2:]])]
+    assert [row["corruption"] for row in found["rows"]] == list(kinds)
+    for row, paired, p, (low, high) in zip(found["rows"], expected, adjusted, limits, strict=True):
+        assert {key: row[key] for key in paired} == paired
+        assert row["equivalence"] == equivalence(paired, 0.15)
+        assert row["p_holm"] == p
+        better = (paired["p"] if p is None else p) < 1 - level and paired["difference"] > 0
+        assert row["verdict"] == ("better" if better else "tie")
+        assert row["given_models"] == {"low": low, "high": high}
+    assert {row["verdict"] for row in found["rows"]} == {"better", "tie"}
     slope = slope_weights(CONDITIONS)
-    assert found.slope == paired_difference(table(a, slope), table(b, slope), level=level)
     traces = [np.stack([run.trace_per_image for run in x]) for x in (a, b)]
-    assert found.flatness == paired_difference(*traces, level=level)
-    assert found.adaptive == paired_difference(*(2 * t for t in traces), level=level)
+    for field, metric, tables in (
+        ("slope", "slope", [table(a, slope), table(b, slope)]),
+        ("flatness", "trace", traces),
+        ("adaptive", "adaptive_trace", [2 * t for t in traces]),
+    ):
+        paired = paired_difference(*tables, level=level)
+        assert {key: found[field][key] for key in paired} == paired
+        assert found[field]["metric"] == metric
     lowest = [min((table(x, kinds[n]).mean(), n) for n in ("fog", "snow", "frost")) for x in (a, b)]
-    assert (found.worst.method, found.worst.baseline) == (lowest[0][1], lowest[1][1])
-    assert found.worst.difference == pytest.approx(lowest[0][0] - lowest[1][0])
-    without_mean = joint_bootstrap(*(s[:, 1:] for s in stacks), level=level)
-    assert found.worst.low <= without_mean.worst_high
-    assert (found.worst.low, found.worst.high) == (drawn.worst_low, drawn.worst_high)
+    worst = found["worst"]
+    assert (worst["method"], worst["baseline"]) == (lowest[0][1], lowest[1][1])
+    assert worst["difference"] == pytest.approx(lowest[0][0] - lowest[1][0])
+    assert (worst["low"], worst["high"]) == (drawn.worst_low, drawn.worst_high)
 
 
 def test_traces_that_are_not_finite_or_not_alike_are_left_out():
     a, b = cells(0.7, traces=1.0), cells(0.7, traces=2.0, offset=1)
     a[1].trace_per_image[3] = np.nan
-    found = compare("a", "b", a, b).flatness
+    found = compare("a", "b", a, b)["flatness"]
     kept = [np.stack([x[s].trace_per_image for s in (0, 2, 3)]) for x in (a, b)]
-    assert found == paired_difference(*kept)
+    paired = paired_difference(*kept)
+    assert {key: found[key] for key in paired} == paired
     short = [CellScores(c.seed, CONDITIONS, c.correct, c.trace_per_image[:7]) for c in b]
-    assert compare("a", "b", a, short).flatness is None
-    assert compare("a", "b", a, short).adaptive is None
+    assert compare("a", "b", a, short)["flatness"] is None
+    assert compare("a", "b", a, short)["adaptive"] is None
     for run in a:
         run.trace_per_image[:] = np.inf
-    assert compare("a", "b", a, b).flatness is None
+    assert compare("a", "b", a, b)["flatness"] is None
 
 
 def test_a_p_value_of_the_level_itself_is_a_tie():
@@ -138,11 +129,11 @@ def test_a_p_value_of_the_level_itself_is_a_tie():
     conditions = ("clean/0",)
     right, wrong = ([CellScores(s, conditions, [np.full(6, v)]) for s in range(2)] for v in (1, 0))
     at, below = 1 - 2**-5, 1 - 2**-4
-    assert compare("a", "b", right, wrong, level=at).rows[0].verdict == "tie"
-    assert compare("a", "b", right, wrong, level=below).rows[0].verdict == "better"
-    assert compare("a", "b", wrong, right, level=below).rows[0].verdict == "worse"
-    assert rank({"a": right, "b": wrong}, level=at).groups == (("a", "b"),)
-    assert rank({"b": wrong, "a": right}, level=below).groups == (("a",), ("b",))
+    assert compare("a", "b", right, wrong, level=at)["rows"][0]["verdict"] == "tie"
+    assert compare("a", "b", right, wrong, level=below)["rows"][0]["verdict"] == "better"
+    assert compare("a", "b", wrong, right, level=below)["rows"][0]["verdict"] == "worse"
+    assert rank({"a": right, "b": wrong}, level=at)["groups"] == [["a", "b"]]
+    assert rank({"b": wrong, "a": right}, level=below)["groups"] == [["a"], ["b"]]
 
 
 def test_a_ranking_reports_the_means_it_orders_by():
@@ -150,9 +141,9 @@ def test_a_ranking_reports_the_means_it_orders_by():
     found = rank(runs)
     weights = dict(families(CONDITIONS))["mean"]
     means = {name: table(x, weights).mean() for name, x in runs.items()}
-    assert found.pairs == 3
-    assert found.metric == "mean"
-    assert found.groups[-1] == ("low",)
-    for group, values in zip(found.groups, found.means, strict=True):
+    assert found["pairs"] == 3
+    assert found["metric"] == "mean"
+    assert found["groups"][-1] == ["low"]
+    for group, values in zip(found["groups"], found["means"], strict=True):
         assert list(values) == sorted(values, reverse=True)
         assert values == pytest.approx([means[name] for name in group])
