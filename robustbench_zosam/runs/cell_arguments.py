@@ -19,6 +19,7 @@ class CellArguments(argparse.Namespace):
     cores: int | None
     attempt: int
     takeover: str
+    allow_code: bool
     events: int | None
     lifeline: int | None
 
@@ -31,6 +32,7 @@ def parse(arguments: Sequence[str]) -> CellArguments:
     parser.add_argument("--cores", type=int, help="for work such as decoding images")
     parser.add_argument("--attempt", type=int, default=1)
     parser.add_argument("--takeover", default="", help="token of a former holder that is dead")
+    parser.add_argument("--allow-code", action="store_true", help="of the user's own model")
     parser.add_argument("--events", type=int, help="descriptor to which progress is written")
     parser.add_argument("--lifeline", type=int, help="descriptor whose closing ends the process")
     return parser.parse_args(arguments, CellArguments())

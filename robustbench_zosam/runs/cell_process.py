@@ -58,6 +58,7 @@ def run_cell(
     *,
     device: str = "cpu",
     takeover: str = "",
+    allow_code: bool = False,
 ) -> int:
     """Runs what is missing of a cell; whatever goes wrong is stored in the cell's folder.
 
@@ -67,6 +68,7 @@ def run_cell(
         stop: says when to save the state and return.
         device: to compute on.
         takeover: token of a former holder of the cell that is dead.
+        allow_code: whether the model may be made by the user's own code.
 
     Returns:
         One of the exit codes of `endings`.
@@ -77,7 +79,10 @@ def run_cell(
         return TAKEN
     try:
         with stop.at_any_time(), fenced(lease.check):
-            _run_held(store, lease, on_progress, stop, device)
+            store.error_file.unlink(missing_ok=True)
+            sweep_temporary(store.folder)  # the lease says that nobody is writing here
+            spec = store.read_spec(device=device, allow_code=allow_code)
+            _run_held(store, spec, lease, on_progress, stop)
     except (InterruptedTrainingError, StoppedError):
         return INTERRUPTED
     except LeaseLostError:
@@ -90,15 +95,12 @@ def run_cell(
 
 
 def _run_held(
-    store: CellStore, lease: Lease, on_progress: OnProgress, stop: StopRequest, device: str
+    store: CellStore, spec: CellSpec, lease: Lease, on_progress: OnProgress, stop: StopRequest
 ) -> None:
     def tell(stage: str, done: int, total: int) -> None:
         lease.report(stage, done, total)
         on_progress(stage, done, total)
 
-    store.error_file.unlink(missing_ok=True)
-    sweep_temporary(store.folder)  # the lease says that nobody is writing here
-    spec = store.read_spec().model_copy(update={"device": device})
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(spec.threads)
@@ -205,6 +207,7 @@ def main(arguments: Sequence[str]) -> int:
             stop,
             device=options.device,
             takeover=options.takeover,
+            allow_code=options.allow_code,
         )
 
 

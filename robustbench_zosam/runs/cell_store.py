@@ -6,7 +6,6 @@ change it, so that a longer list of corruptions measures again but never trains 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,6 @@ from robustbench_zosam.runs.stored_stages import read_stage
 from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, StoredTraining
 
 StageValue = StoredTraining | RobustnessScores | Flatness | Landscape
-ALLOW_CODE = "ZOSAM_ALLOW_CODE"
-"""Environment variable by which a run whose command line allows code tells its cells."""
 _ENDINGS = TypeAdapter(list[Ending])
 V_co = TypeVar("V_co", bound=StageValue, covariant=True)
 
@@ -105,13 +102,17 @@ class CellStore:
         if not self.spec_file.exists() or self.spec_file.read_text("utf-8") != stored:
             write_text(self.spec_file, stored)
 
-    def read_spec(self) -> CellSpec:
-        """Returns what `write_spec` stored, wherever the output folder is now."""
+    def read_spec(self, *, device: str = "cpu", allow_code: bool = False) -> CellSpec:
+        """Returns what `write_spec` stored, wherever the output folder is now.
+
+        Args:
+            device: to compute on; not stored, like the next.
+            allow_code: whether the model may be made by the user's own code.
+        """
         spec = CellSpec.model_validate(read_json(self.spec_file))
         spec = _with_paths(spec, lambda path: str(self.root / path))
-        if spec.model is None or os.environ.get(ALLOW_CODE) != "1":
-            return spec
-        return spec.model_copy(update={"model": spec.model.model_copy(update={"allow_code": True})})
+        model = spec.model and spec.model.model_copy(update={"allow_code": allow_code})
+        return spec.model_copy(update={"device": device, "model": model})
 
     def attempts(self) -> list[Ending]:
         """Returns how the attempts ended that might have gone otherwise."""

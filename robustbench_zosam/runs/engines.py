@@ -46,12 +46,14 @@ class Job:
         needs: for engines that choose a machine.
         attempt: counted from 1.
         takeover: token of a former holder that has been seen to be dead.
+        allow_code: whether the model may be made by the user's own code.
     """
 
     folder: Path
     needs: Needs = Needs()
     attempt: int = 1
     takeover: str = ""
+    allow_code: bool = False
 
     @property
     def cell(self) -> str:
@@ -61,7 +63,8 @@ class Job:
     def arguments(self, placement: Placement) -> list[str]:
         """Returns the arguments of `python -m robustbench_zosam.runs.cell_process`."""
         found = [str(self.folder), *placement.arguments(), f"--attempt={self.attempt}"]
-        return [*found, f"--takeover={self.takeover}"] if self.takeover else found
+        found += [f"--takeover={self.takeover}"] if self.takeover else []
+        return [*found, "--allow-code"] if self.allow_code else found
 
     def command(self, placement: Placement) -> list[str]:
         """Returns a command line that runs the job; the exit code is one of `endings`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.runs.cell_store import ALLOW_CODE, CellSpec
+from robustbench_zosam.runs.cell_store import CellSpec
 from robustbench_zosam.runs.engines import ENGINES, Engine, EngineSettings, OnEvent, RunEvent
 from robustbench_zosam.runs.lease import Watch
 from robustbench_zosam.runs.plan import Plan
@@ -61,8 +60,6 @@ def run(
     Raises:
         InputError: a run with other settings is at work in the folder, or the disk is full.
     """
-    if plan.config.model.allow_code:  # from the command line alone, see `loading`
-        os.environ[ALLOW_CODE] = "1"
     with disk_errors(plan.out), plan.folder.joined(plan.record(), alone=rerun is not None):
         discarded = _discard(plan, rerun) if rerun else 0
         started = time.perf_counter()

@@ -54,5 +54,6 @@ class InlineEngine:
                 stop,
                 device=self._place.device,
                 takeover=job.takeover,
+                allow_code=job.allow_code,
             )
         return code, signals[0]

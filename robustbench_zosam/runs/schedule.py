@@ -87,6 +87,7 @@ class Schedule:
                 Needs(cell.threads, self.plan.gpus_per_cell),
                 attempt=len(store.attempts()) + 1,
                 takeover="" if holder is None else holder.token,
+                allow_code=self.plan.config.model.allow_code,
             )
 
     def _take_over(self, cell: CellSpec, holder: Holder) -> bool:

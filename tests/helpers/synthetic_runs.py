@@ -276,7 +276,9 @@ def multiply(results: Results, count: int) -> Results:
         name = f"{pattern['id']}-{i}"
         clone: MethodFacts = {**pattern, "id": name, "label": f"Method {i:02} · RigL 90 %"}
         results["methods"].append(clone)
-        results["cells"] += [{**cell, "method": name} for cell in cells]
+        results["cells"] += [
+            {**cell, "id": f"{name}-seed{cell['seed']}-1a2b3c4d", "method": name} for cell in cells
+        ]
         results["comparisons"] += [{**each, "method": name} for each in comparisons]
         results["summary"][name] = results["summary"][pattern["id"]]
     return results

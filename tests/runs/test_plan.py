@@ -156,6 +156,18 @@ def test_a_specification_comes_back_equal(tmp_path: Path):
     assert store.read_spec() == plan.cells[3]
 
 
+def test_no_file_lets_the_code_of_a_model_run(tmp_path: Path):
+    plan = make_plan(config(tmp_path, "model.allow_code=true"))
+    store = plan.store(plan.cells[0])
+    store.write_spec(plan.cells[0])
+    assert "allow_code" not in store.spec_file.read_text("utf-8")
+    by_default, allowed = store.read_spec().model, store.read_spec(allow_code=True).model
+    assert by_default is not None
+    assert not by_default.allow_code
+    assert allowed is not None
+    assert allowed.allow_code
+
+
 def test_a_specification_moves_with_the_output_folder(tmp_path: Path):
     plan = make_plan(config(tmp_path / "here"))
     plan.store(plan.cells[0]).write_spec(plan.cells[0])
