@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from robustbench_zosam.config import ExperimentConfig, ModelConfig, canonical_json
 from robustbench_zosam.runs.methods import Method
+from robustbench_zosam.runs.variants import training_of
 
 IDENTITY_VERSION = 2  # to be raised whenever the same configuration would give other numbers
 
@@ -58,6 +59,6 @@ def training_identity(
         sparsifier_options=method.sparsifier_options,
         sparsity=method.sparsity,
         seed=seed,
-        training=config.training,
+        training=training_of(config, method),
         threads=threads,
     )
