@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from robustbench_zosam.files import (
     warn_of_damage,
     write_json,
 )
-from robustbench_zosam.metrics import condition_metrics
 from robustbench_zosam.models.naming import check_model
 from robustbench_zosam.provenance import command
 from robustbench_zosam.results.reading import read_results
@@ -25,13 +24,14 @@ from robustbench_zosam.results.versions import VERSION
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated, plan_validation
 from robustbench_zosam.robustness.references import find_reference
 from robustbench_zosam.robustness.stored import plan_stored
-from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Stage
-from robustbench_zosam.runs.identity import identity, named_model, training_identity
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore
+from robustbench_zosam.runs.cells import make_cell, make_cells
+from robustbench_zosam.runs.identity import identity
 from robustbench_zosam.runs.methods import Method, expand
 from robustbench_zosam.runs.placement import Placement, place_cells
 from robustbench_zosam.runs.run_folder import PlannedCell, RunFolder, RunRecord
-from robustbench_zosam.runs.tuning import Tuned, Tuner, check_tuning, plan_tuning
-from robustbench_zosam.runs.variants import training_of
+from robustbench_zosam.runs.tuner import Tuned, Tuner
+from robustbench_zosam.runs.tuning import check_tuning, plan_tuning
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
     device, workers, placements = place_cells(config.run, len(methods) * len(seeds))
     if config.tune.values:
         check_tuning(config, methods)
-    cells = _cells(config, methods, seeds, data, suite, device, threads)
+    cells = make_cells(config, methods, seeds, data, suite, device, threads)
     plan = Plan(
         config, out, data, suite, methods, cells, device, workers, placements, (methods, cells)
     )
@@ -208,7 +208,7 @@ def settled(plan: Plan) -> Plan:
     tuner = plan_tuning(config, methods, trials, plan.store)
     if not tuner.is_open:
         methods = tuner.chosen()
-        cells = _cells(
+        cells = make_cells(
             config, methods, config.seeds, plan.data, plan.suite, plan.device, plan.threads
         )
     return replace(plan, methods=methods, cells=cells, tuner=tuner)
@@ -226,7 +226,7 @@ def _trial_maker(plan: Plan) -> Callable[[Method, int], CellSpec]:
         )
 
     def make(method: Method, seed: int) -> CellSpec:
-        cell = _cell(config, method, seed, plan.data, None, plan.device, plan.threads)
+        cell = make_cell(config, method, seed, plan.data, None, plan.device, plan.threads)
         trained = cell.identities["training"]
         scored = identity(trained=trained, validation=suite and suite.identity_parts())
         return cell.model_copy(
@@ -238,22 +238,6 @@ def _trial_maker(plan: Plan) -> Callable[[Method, int], CellSpec]:
         )
 
     return make
-
-
-def _cells(
-    config: ExperimentConfig,
-    methods: Sequence[Method],
-    seeds: Sequence[int],
-    data: Prepared,
-    suite: SuitePlan | None,
-    device: str,
-    threads: int,
-) -> tuple[CellSpec, ...]:
-    return tuple(
-        _cell(config, method, seed, data, suite, device, threads)
-        for seed in seeds  # seed by seed, so that the first results compare all methods
-        for method in methods
-    )
 
 
 def _choose_threads(config: ExperimentConfig, folder: RunFolder) -> int:
@@ -279,40 +263,3 @@ def _plan_suite(config: ExperimentConfig, data: Prepared, cache: Path) -> SuiteP
     if config.suite.source is None:
         return plan_generated(config.suite, data.facts, cache)
     return plan_stored(config.suite, config.data, data.facts, data.test_labels())
-
-
-def _cell(
-    config: ExperimentConfig,
-    method: Method,
-    seed: int,
-    data: Prepared,
-    suite: SuitePlan | None,
-    device: str,
-    threads: int,
-) -> CellSpec:
-    trained = training_identity(config, method, seed, data.facts["fingerprint"], threads)
-    identities: dict[Stage, str] = {"training": trained}
-    if suite is not None:
-        identities["robustness"] = identity(
-            trained=trained, suite=suite.identity_parts(), metrics=tuple(condition_metrics())
-        )
-        if config.flatness.enabled:
-            identities["flatness"] = identity(trained=trained, flatness=config.flatness)
-        if config.landscape.enabled:
-            identities["landscape"] = identity(trained=trained, landscape=config.landscape)
-    return CellSpec(
-        id=f"{method.id}-seed{seed}-{trained[:8]}",
-        method=method,
-        seed=seed,
-        data_file=str(data.file),
-        classes=len(data.facts["classes"]),
-        model=named_model(config),
-        training=training_of(config, method),
-        suite=suite,
-        flatness=config.flatness,
-        landscape=config.landscape,
-        identities=identities,
-        device=device,
-        threads=threads,
-        checkpoint_seconds=config.run.checkpoint_seconds,
-    )
