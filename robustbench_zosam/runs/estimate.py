@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 import torch
@@ -14,21 +14,43 @@ from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.runs.cell_store import CellSpec
+from robustbench_zosam.runs.earlier import measuring_seconds, training_seconds
 from robustbench_zosam.runs.plan import Plan
 from robustbench_zosam.runs.stage_training import make_setup, recipe
+from robustbench_zosam.schema import Results
 from robustbench_zosam.training.setup import TrainingSetup, train_step
+
+OnProgress = Callable[[int, int], None]
 
 _WARM_UP, _TIMED = 2, 5  # steps
 _ROUNDING = 0.25  # passes: parts of mini-batches are whole examples
 _LIMIT = 20.0  # seconds spent on steps of more passes than most
 
 
-def describe(plan: Plan) -> str:
-    """Returns settings, cells and estimated training time as text; nothing is written."""
+def describe(
+    plan: Plan,
+    earlier: Results | None = None,
+    on_progress: OnProgress = lambda done, total: None,
+    *,
+    settings: bool = True,
+) -> str:
+    """Returns cells and estimated time as text; nothing is written.
+
+    Args:
+        plan: of the run.
+        earlier: results whose times are taken where they are of the same.
+        on_progress: called with (methods timed, methods in all).
+        settings: whether all settings are told too.
+    """
     unfinished = {cell.id for cell in (*plan.unfinished(), *(plan.cells if plan.is_open else ()))}
-    seconds = {cell.method.id: cell for cell in plan.cells if cell.id in unfinished}
-    times = {name: _training_seconds(plan, cell) for name, cell in seconds.items()}
+    todo_once = {cell.method.id: cell for cell in plan.cells if cell.id in unfinished}
+    times: dict[str, float] = {}
+    for name, cell in todo_once.items():
+        on_progress(len(times), len(todo_once))
+        known = None if earlier is None else training_seconds(plan, cell, earlier)
+        times[name] = _training_seconds(plan, cell) if known is None else known
     lines = [*_settings(plan.config.model_dump(mode="json")), *_recipe(plan.config), ""]
+    lines = lines if settings else []
     lines += [f"label noise: {noise}", ""] if (noise := noise_words(plan.data.facts)) else []
     for method in plan.methods:
         cells = [cell for cell in plan.cells if cell.method.id == method.id]
@@ -39,12 +61,22 @@ def describe(plan: Plan) -> str:
     for name, left in trials.items():
         lines.append(f"{name}: {left} trials of settings to run, with a training each")
     total = sum(times[cell.method.id] for cell in plan.cells if cell.id in unfinished)
-    total += sum(left * times[name] for name, left in trials.items() if left)
+    total += sum(
+        left * len(plan.config.tune.seeds) * times[name] for name, left in trials.items() if left
+    )
+    at_once = max(plan.workers, 1)
+    measuring = None if earlier is None else measuring_seconds(plan, earlier)
+    measured = sum(cell.id in unfinished for cell in plan.cells)
+    after = (
+        "the measurements"
+        if measuring is None
+        else f"about {measuring * measured / at_once:.0f} s of measurements"
+    )
     lines.append("")
     lines.append(
         f"{len(plan.cells)} cells{_trials(plan)}, {plan.waiting()} to run; about "
-        f"{total / max(plan.workers, 1):.0f} s of training with {plan.workers or 1} at a time, "
-        f"then the measurements; output in {plan.out}"
+        f"{total / at_once:.0f} s of training with {at_once} at a time, then {after}; output in "
+        f"{plan.out}"
     )
     return "\n".join(lines)
 
