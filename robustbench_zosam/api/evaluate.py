@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from robustbench_zosam.api.assemble import assemble, gallery, over_images
 from robustbench_zosam.api.material import Material, Normalised, Request, make_suite
 from robustbench_zosam.api.measuring import Listener, Measured, measure
-from robustbench_zosam.api.progress import Bar
+from robustbench_zosam.api.progress import ProgressBar
 from robustbench_zosam.api.result import Interval, Result
 from robustbench_zosam.api.subject import (
     FindMasks,
     Masks,
-    Subject,
+    Candidate,
     make_subject,
     outputs,
     same_random_state,
@@ -115,7 +115,7 @@ def evaluate(
         data, train, classes, _normalisation(mean, std), str(root) if root else None, limit
     )
     models = _by_name(model)
-    with Bar(progress) as bar, same_random_state(_devices(models)):
+    with ProgressBar(progress) as bar, same_random_state(_devices(models)):
         test = request.first_split()
         side = test.images.shape[-1]
         subjects = {
@@ -215,7 +215,7 @@ def _tensor(array: Any) -> Tensor:
     return torch.from_numpy(array)
 
 
-def _outputs(subjects: Mapping[str, Subject], images: Tensor, labels: Tensor) -> int:
+def _outputs(subjects: Mapping[str, Candidate], images: Tensor, labels: Tensor) -> int:
     counts = {name: outputs(subject, images, labels) for name, subject in subjects.items()}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -250,7 +250,7 @@ def _config(
     return load_config(None, {"data": material.config.model_dump(), **suite, **given})
 
 
-def _named(bar: Bar, name: str) -> Listener:
+def _named(bar: ProgressBar, name: str) -> Listener:
     def tell(stage: str, done: int, total: int) -> None:
         bar(f"{name} · {stage}" if name else stage, done, total)
 

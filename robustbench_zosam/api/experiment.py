@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustbench_zosam.api.progress import Bar, Listener
+from robustbench_zosam.api.progress import ProgressBar, Listener
 from robustbench_zosam.api.result import Result, load
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.errors import InputError
@@ -59,7 +59,7 @@ class Experiment:
         plan = make_plan(self.config)
         total = len(plan.cells)
         ended = {cell.id for cell in plan.cells} - {cell.id for cell in plan.unfinished()}
-        with Bar(progress) as bar:
+        with ProgressBar(progress) as bar:
 
             def tell(event: RunEvent) -> None:
                 if event.stage == "finished":

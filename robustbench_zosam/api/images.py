@@ -173,7 +173,8 @@ def _rounded(
             f"{what} has values from {low:.4g} to {high:.4g}{said}: give uint8 or [0, 1], and "
             "mean= and std= where the model expects normalised images"
         )
-    return np.rint(images.clip(0, 1) * _BYTE).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(images.clip(0, 1) * _BYTE).astype(np.uint8)
+    return pixels
 
 
 def _range(images: NDArray[np.float32], what: str) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from corruptions.suites import Suite
 from robustbench_zosam.api.material import Material
-from robustbench_zosam.api.subject import Subject
+from robustbench_zosam.api.subject import Candidate
 from robustbench_zosam.config import FlatnessConfig, LandscapeConfig
 from robustbench_zosam.data.dataset import balanced_subset
 from robustbench_zosam.measurement.curvature import measure_curvature
@@ -53,7 +53,7 @@ class Measured:
 
 def measure(
     name: str,
-    subject: Subject,
+    subject: Candidate,
     material: Material,
     suite: Suite,
     flatness: FlatnessConfig,

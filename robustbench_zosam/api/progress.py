@@ -46,7 +46,7 @@ class _Picture:
         return f"{self._stage}: {self._done}/{self._total}"
 
 
-class Bar:
+class ProgressBar:
     """Shows the stages of a job, one after another.
 
     Args:

@@ -61,7 +61,7 @@ class Adapted(nn.Module):
 
 
 @dataclass(frozen=True)
-class Subject:
+class Candidate:
     """A model ready to be measured.
 
     Attributes:
@@ -85,7 +85,7 @@ def make_subject(
     channels: int,
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None,
     masks: Masks | FindMasks,
-) -> Subject:
+) -> Candidate:
     """Returns a model ready to be measured, which stays as it is.
 
     Args:
@@ -105,7 +105,7 @@ def make_subject(
     notes = [] if kept else ["flatness and landscape: of a float32 copy of the weights"]
     if found and isinstance(masks, str) and not pruned:
         notes.append("masks: the exact zeros of the weights")
-    return Subject(
+    return Candidate(
         Adapted(model, channels, normalisation),
         Adapted(plain, channels, normalisation),
         {f"model.{name}": mask for name, mask in found.items()},
@@ -174,7 +174,7 @@ def _given(model: nn.Module, masks: Masks) -> dict[str, Tensor]:
     return found
 
 
-def outputs(subject: Subject, images: Tensor, labels: Tensor) -> int:
+def outputs(subject: Candidate, images: Tensor, labels: Tensor) -> int:
     """Returns how many classes a model tells apart, after trying it on two images.
 
     Raises:
@@ -195,7 +195,7 @@ def outputs(subject: Subject, images: Tensor, labels: Tensor) -> int:
 
 
 @contextmanager
-def untouched(*subjects: Subject) -> Iterator[None]:
+def untouched(*subjects: Candidate) -> Iterator[None]:
     """Restores modes, buffers and hidden tensors of models, and all random states, afterwards."""
     with ExitStack() as stack:
         stack.enter_context(same_random_state([s.device for s in subjects]))
