@@ -16,9 +16,9 @@ from robustbench_zosam.api.measuring import Listener, Measured, measure
 from robustbench_zosam.api.progress import ProgressBar
 from robustbench_zosam.api.result import Interval, Result
 from robustbench_zosam.api.subject import (
+    Candidate,
     FindMasks,
     Masks,
-    Candidate,
     make_subject,
     outputs,
     same_random_state,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustbench_zosam.api.progress import ProgressBar, Listener
+from robustbench_zosam.api.progress import Listener, ProgressBar
 from robustbench_zosam.api.result import Result, load
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.errors import InputError
