@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robustbench_zosam.arrays import write_arrays
+from robustbench_zosam.config import LandscapeConfig
 from robustbench_zosam.data.dataset import Dataset, balanced_subset
 from robustbench_zosam.landscape import line, plane
 from robustbench_zosam.measurement.curvature import measure_curvature
@@ -59,8 +60,20 @@ def measure_landscape(
     settings = spec.landscape
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
     masks = _to(model.masks, spec.device)
+    return slices_of(model.model, images, labels, masks, settings, on_progress)
+
+
+def slices_of(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    masks: Mapping[str, Tensor],
+    settings: LandscapeConfig,
+    on_progress: Progress,
+) -> Landscape:
+    """Returns the loss of a model along random directions and on a plane, as results store it."""
     lines = line(
-        model.model,
+        model,
         images,
         labels,
         masks=masks,
@@ -70,7 +83,7 @@ def measure_landscape(
         seeds=settings.directions,
     )
     surface = plane(
-        model.model,
+        model,
         images,
         labels,
         masks=masks,
