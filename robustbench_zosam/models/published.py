@@ -55,7 +55,7 @@ def _from_torchvision(name: str) -> Published:
 
     if name.startswith(_OWN_INPUTS):
         raise InputError(f"model.pretrained: torchvision:{name} normalises images of its own")
-    weights: Any = models.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+    weights: Any = models.get_model_weights(name).DEFAULT
     how = weights.transforms()
     state = weights.get_state_dict(progress=False, check_hash=True)
     return Published(state, tuple(how.mean), tuple(how.std))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -30,7 +31,8 @@ def load_starting_weights(model: Classifier, config: ModelConfig, image_size: in
     if config.pretrained:
         published = published_weights(config.name, image_size)
         source, state = Path(f"of {config.name}"), dict(published.tensors)
-        mean, std = published.mean, published.std
+        mean: Sequence[float] = published.mean
+        std: Sequence[float] = published.std
     elif config.init is not None:
         source = local_file(config.init)
         state, mean, std = read_weights(source, config, image_size)
