@@ -51,7 +51,7 @@ def execute(
     if prepare:
         with Display(0) as display:
             experiment.prepare(plan, display)
-        typer.echo(f"{len(plan.unfinished())} cells to run: zosam-robust work {plan.out}")
+        typer.echo(f"{plan.waiting()} cells to run: zosam-robust work {plan.out}")
         return None
     return run(plan, rerun=rerun, log=log)
 
@@ -71,7 +71,7 @@ def run(
     """
     started = time.monotonic()
     waiting = len(experiment.choose_cells(plan, rerun)) if rerun else 0
-    waiting = max(waiting, len(plan.unfinished()))
+    waiting = max(waiting, plan.waiting())
     _announce(plan, waiting)
     try:
         with Display(waiting) as display, logged(display, log) as on_event:
@@ -102,11 +102,13 @@ def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) ->
 
 
 def _announce(plan: Plan, waiting: int) -> None:
-    done = len(plan.cells) - waiting
+    trials = 0 if plan.tuner is None else plan.tuner.planned
+    done = trials + len(plan.cells) - waiting
+    tuned = f" after {trials} trials of settings" if trials else ""
     where = f"{plan.workers} at a time" if plan.workers else "in this process"
     typer.echo(
-        f"{len(plan.methods)} methods, {len(plan.cells)} cells (one method with one seed each): "
-        f"{done} done, {waiting} to run "
+        f"{len(plan.methods)} methods, {len(plan.cells)} cells (one method with one seed each)"
+        f"{tuned}: {done} done, {waiting} to run "
         f"({where}, {plan.threads} thread(s) each, on {plan.device})",
         err=True,
     )

@@ -10,6 +10,7 @@ from robustbench_zosam.config import ExperimentConfig, ModelConfig, canonical_js
 from robustbench_zosam.files import content_of
 from robustbench_zosam.models.hub import local_file
 from robustbench_zosam.runs.methods import Method
+from robustbench_zosam.runs.variants import training_of
 
 IDENTITY_VERSION = 2  # to be raised whenever the same configuration would give other numbers
 
@@ -60,7 +61,7 @@ def training_identity(
         sparsifier_options=method.sparsifier_options,
         sparsity=method.sparsity,
         seed=seed,
-        training=config.training,
+        training=training_of(config, method),
         threads=threads,
     )
 

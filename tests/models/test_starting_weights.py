@@ -61,9 +61,7 @@ def test_a_network_that_is_away_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
     config = ModelConfig(name="torchvision:squeezenet1_1", pretrained=True)
-    with pytest.raises(
-        InputError, match=r"weights of torchvision:\S+ cannot be had: .*no"
-    ):
+    with pytest.raises(InputError, match=r"weights of torchvision:\S+ cannot be had: .*no"):
         load_starting_weights(build(config, 3), config, 32)
 
 
