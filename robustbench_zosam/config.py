@@ -70,6 +70,10 @@ class ModelConfig(Section):
     """Multiplier of all channel counts."""
     allow_code: StrictBool = False
     """Allows package.module:factory to be imported and called, which runs its code."""
+    pretrained: StrictBool = False
+    """Training starts from the published weights of a torchvision: or timm: architecture."""
+    init: PathText | None = None
+    """Training starts from the weights in a checkpoint, or in hf:OWNER/NAME[/FILE]."""
     zeros_as_mask: StrictBool = False
     """Treats exact zeros in the weights of a third-party checkpoint as pruned weights."""
     mean: tuple[UnitInterval, UnitInterval, UnitInterval] | None = None
@@ -80,6 +84,12 @@ class ModelConfig(Section):
     def _both_or_none(self) -> Self:
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both model.mean and model.std, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.pretrained and self.init is not None:
+            raise ValueError("give pretrained or init, not both")
         return self
 
     def architecture(self) -> dict[str, str | float]:

@@ -177,6 +177,28 @@ def _load(
     return Checkpoint(model, config, found, classes, image_size, {})
 
 
+def read_weights(
+    file: Path, config: ModelConfig, image_size: int | None
+) -> tuple[dict[str, Tensor], Sequence[float], Sequence[float]]:
+    """Returns the tensors of a checkpoint by their names in an architecture, and mean and std.
+
+    The last two are empty where the file does not say them. The number of classes may be another.
+
+    Raises:
+        InputError: the file is missing, damaged, or ours and of another architecture.
+    """
+    require_regular(file)
+    tensors, raw = _read(file)
+    if raw is not None:
+        found = _from_ours(file, tensors, raw, config, ())
+        normalisation = (found.model.mean, found.model.std)
+        mean, std = (value.flatten().tolist() for value in normalisation)
+        return found.model.backbone.state_dict(), mean, std
+    values, _ = take_masks(file, tensors)
+    names = match_names(file, values, skeleton(config, 1, image_size))
+    return {names[name]: value for name, value in values.items()}, (), ()
+
+
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, object] | None]:
     try:
         tensors, metadata = read_tensors(file)

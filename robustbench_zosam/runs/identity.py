@@ -7,6 +7,8 @@ import hashlib
 from pydantic import BaseModel
 
 from robustbench_zosam.config import ExperimentConfig, ModelConfig, canonical_json
+from robustbench_zosam.files import content_of
+from robustbench_zosam.models.hub import local_file
 from robustbench_zosam.runs.methods import Method
 from robustbench_zosam.runs.variants import training_of
 
@@ -52,7 +54,7 @@ def training_identity(
         )
     return identity(
         fingerprint=fingerprint,
-        model=config.model.architecture(),
+        model=config.model.architecture() | _start(config.model),
         optimizer=method.optimizer,
         options=method.options,
         sparsifier=method.sparsifier,
@@ -62,3 +64,10 @@ def training_identity(
         training=training_of(config, method),
         threads=threads,
     )
+
+
+def _start(model: ModelConfig) -> dict[str, object]:
+    """Returns what says from which weights training starts; nothing for random ones."""
+    if model.init is not None:
+        return {"init": content_of(local_file(model.init)), "mean": model.mean, "std": model.std}
+    return {"pretrained": True, "mean": model.mean, "std": model.std} if model.pretrained else {}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from robustbench_zosam.config import ExperimentConfig, Options
 from robustbench_zosam.config_sweeps import Value
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import require_regular
+from robustbench_zosam.files import content_of
+from robustbench_zosam.models.hub import HUB, local_file
 from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.options import Configurable
 from robustbench_zosam.registry import Registry
@@ -166,7 +165,7 @@ def _method(config: ExperimentConfig, optimizer: str, sparsifier: str, sparsity:
 def _all_loaded(paths: Sequence[str]) -> Iterator[Method]:
     known: dict[str | None, str] = {}
     for path in paths:
-        method = _loaded(Path(path))
+        method = _loaded(path)
         if method.content in known:
             raise InputError(
                 f"the checkpoints {known[method.content]} and {path} are the same: give one of them"
@@ -175,18 +174,15 @@ def _all_loaded(paths: Sequence[str]) -> Iterator[Method]:
         yield method
 
 
-def _loaded(file: Path) -> Method:
+def _loaded(path: str) -> Method:
+    file = local_file(path)
     if not file.exists():
         raise InputError(f"the checkpoint {file} does not exist: give the path of a file")
-    require_regular(file)
-    try:
-        with file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"the checkpoint {file} cannot be read: {error.strerror}") from error
+    content = content_of(file)
+    name = path.removeprefix(HUB) if path.startswith(HUB) else file.stem
     return Method(
-        id=f"{_ODD.sub('_', file.stem)[:_LONGEST]}-{content[:6]}",  # a folder's name
-        label=file.stem,
+        id=f"{_ODD.sub('_', name)[:_LONGEST]}-{content[:6]}",  # a folder's name
+        label=name,
         kind="checkpoint",
         checkpoint=str(file.resolve()),
         content=content,

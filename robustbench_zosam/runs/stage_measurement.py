@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from robustbench_zosam.arrays import write_arrays
+from robustbench_zosam.config import LandscapeConfig
 from robustbench_zosam.data.dataset import Dataset, balanced_subset
 from robustbench_zosam.landscape import line, plane
 from robustbench_zosam.measurement.curvature import measure_curvature
@@ -84,8 +85,20 @@ def measure_landscape(
     settings = spec.landscape
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
     masks = _to(model.masks, spec.device)
+    return slices_of(model.model, images, labels, masks, settings, on_progress)
+
+
+def slices_of(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    masks: Mapping[str, Tensor],
+    settings: LandscapeConfig,
+    on_progress: Progress,
+) -> Landscape:
+    """Returns the loss of a model along random directions and on a plane, as results store it."""
     lines = line(
-        model.model,
+        model,
         images,
         labels,
         masks=masks,
@@ -95,7 +108,7 @@ def measure_landscape(
         seeds=settings.directions,
     )
     surface = plane(
-        model.model,
+        model,
         images,
         labels,
         masks=masks,
