@@ -9,7 +9,7 @@ without the calls of the closure. Peak memory is what a process of its own needs
 data, in one step. On a GPU both are measured there, and the wall clock counts.
 
     python benchmarks/optimizers.py [--json FILE] [--quick] [--device cuda] [--channels-last]
-        [--only zo-sam,sam]
+        [--only zo-sam,sam] [--models resnet20] [--types bfloat16]
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from robustbench_zosam.models.resnet import resnet20, resnet32
 from robustbench_zosam.optim import make_closure
 
 MODELS = {"resnet20": resnet20, "resnet32": resnet32}
+TYPES = ("float32", "bfloat16")
 OWN_GOAL, SPECIALS = 0.05, 2
 
 
@@ -172,8 +173,10 @@ def main() -> None:
     parser.add_argument("--channels-last", action="store_true", help="as the recipes train")
     parser.add_argument("--rounds", type=int, default=5, help="steps of each contender")
     parser.add_argument("--only", default="", help="contenders beside SGD, such as zo-sam,sam")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--types", nargs="+", choices=TYPES, default=TYPES)
     args = parser.parse_args()
-    args.batch, models = (16, ["resnet20"]) if args.quick else (128, list(MODELS))
+    args.batch, models = (16, ["resnet20"]) if args.quick else (128, args.models)
     args.rounds = 1 if args.quick else args.rounds
     args.layout = torch.channels_last if args.channels_last else torch.contiguous_format
     torch.set_num_threads(1)
@@ -186,7 +189,7 @@ def main() -> None:
         print(f"without the peer: {reason}")
     results = []
     for model_name in models:
-        for bf16 in (False, True):
+        for bf16 in (name == "bfloat16" for name in args.types):
             setting, device = (model_name, bf16), args.device
             memory = {
                 key: apart(peak_memory, *setting, key, args, device=device) for key in args.builders

@@ -59,6 +59,23 @@ def read_arrays(file: Path, names: Collection[str] | None = None) -> Arrays:
         raise InputError(f"{file} is damaged ({reason}): restore it or delete it") from error
 
 
+def read_array(file: Path) -> NDArray[np.generic]:
+    """Returns the array of a `.npy` file of numbers or texts; nothing is unpickled.
+
+    Raises:
+        InputError: the file is missing, damaged or larger than a gigabyte.
+    """
+    size = require_regular(file)
+    if size > _MOST:
+        raise InputError(f"{file} has {size / 1e9:.1f} GB: give a smaller array")
+    try:
+        with file.open("rb") as stream:
+            return _array(file.name, stream, size)
+    except _BAD as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"{file} is damaged ({reason}): restore it or delete it") from error
+
+
 def _read_all(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], most: int) -> Arrays:
     needed = sum(entry.file_size for entry in entries.values())
     if needed > most:

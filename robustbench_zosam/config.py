@@ -95,6 +95,17 @@ class DataConfig(Section):
     test_fraction: Fraction = 0.3
     """Fraction of all images held out where the data has no test split."""
     split_seed: Seed = 0
+    label_noise: UnitInterval = 0.0
+    """Share of the training images that are given a wrong class, drawn from the others."""
+    label_noise_matrix: PathText | None = None
+    """Instead: .npy, .csv or .json of the probabilities of labels (columns) by class (rows)."""
+    label_noise_seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _one_noise(self) -> Self:
+        if self.label_noise and self.label_noise_matrix is not None:
+            raise ValueError("give label_noise or label_noise_matrix, not both")
+        return self
 
 
 class ModelConfig(Section):

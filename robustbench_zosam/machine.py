@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +53,24 @@ def memory_bytes() -> int | None:
         return None
 
 
+def peak_memory_bytes() -> int | None:
+    """Returns the most memory that this process has had; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _peak_working_set()
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024  # kilobytes everywhere but on macOS
+
+
+def _peak_working_set() -> int | None:
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return getattr(psutil.Process().memory_info(), "peak_wset", None)
+
+
 def keep_freed_memory() -> None:
     """Keeps memory that is freed in this process, for the next step to use.
 
@@ -64,16 +84,28 @@ def keep_freed_memory() -> None:
 
 
 def choose_device(wanted: str) -> str:
-    """Returns "cpu" or "cuda:N" for "auto", "cpu", "cuda" or "cuda:N", if it is available."""
+    """Returns "cpu", "mps" or "cuda:N" for "auto", "cpu", "mps", "cuda" or "cuda:N".
+
+    Raises:
+        InputError: the device is not available.
+    """
     if wanted == "cpu":
         return wanted
+    if wanted == "mps":
+        return _mps()
     if wanted != "auto" and not wanted.startswith("cuda"):
-        raise InputError(f"unknown device {wanted!r}: use auto, cpu, cuda or cuda:N")
+        raise InputError(f"unknown device {wanted!r}: use auto, cpu, mps, cuda or cuda:N")
     count = 0
     if wanted != "auto" or any(Path(node).exists() for node in _GPU_NODES):
         import torch  # seconds, which a machine without a GPU need not spend
 
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0 and wanted == "auto":
+            warnings.warn(
+                f"a GPU is present, but torch {torch.__version__} cannot use it: everything runs "
+                "on the CPU; check the driver and the build of torch, or give --device cpu",
+                stacklevel=2,
+            )
     if wanted == "auto":
         return "cuda:0" if count else "cpu"
     index = wanted.partition(":")[2] or "0"
@@ -82,3 +114,11 @@ def choose_device(wanted: str) -> str:
             f"device {wanted!r} is not available ({count} GPUs found): use --device cpu"
         )
     return f"cuda:{index}"
+
+
+def _mps() -> str:
+    import torch
+
+    if not torch.backends.mps.is_available():
+        raise InputError("device 'mps' is not available (no Apple GPU found): use --device cpu")
+    return "mps"

@@ -81,7 +81,7 @@ Severity = Annotated[list[int] | None, _how(metavar="N", help="Severity from 1 t
 Out = Annotated[
     Path | None, _run(metavar="DIRECTORY", help="Output directory [default: zosam-robust].")
 ]
-Device = Annotated[str | None, _run(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str | None, _run(metavar="DEVICE", help="auto, cpu, mps, cuda or cuda:N.")]
 Workers = Annotated[
     int | None,
     _run(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from robustbench_zosam.data.pixels import Images, Pixels, chunks
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.schema import DataFacts
+from robustbench_zosam.schema import DataFacts, LabelNoise
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 Labels = NDArray[np.int64]
@@ -56,6 +56,7 @@ class Dataset:
         horizontal_flip: whether a mirrored image keeps its class (augmentation).
         partial: how the data was cut down, if it was.
         statistics: mean and standard deviation of each channel, where they are known already.
+        label_noise: how the training labels were made wrong, if they were.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Dataset:
     horizontal_flip: bool
     partial: str | None = None
     statistics: Statistics | None = None
+    label_noise: LabelNoise | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -98,7 +100,7 @@ class Dataset:
                 counts += _levels(images) if name == "train" else 0
             digest.update(np.ascontiguousarray(split.labels).data)
         mean, std = _statistics(counts)
-        return {
+        facts: DataFacts = {
             "name": self.name,
             "title": self.title,
             "classes": list(self.classes),
@@ -110,6 +112,9 @@ class Dataset:
             "mean": list(mean),
             "std": list(std),
         }
+        if self.label_noise is not None:
+            facts["label_noise"] = self.label_noise
+        return facts
 
 
 def limit_note(limit: int | None) -> str | None:

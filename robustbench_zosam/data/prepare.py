@@ -16,12 +16,15 @@ from pydantic import TypeAdapter
 from robustbench_zosam.arrays import read_arrays
 from robustbench_zosam.config import DataConfig, canonical_json
 from robustbench_zosam.data.dataset import Dataset, Labels, Split
+from robustbench_zosam.data.noise import noise_key, with_label_noise
 from robustbench_zosam.data.pixels import Images, Pixels, StreamedImages
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.data.source import listing_key, locate
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path, parse_json, warn_of_damage
 from robustbench_zosam.schema import DataFacts
+
+_NOISE = {"label_noise", "label_noise_matrix", "label_noise_seed"}  # in the key by what they say
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,12 @@ def prepare(config: DataConfig, cache: Path) -> Prepared:
     if entry.folder is not None:  # published data: what else lies in the root is not read
         place = locate(config.root, entry.folder)
     source = listing_key(place) if place and place.exists() else []
-    key = hashlib.sha256(canonical_json([config.model_dump(mode="json"), source]).encode())
+    settings = config.model_dump(mode="json", exclude=_NOISE) | noise_key(config)
+    key = hashlib.sha256(canonical_json([settings, source]).encode())
     file = cache / f"data-{config.name}-{key.hexdigest()[:16]}.npz"
     facts = _facts_if_sound(file) if file.exists() else None
     if facts is None:
-        facts = _store(entry.load()(config), file)
+        facts = _store(load_dataset(config), file)
     return Prepared(file, facts)
 
 
@@ -97,8 +101,18 @@ def load_prepared(file: Path) -> Dataset:
         horizontal_flip=facts["flip"],
         partial=facts["partial"],
         statistics=(tuple(mean), tuple(std)) if mean and std else None,
+        label_noise=facts.get("label_noise"),
         **splits,
     )
+
+
+def load_dataset(config: DataConfig) -> Dataset:
+    """Returns the data that a configuration means, with the label noise it asks for.
+
+    Raises:
+        InputError: the data is missing or damaged, or its noise cannot be made.
+    """
+    return with_label_noise(DATASETS[config.name].load()(config), config)
 
 
 def _store(dataset: Dataset, file: Path) -> DataFacts:

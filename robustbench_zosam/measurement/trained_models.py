@@ -12,8 +12,7 @@ from torch import Tensor
 
 from robustbench_zosam.config import DataConfig, ExperimentConfig, ModelConfig
 from robustbench_zosam.data.dataset import Dataset, balanced_subset
-from robustbench_zosam.data.prepare import load_prepared
-from robustbench_zosam.data.registry import DATASETS
+from robustbench_zosam.data.prepare import load_dataset, load_prepared
 from robustbench_zosam.errors import DivergedError, InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.machine import choose_device
@@ -142,13 +141,13 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 def _data(files: Sequence[Path], config: DataConfig | None) -> Dataset:
     if config is not None:
-        return DATASETS[config.name].load()(config)
+        return load_dataset(config)
     prepared = {place for file in files if (place := _prepared(file)) is not None}
     if len({place.name for place in prepared}) > 1:
         raise InputError("the models were trained on different data sets: name one with --data")
     if prepared:
         return load_prepared(min(prepared))
-    return DATASETS["digits"].load()(DataConfig())
+    return load_dataset(DataConfig())
 
 
 def _prepared(file: Path) -> Path | None:

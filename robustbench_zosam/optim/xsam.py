@@ -17,6 +17,8 @@ from robustbench_zosam.optim.passes import Passes
 from robustbench_zosam.optim.periods import Periodic
 from robustbench_zosam.optim.two_calls import TwoCalls
 
+_MOST_ALPHAS = 1000  # a search makes a forward pass for each
+
 
 class XSAM(TwoCalls, Periodic):
     """Explicit SAM: steps along |g_k| v(alpha), where v(alpha) leads to the highest loss.
@@ -69,6 +71,11 @@ class XSAM(TwoCalls, Periodic):
             raise InputError(
                 f"alpha_max {alpha_max!r} is no multiple of alpha_step {alpha_step!r}: "
                 "give one that is"
+            )
+        if count > _MOST_ALPHAS:
+            raise InputError(
+                f"alpha_max {alpha_max!r} and alpha_step {alpha_step!r} make {count + 1:.0f} "
+                f"forward passes per search: give at most {_MOST_ALPHAS} steps"
             )
         self.alphas = [round(index * alpha_step, 12) for index in range(round(count) + 1)]
         self.found_alpha = 1.0 if self.alpha is None else self.alpha

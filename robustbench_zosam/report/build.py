@@ -26,6 +26,7 @@ from robustbench_zosam.report.page import render_page, scripted_names
 from robustbench_zosam.report.panel import Block
 from robustbench_zosam.report.run import Run, load_run
 from robustbench_zosam.report.verdict import facts, question, verdict
+from robustbench_zosam.results.words import noise_words
 
 
 def build_report(run_folder: Path) -> Path:
@@ -55,6 +56,7 @@ def _contents(run: Run) -> dict[str, object]:
         "title": run.results["title"],
         "run": run,
         "partial": run.results["data"]["partial"],
+        "noise": noise_words(run.results["data"]),
         "data": _embedded(run),
         "config": json.dumps(run.results["config"], indent=2, ensure_ascii=False),
         "question": question(run),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from robustbench_zosam.report import text
 from robustbench_zosam.report.comparisons import corruption_count, main_row
 from robustbench_zosam.report.run import Run, names
+from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.schema import Comparison
 
 _WORDS = {"better": "is more accurate", "worse": "is less accurate", "tie": "cannot be told apart"}
@@ -82,7 +83,8 @@ def _alone(run: Run) -> Iterator[str]:
                 "" if mean is None else f" and {text.percent(mean)} % averaged over the corruptions"
             )
             yield f"{method.label} reaches {text.percent(clean)} % on clean images{corrupted}."
-    yield "No two methods have a seed in common, so nothing could be compared."
+    if len(run.methods) > 1:
+        yield "No two methods have a seed in common, so nothing could be compared."
 
 
 def _lead(run: Run, comparison: Comparison) -> Iterator[str]:
@@ -108,6 +110,8 @@ def _limits(run: Run) -> Iterator[str]:
         )
     if run.results["data"].get("partial"):
         parts.append(f"only part of the data was used ({run.results['data']['partial']})")
+    if noise := noise_words(run.results["data"]):
+        parts.append(noise)
     diverged = sum(cell["status"] == "diverged" for cell in run.results["cells"])
     if diverged:
         parts.append(f"{text.count(diverged, 'training run')} diverged and gave no numbers")

@@ -6,6 +6,7 @@ from collections.abc import Set
 from statistics import fmean
 
 import corruptions
+from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.schema import Cell, MethodFacts, Results, Robustness
 
 COMMON = corruptions.names("common")
@@ -74,6 +75,8 @@ def _footnote(
         notes.append(f"{len(measured)} of the leaderboard's {len(wanted)} conditions were measured")
     if results["suite"]["source"] == "generated":
         notes.append(f"corruptions of this run's own making ({results['suite']['name']})")
+    if noise := noise_words(results["data"]):
+        notes.append(noise)
     if results["data"]["partial"]:
         notes.append(f"partial data: {results['data']['partial']}")
     return "; ".join(notes)

@@ -10,7 +10,7 @@ from corruptions.suites import Recipe, write_array_suite, write_folder_suite
 from robustbench_zosam.config import DataConfig
 from robustbench_zosam.data.dataset import Dataset
 from robustbench_zosam.data.pixels import channels_last
-from robustbench_zosam.data.registry import DATASETS
+from robustbench_zosam.data.prepare import load_dataset
 from robustbench_zosam.files import require_writable
 from robustbench_zosam.robustness.plan import choose_preset, expand, input_errors
 
@@ -46,7 +46,7 @@ def write_suite(
     with input_errors():
         names = expand(corruptions)
         choose_preset(preset, 0)  # a misspelt name must not cost the time of reading the data
-    dataset = DATASETS[data.name].load()(data)
+    dataset = load_dataset(data)
     recipe = Recipe(corruptions=names, preset=choose_preset(preset, dataset.image_size), seed=seed)
     labels, title, files = dataset.test.labels, dataset.title, list(_files(dataset))
     pixels = dataset.test.images

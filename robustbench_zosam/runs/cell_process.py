@@ -202,7 +202,8 @@ def main(arguments: Sequence[str]) -> int:
     store = CellStore(options.folder)
     sys.stderr.write(f"{ATTEMPT_MARK}{options.attempt}, {now()}, {ProcessName.current()}\n")
     with on_signals(stop.request):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # which a server blocks for its forks
+        if hasattr(signal, "pthread_sigmask"):  # a server blocks them for its forks
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return run_cell(
             store,
             _teller(store.folder.name, options.events, stop),

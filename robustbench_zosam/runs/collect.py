@@ -83,7 +83,9 @@ def _collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
 def _title(plan: Plan) -> str:
     seeds = len({cell.seed for cell in plan.cells})
     noun = "seed" if seeds == 1 else "seeds"
-    return f"{plan.data.facts['name']}: {len(plan.methods)} methods × {seeds} {noun}"
+    noise = plan.data.facts.get("label_noise")
+    wrong = f" with {100 * noise['asked']:.3g} % label noise" if noise else ""
+    return f"{plan.data.facts['name']}{wrong}: {len(plan.methods)} methods × {seeds} {noun}"
 
 
 def _provenance(plan: Plan, seconds: float) -> Provenance:

@@ -67,7 +67,7 @@ class Ending(BaseModel):
             out_of_memory: whether the kernel has meanwhile killed for lack of memory.
         """
         why = _WHY.get(code, "lost")
-        if code == -signal.SIGKILL and out_of_memory:
+        if out_of_memory and code == -signal.SIGKILL:
             why = "oom"
         return cls(
             why=why,

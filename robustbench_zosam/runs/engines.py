@@ -8,6 +8,7 @@ stores it. Other packages register engines in the entry-point group `zosam_robus
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -145,8 +146,18 @@ ENGINES.add(
         "robustbench_zosam.runs.process_engine:ProcessEngine",
     ),
     EngineEntry(
+        "spawn",
+        "as `processes`, each importing everything anew: for systems that cannot fork",
+        "robustbench_zosam.runs.spawn_engine:SpawnEngine",
+    ),
+    EngineEntry(
         "inline",
         "one cell after another in this process, for debugging",
         "robustbench_zosam.runs.inline_engine:InlineEngine",
     ),
 )
+
+
+def local_engine() -> str:
+    """Returns the name of the engine that runs several cells at a time on this machine."""
+    return "processes" if hasattr(os, "fork") else "spawn"

@@ -12,7 +12,14 @@ from pathlib import Path
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.runs.cell_store import CellSpec
-from robustbench_zosam.runs.engines import ENGINES, Engine, EngineSettings, OnEvent, RunEvent
+from robustbench_zosam.runs.engines import (
+    ENGINES,
+    Engine,
+    EngineSettings,
+    OnEvent,
+    RunEvent,
+    local_engine,
+)
 from robustbench_zosam.runs.lease import Watch
 from robustbench_zosam.runs.plan import Plan
 from robustbench_zosam.runs.run_folder import disk_errors
@@ -185,7 +192,7 @@ def _provide_suite(plan: Plan, on_event: OnEvent) -> None:
 
 
 def _engine(plan: Plan) -> Engine:
-    name = plan.config.run.engine or ("processes" if plan.workers else "inline")
+    name = plan.config.run.engine or (local_engine() if plan.workers else "inline")
     settings = EngineSettings(
         plan.placements, plan.threads, plan.out, plan.config.run.engine_options
     )

@@ -10,13 +10,15 @@ from robustbench_zosam.config import RunConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.machine import choose_device, cores
 
+_SINGLE = ("cpu", "mps")  # devices of which a machine has one
+
 
 @dataclass(frozen=True)
 class Placement:
     """A place for one cell.
 
     Attributes:
-        device: as the cell's process names it, "cpu" or "cuda:N".
+        device: as the cell's process names it, "cpu", "mps" or "cuda:N".
         visible: the devices that its process sees, as CUDA_VISIBLE_DEVICES; None leaves that alone.
         cores: for work such as decoding images.
     """
@@ -44,7 +46,7 @@ def place_cells(run: RunConfig, cells: int) -> tuple[str, int, tuple[Placement, 
         cells: how many there are.
     """
     device = choose_device(run.device)
-    groups = [None] if device == "cpu" else _groups(run, device)
+    groups = [None] if device in _SINGLE else _groups(run, device)
     workers = run.workers
     if workers is None:
         slots = cores() // (run.threads or 1) if device == "cpu" else len(groups)
@@ -52,7 +54,7 @@ def place_cells(run: RunConfig, cells: int) -> tuple[str, int, tuple[Placement, 
     share = max(cores() // max(workers, 1), 1)
     if workers == 0:
         return device, 0, (Placement(device, None, share),)
-    named = "cpu" if device == "cpu" else "cuda:0"
+    named = device if device in _SINGLE else "cuda:0"
     places = (Placement(named, groups[i % len(groups)], share) for i in range(workers))
     return device, workers, tuple(places)
 

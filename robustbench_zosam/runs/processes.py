@@ -44,6 +44,8 @@ class ProcessName:
         """Returns whether it has certainly ended; elsewhere nothing is certain."""
         if self.is_elsewhere():
             return False
+        if os.name == "nt":  # where signal 0 would end the process
+            return _start_time(self.pid) != self.started
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
@@ -64,11 +66,22 @@ def _kernel() -> str:
 
 def _start_time(pid: int) -> str:
     """Returns when a process started, in the kernel's clock; empty for none and for a zombie."""
+    if os.name == "nt":
+        return _start_time_on_windows(pid)
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return ""
     return "" if fields[0] in "ZX" else fields[_START_TIME]
+
+
+def _start_time_on_windows(pid: int) -> str:
+    import psutil
+
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return ""
 
 
 def out_of_memory_kills() -> int | None:

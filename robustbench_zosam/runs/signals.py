@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# SLURM warns with SIGUSR1 where it is asked to; SIGHUP comes when a terminal closes.
+# SLURM warns with SIGUSR1 where it is asked to; SIGHUP comes when a terminal closes, SIGBREAK on
+# Windows from whoever started the process.
 SIGNALS = tuple(
     getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGBREAK")
     if hasattr(signal, name)
 )
 EXIT_CODE = 130

@@ -18,6 +18,20 @@ Options = dict[str, Any]
 """Options of an optimizer or sparsifier, as JSON values."""
 
 
+class LabelNoise(TypedDict):
+    """Training labels that are wrong on purpose."""
+
+    kind: Literal["symmetric", "matrix"]
+    """Any other class with equal probability, or as a matrix of probabilities has it."""
+    asked: float
+    """Share of the labels that was to be wrong; by a matrix, the expected one."""
+    changed: int
+    """Labels that are wrong."""
+    images: int
+    """Training images."""
+    seed: int
+
+
 class DataFacts(TypedDict):
     """The clean data."""
 
@@ -32,6 +46,8 @@ class DataFacts(TypedDict):
     """Whether training images are flipped horizontally."""
     partial: str | None
     """What is left out of the data; None if nothing is."""
+    label_noise: NotRequired[LabelNoise]
+    """Wrong training labels, where there are any on purpose."""
     fingerprint: str
     """sha256 of images and labels."""
     mean: NotRequired[list[float]]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from robustbench_zosam.machine import peak_memory_bytes
 from robustbench_zosam.optim.asking import Closure
 from robustbench_zosam.optim.base import WrappedOptimizer
 from robustbench_zosam.optim.guards import RngReplay
@@ -152,12 +151,14 @@ def _number(value: Tensor) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def peak_memory(device: torch.device) -> int:
-    """Returns peak memory in bytes: of tensors on a CUDA device, of this process on the CPU."""
+def peak_memory(device: torch.device) -> int | None:
+    """Returns peak memory in bytes: of tensors on a CUDA device, of this process on the CPU.
+
+    None where the system does not say.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024  # kilobytes everywhere but on macOS
+    return peak_memory_bytes()
 
 
 def is_due(epoch: int, epochs: int) -> bool:

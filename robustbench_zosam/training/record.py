@@ -81,7 +81,7 @@ def diagnose(setup: TrainingSetup, config: TrainingConfig, progress: Progress) -
         return
     first = progress.memory == 0
     if first or setup.device.type == "cuda":
-        progress.memory = max(progress.memory, peak_memory(setup.device))
+        progress.memory = max(progress.memory, peak_memory(setup.device) or 0)
     setup.model.train()
     apart = setup.batches.steps_per_epoch  # one mini-batch of each shuffle: independent draws
     closures = [step_closure(setup, config, index * apart) for index in range(BATCHES)]
