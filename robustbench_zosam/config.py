@@ -74,6 +74,9 @@ class ModelConfig(Section):
     """Training starts from the published weights of a torchvision: or timm: architecture."""
     init: PathText | None = None
     """Training starts from the weights in a checkpoint, or in hf:OWNER/NAME[/FILE]."""
+    classes: PathText | None = None
+    """What the outputs of a checkpoint stand for, where those are more classes than the data's:
+    `imagenet` (WordNet ids), or a file with a line for each output, or JSON."""
     zeros_as_mask: StrictBool = False
     """Treats exact zeros in the weights of a third-party checkpoint as pruned weights."""
     mean: tuple[UnitInterval, UnitInterval, UnitInterval] | None = None

@@ -161,18 +161,18 @@ def read_json(file: Path) -> Any:
         raise InputError(f"{file} is not valid JSON ({error}): restore it or delete it") from error
 
 
-def read_own_json(file: Path) -> Any:
+def read_own_json(file: Path, consequence: str = "computing it again") -> Any:
     """Returns the value in a JSON file of this program; None, with a warning, if it is damaged."""
     try:
         return read_json(file)
     except InputError as error:
-        warn_of_damage(error)
+        warn_of_damage(error, consequence)
         return None
 
 
-def warn_of_damage(error: InputError) -> None:
+def warn_of_damage(error: InputError, consequence: str = "computing it again") -> None:
     """Warns of a damaged file of this program, which counts as absent."""
-    warnings.warn(f"{error}; computing it again", DamagedFileWarning, stacklevel=3)
+    warnings.warn(f"{error}; {consequence}", DamagedFileWarning, stacklevel=3)
 
 
 def parse_json(text: str) -> Any:

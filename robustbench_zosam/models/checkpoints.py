@@ -24,6 +24,7 @@ from robustbench_zosam.models.fitting import (
     skeleton,
 )
 from robustbench_zosam.models.header import SparseTensor, parse_header
+from robustbench_zosam.models.outputs import keep_outputs, output_names
 from robustbench_zosam.models.tensor_files import read_tensors, save_tensors, sha256_of
 from robustbench_zosam.models.third_party import match_names, read_state_dict, take_masks
 
@@ -168,6 +169,9 @@ def _load(
     expected = skeleton(config, count, image_size)
     names = match_names(file, values, expected)
     state = fill_in({names[name]: value for name, value in values.items()}, expected)
+    if config.classes is not None and classes:
+        outputs = output_names(config.classes)
+        state = keep_outputs(state, config, outputs, classes, image_size)
     require_fit(file, config, expected, state)
     model = build_model(config, count, mean, std, image_size=image_size)
     model.backbone.load_state_dict(state)

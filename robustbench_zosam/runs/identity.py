@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from pydantic import BaseModel
 
 from robustbench_zosam.config import ExperimentConfig, ModelConfig, canonical_json
 from robustbench_zosam.files import content_of
 from robustbench_zosam.models.hub import local_file
+from robustbench_zosam.models.naming import IMAGENET
 from robustbench_zosam.runs.methods import Method
 from robustbench_zosam.runs.variants import training_of
 
@@ -51,6 +53,7 @@ def training_identity(
             model=named and named.model_dump(exclude={"allow_code"}),
             fingerprint=fingerprint,
             threads=threads,
+            **_outputs(named),
         )
     return identity(
         fingerprint=fingerprint,
@@ -64,6 +67,13 @@ def training_identity(
         training=training_of(config, method),
         threads=threads,
     )
+
+
+def _outputs(model: ModelConfig | None) -> dict[str, str]:
+    """Returns the content of the list of classes, if one is read."""
+    if model is None or model.classes is None or model.classes == IMAGENET:
+        return {}
+    return {"outputs": content_of(Path(model.classes))}
 
 
 def _start(model: ModelConfig) -> dict[str, object]:
