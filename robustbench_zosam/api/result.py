@@ -76,7 +76,8 @@ class Result(StoredResults):
         """Returns the axes of a figure.
 
         Args:
-            kind: "severity", "corruptions", "differences", "flatness", "training" or "cost".
+            kind: "severity", "corruptions", "differences", "flatness", "training", "cost" or
+                "sweep".
             ax: to draw into; None makes one with pyplot, which notebooks show.
 
         Raises:

@@ -15,10 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from robustbench_zosam.config_sweeps import symbol
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path
 from robustbench_zosam.metrics import cell_metrics
 from robustbench_zosam.report import text
+from robustbench_zosam.report.figures.sweep import (
+    curve_points,
+    positions,
+    setting_axis,
+    swept_keys,
+    swept_lines,
+)
 from robustbench_zosam.report.run import MethodView, Run
 from robustbench_zosam.schema import ComparisonRow, Results
 
@@ -45,8 +53,8 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
         folder: where to write; they lie in `figures` below it.
 
     Returns:
-        The files: `differences`, `corruptions`, `severity`, `flatness`, `training` and `cost`, each
-        as SVG and PDF; equal results give equal bytes.
+        The files: `differences`, `corruptions`, `severity`, `flatness`, `training`, `cost` and
+        `sweep`, each as SVG and PDF; equal results give equal bytes.
     """
     run = Run(results, None)
     written = []
@@ -254,6 +262,32 @@ def _cost(run: Run, make: Make) -> Axes | None:
     return _points(run, make, "images_per_second", logarithmic=False)
 
 
+def _sweep(run: Run, make: Make) -> Axes | None:
+    """Draws the mean accuracy along the first setting of a grid, with intervals over seeds."""
+    keys = swept_keys(run)
+    if not keys:
+        return None
+    metric = cell_metrics()["mean_corruption_accuracy"]
+    lines = [(line, curve_points(run, line, metric)) for line in swept_lines(run, keys[0])]
+    where = positions([value for line, _ in lines for value, _ in line.points])
+    axis = setting_axis(symbol(keys[0]), list(where))
+    axes = make(COLUMN, 2.6)
+    for line, found in lines:
+        xs, means = [where[value] for value, *_ in found], [mean for _, mean, _ in found]
+        sizes = [[mean - low for _, mean, (low, _) in found], [h - m for _, m, (_, h) in found]]
+        axes.errorbar(
+            xs, means, sizes, label=line.label, color=line.shade.light, marker=line.marker,
+            linewidth=1, markersize=4, elinewidth=0.8,
+        )  # fmt: skip
+    axes.set_xscale("log" if axis.log else "linear")
+    axes.set_xticks([place for place, _ in axis.ticks], [name for _, name in axis.ticks])
+    axes.minorticks_off()
+    axes.set_xlabel(axis.label)
+    axes.set_ylabel(text.axis_label(metric))
+    axes.legend(fontsize=5.5)
+    return axes
+
+
 _FIGURES: dict[str, Draw] = {
     "differences": _differences,
     "corruptions": _corruptions,
@@ -261,4 +295,5 @@ _FIGURES: dict[str, Draw] = {
     "flatness": _flatness,
     "training": _training,
     "cost": _cost,
+    "sweep": _sweep,
 }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
+from matplotlib.figure import Figure
 
 from robustbench_zosam.report.build import render
 from robustbench_zosam.report.figures.sweep import setting_axis, sweeps
+from robustbench_zosam.report.publication import draw_figure
 from robustbench_zosam.report.run import Run
 
 GRID: dict[str, list[float]] = {"optimizer.rho": [0.05, 0.5, 2], "training.lr": [0.1, 0.2]}
@@ -44,6 +46,14 @@ def test_a_line_has_a_marker_and_an_interval_for_each_value(swept: Run):
     lines = sum("lr =" in line.label for line in block.legend)
     assert along_rho.count("<polyline") == lines
     assert along_rho.count('class="s"') == 3 * lines
+
+
+def test_the_figure_for_a_paper_has_a_line_for_each_method(swept: Run):
+    axes = draw_figure(swept.results, "sweep", Figure().add_subplot())
+    assert axes.get_xlabel() == "lr"
+    legend = axes.get_legend()
+    assert legend is not None
+    assert "SGD\u00a0· dense" in {label.get_text() for label in legend.get_texts()}
 
 
 def test_the_axis_is_logarithmic_where_the_values_are():

@@ -15,9 +15,11 @@ from robustbench_zosam.data.prepare import without_test
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.loading import load_config
+from robustbench_zosam.runs import cell_process
 from robustbench_zosam.runs.cell_process import run_cell
 from robustbench_zosam.runs.endings import DONE
-from robustbench_zosam.runs.experiment import run
+from robustbench_zosam.runs.experiment import prepare, run
+from robustbench_zosam.runs.joining import join_run
 from robustbench_zosam.runs.plan import Plan, make_plan
 from robustbench_zosam.runs.state import read_state
 
@@ -203,6 +205,32 @@ def test_a_run_killed_among_the_trials_ends_the_same(
     assert tuned(lab, photos, tmp_path).is_open
     execute(tuned(lab, photos, tmp_path))
     lab.assert_equal(finished[0].out, tmp_path)
+
+
+def test_another_process_takes_part_from_the_trials_on(
+    lab: SimpleNamespace, photos: Path, finished: tuple[Plan, dict[str, Any]], tmp_path: Path
+):
+    prepare(tuned(lab, photos, tmp_path), lambda event: None)
+    joined = join_run(tmp_path, [], {})
+    assert joined.is_open
+    assert run(joined, lambda event: None, helping=True).report is not None
+    lab.assert_equal(finished[0].out, tmp_path)
+    assert join_run(tmp_path, [], {}).unfinished() == []
+
+
+def test_a_trial_that_fails_loses_nothing(
+    lab: SimpleNamespace, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("no score")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(cell_process._MEASUREMENTS, "validation", fail)
+        outcome = run(tuned(lab, photos, tmp_path), lambda event: None)
+    assert outcome.report is None
+    assert len(outcome.failed) == 2
+    assert all("no score" in error for error in outcome.failed.values())
+    execute(tuned(lab, photos, tmp_path))
 
 
 def test_a_tuned_run_is_the_run_with_its_choice(

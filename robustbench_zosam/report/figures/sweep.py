@@ -36,8 +36,8 @@ def sweeps(run: Run) -> Block | None:
     panels: list[Panel] = []
     tables: list[PageTable] = []
     shown: dict[str, Swept] = {}
-    for key in _keys(run):
-        lines = tuple(_lines(run, key))
+    for key in swept_keys(run):
+        lines = tuple(swept_lines(run, key))
         metrics = [m for m in map(cell_metrics().__getitem__, OUTCOMES) if _measured(run, lines, m)]
         panels += [_panel(run, key, lines, metric) for metric in metrics]
         tables += [_table(run, key, lines, metrics)] if metrics else []
@@ -58,11 +58,12 @@ def sweeps(run: Run) -> Block | None:
     )
 
 
-def _keys(run: Run) -> list[str]:
+def swept_keys(run: Run) -> list[str]:
+    """Returns the settings of the grid."""
     return list(dict.fromkeys(k for m in run.methods for k in m.facts.get("varied", {})))
 
 
-def _lines(run: Run, key: str) -> Iterator[Swept]:
+def swept_lines(run: Run, key: str) -> Iterator[Swept]:
     """Yields the methods that differ in one setting of the grid alone."""
     groups: dict[str, list[MethodView]] = {}
     for method in run.methods:
@@ -141,7 +142,7 @@ def _panel(run: Run, key: str, lines: Sequence[Swept], metric: CellMetric) -> Pa
     values = [value for line in lines for value, _ in line.points]
     x = setting_axis(symbol(key), values)
     place = positions(values)
-    drawn = [(line, _points(run, line, metric, scale)) for line in lines]
+    drawn = [(line, curve_points(run, line, metric)) for line in lines]
     heights = [y for _, points in drawn for *_, limits in points for y in limits]
     level = _baseline(run, key, metric)
     heights += [] if level is None else [scale * level]
@@ -165,11 +166,11 @@ def _panel(run: Run, key: str, lines: Sequence[Swept], metric: CellMetric) -> Pa
     return Panel(title, chart.svg(f"{title}. {ends}."))
 
 
-def _points(
-    run: Run, line: Swept, metric: CellMetric, scale: float
+def curve_points(
+    run: Run, line: Swept, metric: CellMetric
 ) -> list[tuple[SettingValue, float, tuple[float, float]]]:
-    """Returns value, mean and limits of the variants where the metric was measured."""
-    found = []
+    """Returns value, mean and limits of the variants where the metric was measured, as printed."""
+    scale, found = metric.format.scale, []
     for value, method in line.points:
         summary = run.summary(method, metric.name)
         mean = summary["value"]
