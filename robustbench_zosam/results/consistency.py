@@ -16,6 +16,7 @@ from robustbench_zosam.schema import (
     Robustness,
     SuiteFacts,
     Training,
+    Tuning,
 )
 
 _SEVERITIES = range(1, 6)
@@ -41,6 +42,8 @@ def contradictions(results: Results) -> Iterator[str]:
         yield from _comparison(comparison, methods)
     for ranking in results["ranking"]:
         yield from _ranking(ranking, methods)
+    if "tuning" in results:
+        yield from _tuning(results["tuning"], methods)
     yield from _data(results["data"])
     yield from _suite(results["suite"])
 
@@ -166,6 +169,16 @@ def _ranking(found: Ranking, methods: Collection[str]) -> Iterator[str]:
     yield from _unknown("a ranking", (n for group in found["groups"] for n in group), methods)
     if [len(group) for group in found["groups"]] != [len(means) for means in found["means"]]:
         yield "a ranking has not as many means as methods"
+
+
+def _tuning(found: Tuning, methods: Collection[str]) -> Iterator[str]:
+    yield from _unknown("the tuning", (m["method"] for m in found["methods"]), methods)
+    for method in found["methods"]:
+        trials, chosen = method["trials"], method["chosen"]
+        if chosen is not None and not 0 <= chosen < len(trials):
+            yield f"the tuning of {method['method']} chose a trial that is not there"
+        if len({tuple(trial["values"]) for trial in trials}) > 1:
+            yield f"the trials of {method['method']} have different settings"
 
 
 def _data(data: DataFacts) -> Iterator[str]:
