@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -26,6 +27,13 @@ from robustbench_zosam.runs.forecast import (
 from robustbench_zosam.runs.plan import Plan, make_plan
 from robustbench_zosam.statistics import Forecast, Spread, paired_difference
 
+PAIRS = (
+    ("random-perturbation", "sgd"),
+    ("sam", "sgd"),
+    ("zo-sam", "sgd"),
+    ("zo-sam", "random-perturbation"),
+    ("zo-sam", "sam"),
+)
 SPREADS = Spreads({"mean": Spread(1e-4, 4e-3, 0.02), "clean": Spread(2e-5, 0.0, 0.03)}, "a run")
 
 
@@ -54,6 +62,7 @@ def test_the_outlook_has_what_the_papers_claim(tmp_path: Path):
         assert needed.power(question.difference) >= 0.8
         assert (question.seeds > 3) == (question.power < 0.8)
     text = "\n".join(outlook_lines(found))
+    assert "2 points of clean accuracy (asked for): found with" in text
     assert "3.1 points of mean accuracy over corruptions (claimed by arXiv 2603.13115" in text
     assert "The spread is that of a run." in text
 
@@ -92,6 +101,24 @@ def test_the_known_spreads_are_sound():
         for spread in known.rows.values():
             assert spread.residual > 0
             assert 0.001 < Forecast(spread, 3, 539).detectable() < 0.3
+
+
+def test_the_known_spread_on_digits_is_that_of_the_published_runs():
+    frame = pd.read_csv(Path(__file__).parents[2] / "reports" / "digits" / "results.csv")
+    frame = frame[frame["metric"] == "accuracy"]
+    for row, chosen in (
+        ("mean", frame["corruption"] != "clean"),
+        ("clean", frame["corruption"] == "clean"),
+    ):
+        means = frame[chosen].groupby(["method", "seed"])["value"].mean().unstack()
+        published = [
+            (means.loc[f"{one}-rigl-0.9"] - means.loc[f"{other}-rigl-0.9"]).var()
+            for one, other in PAIRS
+        ]
+        spread = KNOWN["digits"].rows[row]  # type: ignore[index]
+        between = spread.seed + spread.residual / 539
+        ratio = sum(published) / len(published) / between
+        assert 1 / 40 < ratio < 3.7  # 95 % of a variance with two degrees of freedom
 
 
 def test_times_of_an_earlier_run_are_taken_where_it_did_the_same(tmp_path: Path, runs: ModuleType):
