@@ -102,6 +102,8 @@ def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) ->
 
 
 def _announce(plan: Plan, waiting: int) -> None:
+    for line in plan.subject():
+        typer.echo(line, err=True)
     done = len(plan.cells) - waiting
     where = f"{plan.workers} at a time" if plan.workers else "in this process"
     typer.echo(

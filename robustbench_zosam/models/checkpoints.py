@@ -177,6 +177,16 @@ def _load(
     return Checkpoint(model, config, found, classes, image_size, {})
 
 
+def recorded_data(file: Path) -> str | None:
+    """Returns the name of the data that a checkpoint of ours says it was trained on."""
+    try:
+        header = _read(file)[1] if file.suffix == ".safetensors" else None
+    except InputError:  # which whoever loads it will say
+        return None
+    name = (header or {}).get("data")
+    return name if isinstance(name, str) else None
+
+
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, object] | None]:
     try:
         tensors, metadata = read_tensors(file)

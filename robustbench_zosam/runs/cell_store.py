@@ -197,6 +197,10 @@ class CellStore:
         stored = {"identity": identity, "value": {**found.value, **facts}}
         write_json(self.folder / f"{stage}.json", stored)
 
+    def has_results(self) -> bool:
+        """Returns whether there is a trained model, or a part of its training."""
+        return self.resume_file.exists() or (self.folder / "training.json").exists()
+
     def is_finished(self, spec: CellSpec) -> bool:
         """Returns whether all wanted stages are stored; a diverged training has no others."""
         return self.missing(spec) == []

@@ -12,7 +12,6 @@ from robustbench_zosam.config import ExperimentConfig, TrainingConfig
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.recipes import recipe_facts
-from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.runs.cell_store import CellSpec
 from robustbench_zosam.runs.plan import Plan
 from robustbench_zosam.runs.stage_training import make_setup, recipe
@@ -29,7 +28,7 @@ def describe(plan: Plan) -> str:
     seconds = {cell.method.id: cell for cell in plan.cells if cell.id in unfinished}
     times = {name: _training_seconds(plan, cell) for name, cell in seconds.items()}
     lines = [*_settings(plan.config.model_dump(mode="json")), *_recipe(plan.config), ""]
-    lines += [f"label noise: {noise}", ""] if (noise := noise_words(plan.data.facts)) else []
+    lines += [*plan.subject(), ""]
     for method in plan.methods:
         cells = [cell for cell in plan.cells if cell.method.id == method.id]
         todo = [cell for cell in cells if cell.id in unfinished]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +22,18 @@ from robustbench_zosam.models.naming import check_model
 from robustbench_zosam.provenance import command
 from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.results.versions import VERSION
+from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
 from robustbench_zosam.robustness.references import find_reference
 from robustbench_zosam.robustness.stored import plan_stored
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Stage
 from robustbench_zosam.runs.identity import identity, named_model, training_identity
 from robustbench_zosam.runs.methods import Method, expand
+from robustbench_zosam.runs.own_data import with_own_data
 from robustbench_zosam.runs.placement import Placement, place_cells
 from robustbench_zosam.runs.run_folder import PlannedCell, RunFolder, RunRecord
+
+_FEW = 4  # corruptions that a line names one by one
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Plan:
         device: "cpu" or "cuda:N", as this process names it.
         workers: cells at a time on this machine; 0 runs them in this process.
         placements: where each of these runs.
+        data_origin: where the data is from, in words, if nobody has named it.
     """
 
     config: ExperimentConfig
@@ -54,6 +59,7 @@ class Plan:
     device: str
     workers: int
     placements: tuple[Placement, ...]
+    data_origin: str = ""
 
     @property
     def folder(self) -> RunFolder:
@@ -73,6 +79,23 @@ class Plan:
     def store(self, cell: CellSpec) -> CellStore:
         """Returns the folder of a cell."""
         return CellStore(self.out / "cells" / cell.id)
+
+    def subject(self) -> Iterator[str]:
+        """Yields what the run is about, line by line: data, shift and methods."""
+        facts = self.data.facts
+        counts = ", ".join(f"{count:,} {name}" for name, count in facts["counts"].items())
+        origin = f" ({self.data_origin})" if self.data_origin else ""
+        yield f"data: {facts['title']}; {len(facts['classes'])} classes; {counts} images{origin}"
+        if facts["partial"]:
+            yield f"partial: {facts['partial']}"
+        if noise := noise_words(facts):
+            yield f"label noise: {noise}"
+        if self.suite is not None:
+            severities = ", ".join(map(str, self.suite.severities))
+            names = self.suite.corruptions
+            which = ", ".join(names) if len(names) <= _FEW else f"{len(names)} corruptions"
+            yield f"shift: {self.suite.name}, {which}, severity {severities}"
+        yield f"methods: {', '.join(method.label for method in self.methods)}"
 
     def record(self) -> RunRecord:
         """Returns what others that work in the folder need to know."""
@@ -142,6 +165,7 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
         measure: whether the cells are evaluated after training.
     """
     methods = expand(config)
+    config, origin = with_own_data(config)
     DATASETS[config.data.name]  # a misspelt name must not cost the time of reading the data
     check_model(config.model)
     out = Path(config.run.out)
@@ -156,7 +180,7 @@ def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
         for seed in seeds  # seed by seed, so that the first results compare all methods
         for method in methods
     )
-    return Plan(config, out, data, suite, methods, cells, device, workers, placements)
+    return Plan(config, out, data, suite, methods, cells, device, workers, placements, origin)
 
 
 def _choose_threads(config: ExperimentConfig, folder: RunFolder) -> int:
