@@ -14,6 +14,7 @@ from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.provenance import command
 from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.experiment import Outcome
+from robustbench_zosam.runs.forecast import forecast
 from robustbench_zosam.runs.plan import Plan, make_plan
 from robustbench_zosam.runs.signals import EXIT_CODE as INTERRUPTED
 from robustbench_zosam.runs.signals import INTERRUPTIONS
@@ -74,7 +75,8 @@ def run(
     waiting = max(waiting, len(plan.unfinished()))
     _announce(plan, waiting)
     try:
-        with Display(waiting) as display, logged(display, log) as on_event:
+        shown = Display(waiting, None if rerun else forecast(plan), plan.out)
+        with shown as display, logged(display, log) as on_event:
             outcome = experiment.run(
                 plan, on_event, report=plan.suite is not None, rerun=rerun, helping=helping
             )
@@ -94,11 +96,23 @@ def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) ->
     typer.echo(f"{outcome.ran} cells run, {outcome.reused} reused, {seconds:.1f} s", err=True)
     if outcome.left:
         typer.echo(f"{outcome.left} cells are with other processes, which will go on", err=True)
+    for sentence in _verdict(outcome):
+        typer.echo(sentence, err=True)
     typer.echo(outcome.report or plan.out / "cells")
     if outcome.failed:
         again = f"{command()} --retry" if helping else command()
         typer.echo(f"{len(outcome.failed)} cells failed; to try them again: {again}", err=True)
         raise typer.Exit(SOME_FAILED)
+
+
+def _verdict(outcome: Outcome) -> tuple[str, ...]:
+    """Returns the sentences at the top of the page."""
+    if outcome.report is None:
+        return ()
+    from robustbench_zosam.report.run import load_run
+    from robustbench_zosam.report.verdict import verdict
+
+    return verdict(load_run(outcome.report.parent))
 
 
 def _announce(plan: Plan, waiting: int) -> None:

@@ -38,6 +38,7 @@ from robustbench_zosam.runs.endings import (
     TAKEN,
 )
 from robustbench_zosam.runs.lease import Lease, LeaseLostError
+from robustbench_zosam.runs.live import Live
 from robustbench_zosam.runs.processes import ProcessName
 from robustbench_zosam.runs.signals import SIGNALS, on_signals
 from robustbench_zosam.runs.stage_training import OnProgress
@@ -124,13 +125,15 @@ def _run(store: CellStore, spec: CellSpec, on_progress: OnProgress, stop: StopRe
                 value = stage_training.train_cell(spec, store, data, on_progress, stop)
         else:
             value = _measure(stage, spec, store, data, on_progress)
+        Live(store).tell(f"{stage}: {time.perf_counter() - started:.1f} s")
         found = Finished(value, time.perf_counter() - started, versions(), spec.device)
         with stop.when_asked():
             store.save(stage, spec.identities[stage], found)
         if stage == "training":
             store.resume_file.unlink(missing_ok=True)  # not before its result is safe
         if value.get("status") == "diverged":
-            return
+            break
+    Live(store).end()
 
 
 def _missing(store: CellStore, spec: CellSpec) -> list[Stage]:

@@ -80,6 +80,7 @@ class CellStore:
         self.spec_file = folder / "cell.json"
         self.model_file = folder / "model.safetensors"
         self.resume_file = folder / "resume.safetensors"
+        self.live_file = folder / "live.txt"
         self.predictions_file = folder / "predictions.npz"
         self.flatness_file = folder / "flatness.npz"
         self.error_file = folder / "error.json"

@@ -17,6 +17,7 @@ from robustbench_zosam.models.for_data import load_for
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.optim.factory import base_class
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore
+from robustbench_zosam.runs.live import Live
 from robustbench_zosam.schema import StoredLoaded, StoredTraining
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import create_masker
@@ -93,6 +94,7 @@ def train_cell(
         return _load(spec, store, data)
     assert spec.model is not None
     setup = make_setup(spec, data)
+    live = Live(store)
     record = train(
         setup,
         recipe(spec),
@@ -100,6 +102,8 @@ def train_cell(
         checkpoint_seconds=spec.checkpoint_seconds,
         keep_state=True,
         on_epoch=lambda done, total: on_progress("training", done, total),
+        on_record=lambda row: live.epoch(row, setup.epochs),
+        on_step=live.step,
         should_stop=should_stop,
     )
     masks = setup.masker.masks
