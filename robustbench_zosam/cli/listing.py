@@ -27,6 +27,7 @@ class Kind(StrEnum):
     RECIPES = "recipes"
     EXPORTS = "exports"
     ENGINES = "engines"
+    TRACKERS = "trackers"
 
 
 _REGISTRIES = {
@@ -39,6 +40,7 @@ _REGISTRIES = {
     Kind.RECIPES: "robustbench_zosam.recipes:RECIPES",
     Kind.EXPORTS: "robustbench_zosam.report.exports:EXPORTS",
     Kind.ENGINES: "robustbench_zosam.runs.engines:ENGINES",
+    Kind.TRACKERS: "robustbench_zosam.results.tracking:TRACKERS",
 }
 
 

@@ -35,9 +35,9 @@ def with_own_data(config: ExperimentConfig) -> tuple[ExperimentConfig, str]:
                 f"the checkpoints {first} and {other} were trained on different data "
                 f"({recorded[first].name}, {recorded[other].name}): name one with --data"
             )
-    found = config.model_copy(update={"data": recorded[first]})
-    found.model_fields_set.add("data")
-    return found, f"as recorded with {first}"
+    changed = config.model_copy(update={"data": recorded[first]})
+    changed.model_fields_set.add("data")
+    return changed, f"as recorded with {first}"
 
 
 def _data(file: Path) -> DataConfig | None:
