@@ -6,6 +6,7 @@ the disk and renamed. A reader never sees half a file, and a kill leaves the old
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -16,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,25 @@ def require_regular(file: Path) -> int:
     return found.st_size
 
 
+def content_of(file: Path) -> str:
+    """Returns the sha256 of a regular file, which it reads once as long as that is unchanged.
+
+    Raises:
+        InputError: it is missing, unreadable, or no file.
+    """
+    size = require_regular(file)
+    return _content(file, file.stat().st_mtime_ns, size)
+
+
+@cache
+def _content(file: Path, changed: int, size: int) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {_reason(error)}") from error
+
+
 def read_text(file: Path) -> str:
     """Returns the text of a file in UTF-8; anything else is an `InputError`."""
     try:
@@ -140,18 +161,18 @@ def read_json(file: Path) -> Any:
         raise InputError(f"{file} is not valid JSON ({error}): restore it or delete it") from error
 
 
-def read_own_json(file: Path) -> Any:
+def read_own_json(file: Path, consequence: str = "computing it again") -> Any:
     """Returns the value in a JSON file of this program; None, with a warning, if it is damaged."""
     try:
         return read_json(file)
     except InputError as error:
-        warn_of_damage(error)
+        warn_of_damage(error, consequence)
         return None
 
 
-def warn_of_damage(error: InputError) -> None:
+def warn_of_damage(error: InputError, consequence: str = "computing it again") -> None:
     """Warns of a damaged file of this program, which counts as absent."""
-    warnings.warn(f"{error}; computing it again", DamagedFileWarning, stacklevel=3)
+    warnings.warn(f"{error}; {consequence}", DamagedFileWarning, stacklevel=3)
 
 
 def parse_json(text: str) -> Any:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar, cast
+from types import TracebackType
+from typing import TextIO, TypeVar, cast
 
 T = TypeVar("T")
 HIDDEN = "…"
@@ -55,6 +59,33 @@ def redacted_command(arguments: Iterable[str]) -> str:
         "fetch --token … 'a b'"
     """
     return " ".join(map(_quoted, _visible(arguments)))
+
+
+def redact_own_messages() -> None:
+    """Redacts the warnings and the uncaught errors that Python prints from now on.
+
+    For processes whose standard error is a log that people pass on.
+    """
+    warnings.showwarning = _show_warning
+    sys.excepthook = _show_error
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    text = warnings.formatwarning(message, category, filename, lineno, line)
+    (file or sys.stderr).write(redact(text))
+
+
+def _show_error(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _visible(arguments: Iterable[str]) -> Iterator[str]:

@@ -34,7 +34,7 @@ LAYERS = (
         "_lazy",
     ),
     ("corruptions",),
-    ("config", "options", "recipes", "loading"),
+    ("config", "config_fields", "config_sweeps", "options", "recipes", "loading"),
     ("metrics",),
     ("data",),
     ("fetching",),

@@ -96,7 +96,8 @@ def _write_labels(path: Path, labels: NDArray[np.integer]) -> None:
     fits = labels.min() >= 0 and labels.max() <= 255
     content = io.BytesIO()
     np.save(content, np.tile(labels, len(SEVERITIES)).astype(np.uint8 if fits else np.int64))
-    write_atomically(path, content.getvalue())
+    if not path.exists() or path.read_bytes() != content.getvalue():  # readers may be at work
+        write_atomically(path, content.getvalue())
 
 
 def _write_corruption(

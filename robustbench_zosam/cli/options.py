@@ -29,6 +29,24 @@ Assign = Annotated[
         help="Any setting, such as `training.lr=0.05` or `optimizer.rho=0.1`; repeatable.",
     ),
 ]
+Grid = Annotated[
+    list[str] | None,
+    _what(
+        "--grid",
+        metavar="KEY=VALUE,VALUE",
+        help="A setting with several values, each a method of its own: `optimizer.rho=0.05,0.5`, "
+        "`optimizer.zo-sam.rho=…`, `sparsifier.rigl.interval=…`, `training.lr=…`; repeatable.",
+    ),
+]
+Tune = Annotated[
+    list[str] | None,
+    _what(
+        "--tune",
+        metavar="KEY=VALUE,VALUE",
+        help="A setting that is chosen for each method on validation images before the methods "
+        "are compared, with as many trials for each; keys as for `--grid`; repeatable.",
+    ),
+]
 Recipe = Annotated[
     str | None, _what(metavar="NAME", help="Named settings used as defaults; see `list recipes`.")
 ]
@@ -165,11 +183,18 @@ def subject_options(
 
 
 def build_config(
-    file: Path | None, assignments: list[str] | None, **given: object
+    file: Path | None,
+    assignments: list[str] | None,
+    grid: list[str] | None = None,
+    tune: list[str] | None = None,
+    /,
+    **given: object,
 ) -> ExperimentConfig:
     """Returns the configuration that file, options and assignments make together.
 
     Args:
+        grid: settings with several values, each a method of its own.
+        tune: settings that are chosen on validation images.
         **given: option values by dotted key with `__` for the dot; None and () mean not given.
     """
     from robustbench_zosam.loading import load_config
@@ -184,4 +209,4 @@ def build_config(
     data = overrides.get("data.name")
     if isinstance(data, str) and data.startswith("folder:"):
         overrides["data.name"], overrides["data.root"] = data.split(":", 1)
-    return load_config(file, overrides, assignments or ())
+    return load_config(file, overrides, assignments or (), grid=grid or (), tune=tune or ())

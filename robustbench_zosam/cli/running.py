@@ -52,7 +52,7 @@ def execute(
     if prepare:
         with Display(0) as display:
             experiment.prepare(plan, display)
-        typer.echo(f"{len(plan.unfinished())} cells to run: zosam-robust work {plan.out}")
+        typer.echo(f"{plan.waiting()} cells to run: zosam-robust work {plan.out}")
         return None
     return run(plan, rerun=rerun, log=log)
 
@@ -72,10 +72,10 @@ def run(
     """
     started = time.monotonic()
     waiting = len(experiment.choose_cells(plan, rerun)) if rerun else 0
-    waiting = max(waiting, len(plan.unfinished()))
+    waiting = max(waiting, plan.waiting())
     _announce(plan, waiting)
     try:
-        shown = Display(waiting, None if rerun else forecast(plan), plan.out)
+        shown = Display(waiting, None if rerun or plan.is_open else forecast(plan), plan.out)
         with shown as display, logged(display, log) as on_event:
             outcome = experiment.run(
                 plan, on_event, report=plan.suite is not None, rerun=rerun, helping=helping
@@ -118,11 +118,13 @@ def _verdict(outcome: Outcome) -> tuple[str, ...]:
 def _announce(plan: Plan, waiting: int) -> None:
     for line in plan.subject():
         typer.echo(line, err=True)
-    done = len(plan.cells) - waiting
+    trials = 0 if plan.tuner is None else plan.tuner.planned
+    done = trials + len(plan.cells) - waiting
+    tuned = f" after {trials} trials of settings" if trials else ""
     where = f"{plan.workers} at a time" if plan.workers else "in this process"
     typer.echo(
-        f"{len(plan.methods)} methods, {len(plan.cells)} cells (one method with one seed each): "
-        f"{done} done, {waiting} to run "
+        f"{len(plan.methods)} methods, {len(plan.cells)} cells (one method with one seed each)"
+        f"{tuned}: {done} done, {waiting} to run "
         f"({where}, {plan.threads} thread(s) each, on {plan.device})",
         err=True,
     )

@@ -46,7 +46,7 @@ def verify_suite(
     Raises:
         InputError: a file is damaged, or of another size.
     """
-    if plan.layout != "folders" or (marker.exists() and marker.read_text("utf-8") == plan.key):
+    if plan.layout != "folders" or (marker.exists() and marker.read_bytes() == plan.key.encode()):
         return
     suite = plan.open()
     blocks = [

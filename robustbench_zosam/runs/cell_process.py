@@ -26,6 +26,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import fenced, sweep_temporary, warn_of_damage
 from robustbench_zosam.machine import keep_freed_memory, numeric_threads, share_cores
 from robustbench_zosam.models.checkpoints import load_checkpoint
+from robustbench_zosam.privacy import redact_own_messages
 from robustbench_zosam.provenance import now, versions
 from robustbench_zosam.runs import cell_arguments, stage_measurement, stage_training
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Finished, Stage, StageValue
@@ -47,6 +48,7 @@ from robustbench_zosam.runs.tracked import Tracks, tracked
 from robustbench_zosam.training import InterruptedTrainingError
 
 _MEASUREMENTS: dict[Stage, stage_measurement.Measurement] = {
+    "validation": stage_measurement.measure_validation,
     "robustness": stage_measurement.measure_robustness,
     "flatness": stage_measurement.measure_flatness,
     "landscape": stage_measurement.measure_landscape,
@@ -213,6 +215,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the cell that the command line names in this process; returns the exit code."""
     options = cell_arguments.parse(arguments)
     faulthandler.enable()
+    redact_own_messages()
     cell_arguments.end_with(options.lifeline)
     if options.cores:
         share_cores(options.cores)

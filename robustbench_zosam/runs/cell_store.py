@@ -12,20 +12,41 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from robustbench_zosam.config import FlatnessConfig, LandscapeConfig, ModelConfig, TrainingConfig
-from robustbench_zosam.files import read_json, read_own_json, write_json, write_text
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.files import read_json, read_own_json, warn_of_damage, write_json, write_text
 from robustbench_zosam.privacy import redacted
 from robustbench_zosam.robustness.plan import SuitePlan
 from robustbench_zosam.runs.endings import Ending
 from robustbench_zosam.runs.methods import Method
 from robustbench_zosam.runs.stored_stages import Stage as Stage
 from robustbench_zosam.runs.stored_stages import read_stage
-from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, StoredTraining
+from robustbench_zosam.schema import (
+    Flatness,
+    Landscape,
+    RobustnessScores,
+    StoredTraining,
+    ValidationScores,
+)
 
-StageValue = StoredTraining | RobustnessScores | Flatness | Landscape
-_ENDINGS = TypeAdapter(list[Ending])
+StageValue = StoredTraining | ValidationScores | RobustnessScores | Flatness | Landscape
+_UNKNOWN = "what it said counts as never said"
+T = TypeVar("T")
 V_co = TypeVar("V_co", bound=StageValue, covariant=True)
+
+
+class _Failure(TypedDict):
+    """Why an attempt left no result."""
+
+    error: str
+    traceback: str
+    final: bool
+
+
+_ENDINGS = TypeAdapter(list[Ending])
+_FAILURE = TypeAdapter(_Failure)
 
 
 class CellSpec(BaseModel):
@@ -38,6 +59,7 @@ class CellSpec(BaseModel):
         classes: number of classes.
         model: the architecture; None where a checkpoint says it.
         suite: the corrupted test images; None measures no robustness.
+        validation_suite: corrupted validation images, for trials that are scored on them.
         identities: of the stages that are wanted, in order.
         device: "cpu" or "cuda:N"; chosen where the cell runs, so it is not stored with the rest.
         threads: CPU threads; part of the identities.
@@ -54,6 +76,7 @@ class CellSpec(BaseModel):
     model: ModelConfig | None
     training: TrainingConfig
     suite: SuitePlan | None
+    validation_suite: SuitePlan | None = None
     flatness: FlatnessConfig
     landscape: LandscapeConfig
     identities: dict[Stage, str]
@@ -100,7 +123,7 @@ class CellStore:
         """
         moved = _with_paths(spec, lambda path: _below(path, self.root))
         stored = moved.model_dump_json(indent=1, exclude={"model": {"allow_code"}}) + "\n"
-        if not self.spec_file.exists() or self.spec_file.read_text("utf-8") != stored:
+        if not self.spec_file.exists() or self.spec_file.read_bytes() != stored.encode():
             write_text(self.spec_file, stored)
 
     def read_spec(self, *, device: str = "cpu", allow_code: bool = False) -> CellSpec:
@@ -109,20 +132,24 @@ class CellStore:
         Args:
             device: to compute on; not stored, like the next.
             allow_code: whether the model may be made by the user's own code.
+
+        Raises:
+            InputError: it is missing or damaged.
         """
-        spec = CellSpec.model_validate(read_json(self.spec_file))
+        try:
+            spec = CellSpec.model_validate(read_json(self.spec_file))
+        except ValidationError as error:
+            raise InputError(
+                f"{self.spec_file} describes no cell ({error.error_count()} errors): start the run "
+                "again, which writes it anew"
+            ) from error
         spec = _with_paths(spec, lambda path: str(self.root / path))
         model = spec.model and spec.model.model_copy(update={"allow_code": allow_code})
         return spec.model_copy(update={"device": device, "model": model})
 
     def attempts(self) -> list[Ending]:
         """Returns how the attempts ended that might have gone otherwise."""
-        if not self.attempts_file.exists():
-            return []
-        try:
-            return _ENDINGS.validate_python(read_own_json(self.attempts_file))
-        except ValidationError:  # damaged; it limits repetitions only
-            return []
+        return _read_own(self.attempts_file, _ENDINGS) or []
 
     def add_attempt(self, ending: Ending) -> int:
         """Stores the end of an attempt; returns how many there are now."""
@@ -138,21 +165,18 @@ class CellStore:
             trace: of the exception, for the log.
             final: whether no other attempt will be made.
         """
-        facts = {"error": error, "traceback": trace, "final": final}
+        facts: _Failure = {"error": error, "traceback": trace, "final": final}
         write_json(self.error_file, redacted(facts))
 
     def error(self) -> str | None:
         """Returns why there is no result; None where no attempt has left a reason."""
-        return _text(self._failure().get("error"))
+        failure = _read_own(self.error_file, _FAILURE)
+        return failure and failure["error"]
 
     def is_given_up(self) -> bool:
         """Returns whether no other attempt will be made."""
-        failure = self._failure()
-        return "error" in failure and failure.get("final") is not False
-
-    def _failure(self) -> dict[str, object]:
-        found = read_own_json(self.error_file) if self.error_file.exists() else None
-        return found if isinstance(found, dict) else {}
+        failure = _read_own(self.error_file, _FAILURE)
+        return failure is not None and failure["final"]
 
     def forget_failures(self) -> None:
         """Lets the cell be tried as if for the first time."""
@@ -163,6 +187,11 @@ class CellStore:
     def load(
         self, stage: Literal["training"], identity: str | None
     ) -> Finished[StoredTraining] | None: ...
+
+    @overload
+    def load(
+        self, stage: Literal["validation"], identity: str | None
+    ) -> Finished[ValidationScores] | None: ...
 
     @overload
     def load(
@@ -214,15 +243,25 @@ class CellStore:
         return [stage for stage, wanted in spec.identities.items() if not self.load(stage, wanted)]
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _read_own(file: Path, form: TypeAdapter[T]) -> T | None:
+    """Returns what is in a file about attempts; None if it is absent or damaged."""
+    found = read_own_json(file, _UNKNOWN) if file.exists() else None
+    if found is None:
+        return None
+    try:
+        return form.validate_python(found)
+    except ValidationError as error:
+        reason = f"{file} is damaged ({error.error_count()} errors)"
+        warn_of_damage(InputError(reason), _UNKNOWN)
+        return None
 
 
 def _with_paths(spec: CellSpec, change: Callable[[str], str]) -> CellSpec:
-    suite = spec.suite
-    if suite is not None:
-        suite = suite.model_copy(update={"folders": tuple(map(change, suite.folders))})
-    return spec.model_copy(update={"data_file": change(spec.data_file), "suite": suite})
+    suites: dict[str, object] = {
+        name: suite and suite.model_copy(update={"folders": tuple(map(change, suite.folders))})
+        for name, suite in (("suite", spec.suite), ("validation_suite", spec.validation_suite))
+    }
+    return spec.model_copy(update={"data_file": change(spec.data_file), **suites})
 
 
 def _below(path: str, root: Path) -> str:

@@ -114,7 +114,7 @@ def forecast(plan: Plan) -> Forecast:
     """Returns the forecast of a plan, with what its finished cells have cost."""
     known: dict[tuple[str, str], list[float]] = defaultdict(list)
     todo: dict[str, Sequence[str]] = {}
-    for cell in plan.cells:
+    for cell in plan.known_cells:
         store = plan.store(cell)
         missing = store.missing(cell)
         if missing:
@@ -122,7 +122,7 @@ def forecast(plan: Plan) -> Forecast:
         for stage, wanted in cell.identities.items():
             if stage not in missing and (found := store.load(stage, wanted)) is not None:
                 known[cell.method.id, stage].append(found.seconds)
-    methods = {cell.id: cell.method.id for cell in plan.cells}
+    methods = {cell.id: cell.method.id for cell in plan.known_cells}
     return Forecast(methods, todo, known, plan.workers)
 
 

@@ -8,6 +8,7 @@ locked, and a holder that slept through its minute finds out before its next sav
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -19,6 +20,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
+
+from pydantic import TypeAdapter, ValidationError
 
 from robustbench_zosam.provenance import now
 from robustbench_zosam.runs.processes import ProcessName
@@ -58,13 +61,19 @@ class Holder:
         return json.dumps(asdict(self)).encode().ljust(_SIZE - 1) + b"\n"
 
     @classmethod
-    def unpack(cls, content: bytes) -> Self | None:
-        """Returns the holder in a file; None while it is half written."""
+    def unpack(cls, content: bytes) -> Holder:
+        """Returns the holder in a file; one of an unknown machine while it is half written.
+
+        A file that stays so, as after a power cut, goes stale like that of any other machine.
+        """
         try:
-            facts = json.loads(content)
-            return cls(**{**facts, "process": ProcessName(**facts["process"])})
-        except (ValueError, TypeError, KeyError):
-            return None
+            return _HOLDERS.validate_json(content)
+        except ValidationError:
+            token = f"damaged {hashlib.sha256(content).hexdigest()}"
+            return cls(token, ProcessName("an unknown machine", "unknown", 0, ""), "")
+
+
+_HOLDERS = TypeAdapter(Holder)
 
 
 def find(folder: Path, name: str = "lease") -> Path | None:
@@ -114,7 +123,8 @@ class Lease:
         before = find(folder, name)
         if before is not None:
             holder = read(before)
-            if holder is None or not (holder.token == takeover or holder.process.is_gone()):
+            dead = holder is not None and holder.process.is_gone()
+            if not dead and (holder is None or holder.token != takeover):
                 return None
         number = 1 if before is None else int(before.name[-6:]) + 1
         holder = Holder(secrets.token_hex(8), ProcessName.current(), now(), purpose)
@@ -224,7 +234,7 @@ class Watch:
         except OSError:
             return "free", None
         holder = Holder.unpack(content)
-        if holder is not None and holder.process.is_gone():
+        if holder.process.is_gone():
             return "stale", holder
         time_now = self.clock()
         seen = self._seen.setdefault(file, _Seen(content, content, looked=time_now))

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from robustbench_zosam.config import DataConfig, ExperimentConfig
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import warn_of_damage
-from robustbench_zosam.models.checkpoints import recorded_data
+from robustbench_zosam.files import parse_json, warn_of_damage
+from robustbench_zosam.models.tensor_files import read_tensors
 from robustbench_zosam.runs.run_folder import RunFolder
 
 
@@ -48,5 +48,17 @@ def _data(file: Path) -> DataConfig | None:
             return DataConfig.model_validate(record.config.get("data", {}))
     except (InputError, ValidationError) as error:
         warn_of_damage(InputError(f"the run of {file} does not say its data ({error})"))
-    name = recorded_data(file)
+    name = _recorded(file)
     return DataConfig(name=name) if name in DATASETS else None
+
+
+def _recorded(file: Path) -> str:
+    """Returns the name of the data that a checkpoint of ours says; empty where it says none."""
+    if file.suffix != ".safetensors":
+        return ""
+    try:
+        header = parse_json(read_tensors(file)[1].get("header", "{}"))
+    except ValueError:  # which whoever loads it will say
+        return ""
+    name = header.get("data") if isinstance(header, dict) else None
+    return name if isinstance(name, str) else ""

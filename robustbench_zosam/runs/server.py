@@ -16,12 +16,12 @@ import selectors
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
 
+from robustbench_zosam.privacy import redact, redact_own_messages
 from robustbench_zosam.runs.endings import FAILED
 from robustbench_zosam.runs.processes import out_of_memory_kills
 from robustbench_zosam.runs.signals import SIGNALS
@@ -81,7 +81,7 @@ class Server:
             before = out_of_memory_kills()
             self._running[self._fork(output, arguments, environment)] = (cell, before)
         except OSError as error:  # no room for another process
-            sys.stderr.write(f"{cell} cannot be started: {error}\n")
+            sys.stderr.write(redact(f"{cell} cannot be started: {error}\n"))
             self._report(cell, os.EX_OSERR, 0, False)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -147,7 +147,7 @@ def _run_and_exit(arguments: Sequence[str]) -> NoReturn:
     try:
         code = main(arguments)
     except BaseException:  # noqa: BLE001 - a fork must not return into the server's loop
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     finally:
         with suppress(OSError, ValueError):
             sys.stdout.flush()
@@ -174,6 +174,7 @@ def main(jobs: int, events: int, prepare: Callable[[], None] = _preload) -> None
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # for the cells, which may be killed
+    redact_own_messages()
     for descriptor in (jobs, events):
         os.set_inheritable(descriptor, False)
     if _FORKS:

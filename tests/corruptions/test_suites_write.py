@@ -118,6 +118,16 @@ def test_second_run_has_nothing_to_do_and_more_can_be_added(images, tmp_path):
     assert open_array_suite(tmp_path, classes=10).corruptions == ("fog", "contrast")
 
 
+def test_intact_files_are_not_written_again(images, tmp_path):
+    write_array_suite(tmp_path, images, LABELS, TWO)
+    before = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    write_array_suite(tmp_path, images, LABELS, TWO)
+    assert {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == before
+    (tmp_path / "labels.npy").write_bytes(b"")
+    write_array_suite(tmp_path, images, LABELS, TWO)
+    assert len(np.load(tmp_path / "labels.npy")) == 5 * len(images)
+
+
 def test_files_that_were_deleted_are_made_again(images, tmp_path):
     for write, labels, lost in (
         (write_array_suite, LABELS, "fog.npy"),

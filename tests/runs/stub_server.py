@@ -7,11 +7,24 @@ import signal
 import sys
 import time
 import types
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from robustbench_zosam.runs import cell_arguments, server
 from robustbench_zosam.runs.endings import INTERRUPTED
 from robustbench_zosam.runs.signals import SIGNALS
+
+
+def say(word: str) -> None:
+    if word == "print":
+        sys.stdout.write('[not json\n["other", "ended", 0, 0, false]\n')
+        os.write(1, b'["other", "finished", 0]\n')
+        os.system("echo from a child")
+    if word == "warn":
+        warnings.warn(f"https://me:secret@host/ and {Path.home()}/x", stacklevel=1)
+    if word == "raise":
+        raise RuntimeError(f"no {Path.home()}/x?token=secret")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,10 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     for word in todo:
         if word.isdigit():
             return int(word)
-        if word == "print":
-            sys.stdout.write('[not json\n["other", "ended", 0, 0, false]\n')
-            os.write(1, b'["other", "finished", 0]\n')
-            os.system("echo from a child")
+        say(word)
         if word == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if word == "wait":

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from robustbench_zosam.errors import DamagedFileWarning
+from robustbench_zosam.errors import DamagedFileWarning, InputError
 from robustbench_zosam.runs import experiment
+from robustbench_zosam.runs.cell_store import CellStore
+from robustbench_zosam.runs.endings import Ending
 from robustbench_zosam.runs.plan import make_plan
 
 
@@ -75,6 +77,49 @@ def test_what_is_damaged_is_computed_again(
     with pytest.warns(DamagedFileWarning, match=file.name):
         run(lab, tmp_path)
     assert lab.comparable(tmp_path / "out") == wanted
+
+
+WRONG = [b"", b"\xff\xfe\x00", b"[]", b"{}", b"3", b'{"error": 3, "traceback": "", "final": 1}']
+
+
+@pytest.mark.parametrize("content", WRONG)
+def test_damaged_accounts_of_failures_count_as_absent(tmp_path: Path, content: bytes):
+    store = CellStore(tmp_path / "cells" / "a")
+    store.folder.mkdir(parents=True)
+    store.error_file.write_bytes(content)
+    with pytest.warns(DamagedFileWarning, match=r"error\.json .*what it said counts"):
+        assert store.error() is None
+    with pytest.warns(DamagedFileWarning, match=r"error\.json"):
+        assert not store.is_given_up()
+    store.fail("no luck")
+    assert (store.error(), store.is_given_up()) == ("no luck", True)
+
+
+@pytest.mark.parametrize("content", [*WRONG[:2], b"{}", b"[3]", b'[{"why": "bored"}]'])
+def test_damaged_accounts_of_attempts_count_as_absent(tmp_path: Path, content: bytes):
+    store = CellStore(tmp_path / "cells" / "a")
+    store.folder.mkdir(parents=True)
+    store.attempts_file.write_bytes(content)
+    with pytest.warns(DamagedFileWarning, match=r"attempts\.json"):
+        assert store.attempts() == []
+    with pytest.warns(DamagedFileWarning, match=r"attempts\.json"):
+        assert store.add_attempt(Ending(why="lost")) == 1
+    assert [ending.why for ending in store.attempts()] == ["lost"]
+
+
+@pytest.mark.parametrize("content", WRONG)
+def test_a_damaged_description_of_a_cell_is_written_anew(
+    lab: SimpleNamespace, finished: Path, tmp_path: Path, content: bytes
+):
+    plan = make_plan(lab.small(finished / "photos", finished / "out", optimizers=["sgd"]))
+    store = CellStore(tmp_path / "cells" / "a")
+    store.write_spec(plan.cells[0])
+    whole = store.spec_file.read_bytes()
+    store.spec_file.write_bytes(content)
+    with pytest.raises(InputError, match=r"cell\.json"):
+        store.read_spec()
+    store.write_spec(plan.cells[0])
+    assert store.spec_file.read_bytes() == whole
 
 
 def test_damaged_results_are_collected_again(lab: SimpleNamespace, finished: Path, tmp_path: Path):

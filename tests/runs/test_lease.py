@@ -50,6 +50,26 @@ def test_one_process_holds_it_until_it_gives_it_back(tmp_path: Path):
     second.release()
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b"\xff\x00", b'{"process": 3}', b"[" * 9000, b"null"]
+)
+def test_a_damaged_lease_goes_stale_and_is_taken_over(tmp_path: Path, content: bytes):
+    (tmp_path / "lease-000004").write_bytes(content)
+    clock = [0.0]
+    watch = Watch(lambda: clock[0])
+    assert watch.state(tmp_path)[0] == "held"
+    assert Lease.acquire(tmp_path) is None
+    while watch.state(tmp_path)[0] == "held":
+        clock[0] += 1
+    state, holder = watch.state(tmp_path)
+    assert (state, clock[0]) == ("stale", 60)
+    assert holder is not None
+    taken = Lease.acquire(tmp_path, takeover=holder.token)
+    assert taken is not None
+    taken.check()
+    taken.release()
+
+
 def test_of_many_that_try_at_once_one_succeeds(tmp_path: Path):
     for _ in range(20):
         with ThreadPoolExecutor(8) as pool:

@@ -100,6 +100,19 @@ def test_what_cells_print_goes_to_their_logs_and_ends_nothing(tmp_path: Path):
     assert "from a child" in log
 
 
+def test_logs_tell_no_secrets_of_warnings_and_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "ada"))
+    runner = Runner(tmp_path)
+    assert runner.run(a="warn raise")["a"].why == "failed"
+    log = (runner.cells / "a" / "log.txt").read_text()
+    assert "https://…@host/ and ~/x" in log
+    assert "RuntimeError: no ~/x?token=…" in log
+    assert "secret" not in log
+    assert "ada" not in log
+
+
 def test_logs_are_appended_to(tmp_path: Path):
     runner = Runner(tmp_path)
     with runner.engine as engine:
