@@ -11,8 +11,8 @@ from rich.progress import TimeElapsedColumn as Elapsed
 
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.engines import RunEvent
-from robustbench_zosam.runs.forecast import Forecast, duration
 from robustbench_zosam.runs.live import read_live
+from robustbench_zosam.runs.time_left import TimeLeft, duration
 
 _QUIET_SECONDS = 15.0
 
@@ -66,7 +66,7 @@ class Display:
     """
 
     def __init__(
-        self, cells: int, forecast: Forecast | None = None, out: Path | None = None
+        self, cells: int, forecast: TimeLeft | None = None, out: Path | None = None
     ) -> None:
         self._console = Console(stderr=True)
         self._progress = _bars(self._console)

@@ -14,10 +14,10 @@ from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.provenance import command
 from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.experiment import Outcome
-from robustbench_zosam.runs.forecast import forecast
 from robustbench_zosam.runs.plan import Plan, make_plan
 from robustbench_zosam.runs.signals import EXIT_CODE as INTERRUPTED
 from robustbench_zosam.runs.signals import INTERRUPTIONS
+from robustbench_zosam.runs.time_left import time_left
 
 SOME_FAILED = 1
 
@@ -75,7 +75,7 @@ def run(
     waiting = max(waiting, plan.waiting())
     _announce(plan, waiting)
     try:
-        shown = Display(waiting, None if rerun or plan.is_open else forecast(plan), plan.out)
+        shown = Display(waiting, None if rerun or plan.is_open else time_left(plan), plan.out)
         with shown as display, logged(display, log) as on_event:
             outcome = experiment.run(
                 plan, on_event, report=plan.suite is not None, rerun=rerun, helping=helping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 from robustbench_zosam.results.series import Point, epoch_points, series
@@ -26,7 +27,7 @@ class Tracks:
         names = record.config.get("run", {}).get("track", ()) if record else ()
         tracked = Tracked(store.root, store.root.name, spec.id, _settings(spec)) if names else None
         for name in names:
-            self._try(name, lambda name=name: self._begin(name, tracked))
+            self._try(name, partial(self._begin, name, tracked))
 
     def _begin(self, name: str, tracked: Tracked | None) -> None:
         assert tracked is not None
@@ -47,12 +48,12 @@ class Tracks:
     def close(self, *, done: bool) -> None:
         """Closes all."""
         for name, tracker in list(self._open.items()):
-            self._try(name, lambda tracker=tracker: tracker.close(done=done))
+            self._try(name, partial(tracker.close, done=done))
 
     def _log(self, points: Iterable[Point]) -> None:
         listed = list(points) if self._open else []
         for name, tracker in list(self._open.items()):
-            self._try(name, lambda tracker=tracker: tracker.log(listed))
+            self._try(name, partial(tracker.log, listed))
 
     def _try(self, name: str, act: Callable[[], None]) -> None:
         try:

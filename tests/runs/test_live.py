@@ -11,10 +11,10 @@ from robustbench_zosam.cli.running import run as run_and_tell
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.endings import Ending
 from robustbench_zosam.runs.engines import RunEvent
-from robustbench_zosam.runs.forecast import Forecast
 from robustbench_zosam.runs.live import Live, read_live
 from robustbench_zosam.runs.plan import make_plan
 from robustbench_zosam.runs.state import read_state
+from robustbench_zosam.runs.time_left import TimeLeft
 
 STAGES = ("training", "robustness")
 
@@ -27,13 +27,13 @@ class Clock:
         return self.now
 
 
-def forecast(clock: Clock, cells: int = 4, workers: int = 1, known: dict | None = None) -> Forecast:
+def forecast(clock: Clock, cells: int = 4, workers: int = 1, known: dict | None = None) -> TimeLeft:
     names = [f"c{i}" for i in range(cells)]
     methods = {name: "ab"[i % 2] for i, name in enumerate(names)}
-    return Forecast(methods, dict.fromkeys(names, STAGES), known or {}, workers, clock)
+    return TimeLeft(methods, dict.fromkeys(names, STAGES), known or {}, workers, clock)
 
 
-def pass_cell(found: Forecast, clock: Clock, cell: str, training: float, robustness: float) -> None:
+def pass_cell(found: TimeLeft, clock: Clock, cell: str, training: float, robustness: float) -> None:
     found.take(RunEvent(cell, "started"))
     clock.now += training
     found.take(RunEvent(cell, "robustness", 0, 4))

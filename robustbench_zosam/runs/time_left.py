@@ -14,7 +14,7 @@ _ENOUGH = 0.05  # of a stage, from which its own pace counts
 Stages = Mapping[str, Sequence[str]]
 
 
-class Forecast:
+class TimeLeft:
     """Seconds that are left, from the measured cost of each method and stage.
 
     Args:
@@ -110,7 +110,7 @@ class Forecast:
         return max(sum(known) / self._workers, max(known, default=0.0))
 
 
-def forecast(plan: Plan) -> Forecast:
+def time_left(plan: Plan) -> TimeLeft:
     """Returns the forecast of a plan, with what its finished cells have cost."""
     known: dict[tuple[str, str], list[float]] = defaultdict(list)
     todo: dict[str, Sequence[str]] = {}
@@ -123,7 +123,7 @@ def forecast(plan: Plan) -> Forecast:
             if stage not in missing and (found := store.load(stage, wanted)) is not None:
                 known[cell.method.id, stage].append(found.seconds)
     methods = {cell.id: cell.method.id for cell in plan.known_cells}
-    return Forecast(methods, todo, known, plan.workers)
+    return TimeLeft(methods, todo, known, plan.workers)
 
 
 def duration(seconds: float | None) -> str:
