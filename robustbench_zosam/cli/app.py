@@ -19,6 +19,7 @@ from robustbench_zosam.cli.flatness import flatness
 from robustbench_zosam.cli.landscape import landscape
 from robustbench_zosam.cli.listing import list_entries
 from robustbench_zosam.cli.nzk import nzk
+from robustbench_zosam.cli.plan import plan
 from robustbench_zosam.cli.report import report
 from robustbench_zosam.cli.status import status
 from robustbench_zosam.cli.train import train
@@ -44,6 +45,7 @@ app.command("evaluate")(evaluate)
 app.command("train")(train)
 app.command("work")(work)
 app.command("status")(status)
+app.command("plan")(plan)
 app.command("corrupt")(corrupt)
 app.command("compare")(compare)
 app.command("report")(report)

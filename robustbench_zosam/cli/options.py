@@ -138,7 +138,13 @@ Track = Annotated[
         help="Tracker to write to while training: `tensorboard`, `wandb`, `mlflow`; repeatable.",
     ),
 ]
-DryRun = Annotated[bool, _run("--dry-run", help="Print settings, cells and estimated time only.")]
+DryRun = Annotated[
+    bool,
+    _run(
+        "--dry-run",
+        help="Print settings, cells, estimated time and what will be found; nothing is written.",
+    ),
+]
 Rerun = Annotated[
     str | None,
     _run(

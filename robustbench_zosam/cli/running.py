@@ -43,12 +43,12 @@ def execute(
     Raises:
         typer.Exit: with code 1 when cells failed, 130 when interrupted.
     """
-    plan = make_plan(config, measure=measure)
     if dry_run:
-        from robustbench_zosam.runs.estimate import describe  # imports torch
+        from robustbench_zosam.cli.planning import show
 
-        typer.echo(describe(plan))
+        show(config, settings=True, measure=measure)
         return None
+    plan = make_plan(config, measure=measure)
     if prepare:
         with Display(0) as display:
             experiment.prepare(plan, display)
