@@ -10,7 +10,6 @@ from robustbench_zosam.config import DataConfig, ExperimentConfig
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import parse_json, warn_of_damage
-from robustbench_zosam.models.tensor_files import read_tensors
 from robustbench_zosam.runs.run_folder import RunFolder
 
 
@@ -56,6 +55,8 @@ def _recorded(file: Path) -> str:
     """Returns the name of the data that a checkpoint of ours says; empty where it says none."""
     if file.suffix != ".safetensors":
         return ""
+    from robustbench_zosam.models.tensor_files import read_tensors  # imports torch
+
     try:
         header = parse_json(read_tensors(file)[1].get("header", "{}"))
     except ValueError:  # which whoever loads it will say
