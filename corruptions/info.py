@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Category = Literal["noise", "blur", "weather", "digital"]
 SEVERITIES: Final = (1, 2, 3, 4, 5)
+ANY: Final = "any"
 RESULTS_VERSION: Final = 2  # raised when any corruption's bytes change
 
 
@@ -24,10 +25,11 @@ class CorruptionInfo:
     Attributes:
         name: what a user types, and the name of its file or folder in the published suites.
         columns: meaning of the constants, in order.
-        constants: preset -> five rows of constants, severity 1 first.
+        constants: preset -> five rows of constants, severity 1 first; `ANY` stands for the others.
         target: where the implementation is, `"package.module:attribute"`.
         extra: whether it is one of the four held-out corruptions, outside the mean over fifteen.
         random: whether the result depends on the seed.
+        version: raised when the bytes of a corruption of another package change.
     """
 
     name: str
@@ -38,10 +40,12 @@ class CorruptionInfo:
     target: str
     extra: bool = False
     random: bool = True
+    version: int = 1
 
     def row(self, preset: str, severity: int) -> Row:
         """Returns the constants of a severity, one per name in `columns`; refuses unknown ones."""
-        return self.constants[check_preset(preset)][check_severity(severity) - 1]
+        table = self.constants.get(check_preset(preset)) or self.constants[ANY]
+        return table[check_severity(severity) - 1]
 
     def load(self) -> AnyCorruption:
         """Returns the implementation, importing torch."""

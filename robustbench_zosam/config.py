@@ -215,6 +215,8 @@ class RunConfig(Section):
     engine: str | None = None
     """What runs the cells; see `list engines`. By default processes of this machine."""
     engine_options: Options = Field(default_factory=dict)
+    track: tuple[str, ...] = ()
+    """Trackers to write to while training; see `list trackers`."""
     checkpoint_seconds: Annotated[Float, Field(gt=0)] = 30.0
     """Maximum training time that an interruption may cost."""
 

@@ -14,6 +14,10 @@ class DamagedFileWarning(UserWarning):
     """A file that this program wrote is damaged: what was in it is computed again."""
 
 
+class PluginWarning(UserWarning):
+    """Another package registers something that cannot be used; everything else goes on."""
+
+
 class DivergedError(RuntimeError):
     """A training or a measurement left the finite numbers."""
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+from types import SimpleNamespace
 
 import pytest
 
 from robustbench_zosam.data.registry import DATASETS
-from robustbench_zosam.errors import InputError
+from robustbench_zosam.errors import InputError, PluginWarning
 from robustbench_zosam.metrics import METRICS
 from robustbench_zosam.models.registry import MODELS
 from robustbench_zosam.optim.info import OptimizerInfo
@@ -47,6 +48,9 @@ def test_a_miss_suggests_and_lists():
 
 def test_third_parties_join_through_entry_points(monkeypatch: pytest.MonkeyPatch):
     class Point:
+        name = "foreign"
+        dist = SimpleNamespace(name="abroad", version="1.2")
+
         def load(self) -> Entry[int]:
             return Entry("foreign", "from another package", 5)
 
@@ -61,17 +65,43 @@ def test_third_parties_join_through_entry_points(monkeypatch: pytest.MonkeyPatch
     assert registry["foreign"].load() == 5
     assert "foreign" in registry
     assert len(registry) == 2
+    assert (registry.origin("own"), registry.origin("foreign")) == ("zosam-robust", "abroad 1.2")
+
+
+@pytest.mark.parametrize("error", [ImportError("no x"), RuntimeError("a\nb"), SystemExit(3)])
+def test_a_broken_plug_in_costs_nothing_else(monkeypatch: pytest.MonkeyPatch, error):
+    class Point:
+        name = "broken"
+        dist = SimpleNamespace(name="abroad", version="1.2")
+
+        def load(self) -> Entry[int]:
+            raise error
+
+    monkeypatch.setattr("robustbench_zosam.registry.entry_points", lambda group: [Point()])
+    registry: Registry[Entry[int]] = Registry("number", Entry, "some.group")
+    registry.add(Entry("own", "from here", 1))
+    with pytest.warns(PluginWarning, match="the number 'broken' of abroad 1.2 cannot be used"):
+        assert registry.names() == ("own",)
+    with pytest.raises(InputError, match=f"abroad 1.2 cannot be used .{type(error).__name__}"):
+        registry["broken"]
+
+
+def test_what_cannot_be_imported_is_one_sentence():
+    with pytest.raises(InputError, match=r"mine cannot be loaded from nowhere:Mine"):
+        Entry("mine", "of another package", "nowhere:Mine").load()
 
 
 def test_a_third_party_optimizer_is_an_optimizer_info(monkeypatch: pytest.MonkeyPatch):
     class Point:
+        name = "mine"
+
         def load(self) -> Entry[str]:
             return Entry("mine", "from another package", "somewhere:Mine")
 
     monkeypatch.setattr("robustbench_zosam.registry.entry_points", lambda group: [Point()])
     registry = Registry("optimizer", OptimizerInfo, "some.group")
-    with pytest.raises(TypeError, match="'mine' is registered as Entry: make it OptimizerInfo"):
-        registry.names()
+    with pytest.warns(PluginWarning, match="it is Entry, not OptimizerInfo"):
+        assert registry.names() == ()
 
 
 def test_what_is_not_known_of_a_third_party_optimizer_is_said_to_be_unknown():

@@ -8,6 +8,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from corruptions import ForeignCorruptionWarning
 from robustbench_zosam import __version__
 from robustbench_zosam.cli.compare import compare
 from robustbench_zosam.cli.corrupt import corrupt
@@ -24,9 +25,10 @@ from robustbench_zosam.cli.report import report
 from robustbench_zosam.cli.status import status
 from robustbench_zosam.cli.train import train
 from robustbench_zosam.cli.work import work
-from robustbench_zosam.errors import DamagedFileWarning, InputError, printable
+from robustbench_zosam.errors import DamagedFileWarning, InputError, PluginWarning, printable
 
 USAGE = 2
+_SENTENCES = (DamagedFileWarning, PluginWarning, ForeignCorruptionWarning)
 
 app = typer.Typer(
     name="zosam-robust",
@@ -83,7 +85,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Shows a warning meant for users as one line, without the place in the code."""
-    if issubclass(category, DamagedFileWarning):
+    if issubclass(category, _SENTENCES):
         typer.echo(f"warning: {printable(str(message))}", err=True)
     else:
         stream = file or sys.stderr

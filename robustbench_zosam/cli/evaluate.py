@@ -37,6 +37,7 @@ def evaluate(
     engine: o.EngineName = None,
     prepare: o.Prepare = False,
     log_json: o.LogJson = None,
+    track: o.Track = None,
     dry_run: o.DryRun = False,
     rerun: o.Rerun = None,
     as_json: Annotated[
@@ -72,6 +73,7 @@ def evaluate(
         run__workers=workers,
         run__gpus_per_cell=gpus_per_cell,
         run__engine=engine,
+        run__track=track,
     )
     from robustbench_zosam.cli.running import execute
 

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from robustbench_zosam.registry import Entry, Registry
+from robustbench_zosam.registry import OWN, Entry, Registry
 
 
 class Kind(StrEnum):
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     RECIPES = "recipes"
     EXPORTS = "exports"
     ENGINES = "engines"
+    TRACKERS = "trackers"
 
 
 _REGISTRIES = {
@@ -39,6 +41,7 @@ _REGISTRIES = {
     Kind.RECIPES: "robustbench_zosam.recipes:RECIPES",
     Kind.EXPORTS: "robustbench_zosam.report.exports:EXPORTS",
     Kind.ENGINES: "robustbench_zosam.runs.engines:ENGINES",
+    Kind.TRACKERS: "robustbench_zosam.results.tracking:TRACKERS",
 }
 
 
@@ -56,14 +59,15 @@ def list_entries(
     table.add_column()
     for entry in entries:
         source = f" ({entry['source']})" if kind is Kind.RECIPES else ""
-        table.add_row(str(entry["name"]), f"{entry['summary']}{source}")
+        origin = "" if entry["from"] == OWN else f" [from {entry['from']}]"
+        table.add_row(str(entry["name"]), Text(f"{entry['summary']}{source}{origin}"))
     Console().print(table)
 
 
 def _registered(path: str) -> list[dict[str, object]]:
     module, _, attribute = path.partition(":")
     registry: Registry[Entry[object]] = getattr(importlib.import_module(module), attribute)
-    return [entry.as_dict() for entry in registry]
+    return [entry.as_dict() | {"from": registry.origin(entry.name)} for entry in registry]
 
 
 def _corruptions() -> list[dict[str, object]]:
@@ -74,6 +78,7 @@ def _corruptions() -> list[dict[str, object]]:
             "name": name,
             "summary": corruptions.get(name).summary,
             "category": corruptions.category(name),
+            "from": corruptions.origin(name) or OWN,
         }
         for name in corruptions.names("all")
     ]

@@ -131,6 +131,13 @@ LogJson = Annotated[
     Path | None,
     _run("--log-json", metavar="FILE", help="Append events to FILE, one JSON object per line."),
 ]
+Track = Annotated[
+    list[str] | None,
+    _run(
+        metavar="NAME",
+        help="Tracker to write to while training: `tensorboard`, `wandb`, `mlflow`; repeatable.",
+    ),
+]
 DryRun = Annotated[
     bool,
     _run(

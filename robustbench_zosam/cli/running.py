@@ -17,6 +17,7 @@ from robustbench_zosam.runs.experiment import Outcome
 from robustbench_zosam.runs.plan import Plan, make_plan
 from robustbench_zosam.runs.signals import EXIT_CODE as INTERRUPTED
 from robustbench_zosam.runs.signals import INTERRUPTIONS
+from robustbench_zosam.runs.time_left import time_left
 
 SOME_FAILED = 1
 
@@ -74,7 +75,8 @@ def run(
     waiting = max(waiting, plan.waiting())
     _announce(plan, waiting)
     try:
-        with Display(waiting) as display, logged(display, log) as on_event:
+        shown = Display(waiting, None if rerun or plan.is_open else time_left(plan), plan.out)
+        with shown as display, logged(display, log) as on_event:
             outcome = experiment.run(
                 plan, on_event, report=plan.suite is not None, rerun=rerun, helping=helping
             )
@@ -94,6 +96,8 @@ def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) ->
     typer.echo(f"{outcome.ran} cells run, {outcome.reused} reused, {seconds:.1f} s", err=True)
     if outcome.left:
         typer.echo(f"{outcome.left} cells are with other processes, which will go on", err=True)
+    for sentence in _verdict(outcome):
+        typer.echo(sentence, err=True)
     typer.echo(outcome.report or plan.out / "cells")
     if outcome.failed:
         again = f"{command()} --retry" if helping else command()
@@ -101,7 +105,19 @@ def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) ->
         raise typer.Exit(SOME_FAILED)
 
 
+def _verdict(outcome: Outcome) -> tuple[str, ...]:
+    """Returns the sentences at the top of the page."""
+    if outcome.report is None:
+        return ()
+    from robustbench_zosam.report.run import load_run
+    from robustbench_zosam.report.verdict import verdict
+
+    return verdict(load_run(outcome.report.parent))
+
+
 def _announce(plan: Plan, waiting: int) -> None:
+    for line in plan.subject():
+        typer.echo(line, err=True)
     trials = 0 if plan.tuner is None else plan.tuner.planned
     done = trials + len(plan.cells) - waiting
     tuned = f" after {trials} trials of settings" if trials else ""

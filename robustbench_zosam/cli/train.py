@@ -27,6 +27,7 @@ def train(
     engine: o.EngineName = None,
     prepare: o.Prepare = False,
     log_json: o.LogJson = None,
+    track: o.Track = None,
     dry_run: o.DryRun = False,
     rerun: o.Rerun = None,
 ) -> None:
@@ -55,6 +56,7 @@ def train(
         run__workers=workers,
         run__gpus_per_cell=gpus_per_cell,
         run__engine=engine,
+        run__track=track,
     )
     from robustbench_zosam.cli.running import execute
 

@@ -27,7 +27,7 @@ def series(cell: Cell) -> Iterator[Point]:
 def _all(cell: Cell) -> Iterator[tuple[str, int, float | None]]:
     if cell["training"]:
         for end in cell["training"]["history"]:
-            yield from _epoch(end)
+            yield from epoch_points(end)
         for key in COST:
             yield f"cost/{key}", 0, cell["training"]["cost"][key]
     if cell["robustness"]:
@@ -42,7 +42,8 @@ def _all(cell: Cell) -> Iterator[tuple[str, int, float | None]]:
         yield "flatness/adaptive_trace", 0, adaptive and adaptive["value"]
 
 
-def _epoch(end: HistoryRow) -> Iterator[tuple[str, int, float | None]]:
+def epoch_points(end: HistoryRow) -> Iterator[Point]:
+    """Yields the numbers of an epoch."""
     step = end["step"]
     yield "training/loss", step, end["loss"]
     yield "training/lr", step, end["lr"]

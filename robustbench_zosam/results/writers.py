@@ -66,6 +66,6 @@ def optional(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise InputError(
-            f"this export needs {module.partition('.')[0]}, which is not installed: pip install "
+            f"this needs {module.partition('.')[0]}, which is not installed: pip install "
             f"'zosam-robust[{extra}]'"
         ) from error

@@ -113,7 +113,7 @@ def plan_generated(config: SuiteConfig, facts: DataFacts, cache: Path) -> SuiteP
     with input_errors():
         names = expand(config.corruptions)
         preset = choose_preset(config.preset, facts["image_size"])
-    key = f"{facts['fingerprint'][:16]}-v{RESULTS_VERSION}"
+    key = f"{facts['fingerprint'][:16]}-v{RESULTS_VERSION}{_foreign(names)}"
     frost = corruptions.frost_source()
     return SuitePlan(
         name=config.name or f"{facts['name']}-c",
@@ -168,6 +168,14 @@ def plan_validation(
             "reference": "none",
         }
     )
+
+
+def _foreign(names: tuple[str, ...]) -> str:
+    """Returns the versions of corruptions of other packages, whose images change with them."""
+    found = [
+        f"-{name}{corruptions.get(name).version}" for name in names if corruptions.origin(name)
+    ]
+    return "".join(found)
 
 
 def choose_preset(preset: str, side: int) -> str:

@@ -39,10 +39,12 @@ from robustbench_zosam.runs.endings import (
     TAKEN,
 )
 from robustbench_zosam.runs.lease import Lease, LeaseLostError
+from robustbench_zosam.runs.live import Live
 from robustbench_zosam.runs.processes import ProcessName
 from robustbench_zosam.runs.signals import SIGNALS, on_signals
 from robustbench_zosam.runs.stage_training import OnProgress
 from robustbench_zosam.runs.stopping import StoppedError, StopRequest
+from robustbench_zosam.runs.tracked import Tracks, tracked
 from robustbench_zosam.training import InterruptedTrainingError
 
 _MEASUREMENTS: dict[Stage, stage_measurement.Measurement] = {
@@ -118,21 +120,39 @@ def _run(store: CellStore, spec: CellSpec, on_progress: OnProgress, stop: StopRe
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     data = load_prepared(Path(spec.data_file))
-    for stage in _missing(store, spec):
-        started = time.perf_counter()
-        value: StageValue
-        if stage == "training":
-            with stop.when_asked():
-                value = stage_training.train_cell(spec, store, data, on_progress, stop)
-        else:
-            value = _measure(stage, spec, store, data, on_progress)
-        found = Finished(value, time.perf_counter() - started, versions(), spec.device)
+    with tracked(spec, store) as tracks:
+        for stage in _missing(store, spec):
+            value = _run_stage(stage, spec, store, data, on_progress, stop, tracks)
+            if value.get("status") == "diverged":
+                break
+    Live(store).end()
+
+
+def _run_stage(
+    stage: Stage,
+    spec: CellSpec,
+    store: CellStore,
+    data: Dataset,
+    on_progress: OnProgress,
+    stop: StopRequest,
+    tracks: Tracks,
+) -> StageValue:
+    """Returns what a stage has found, after storing it."""
+    started = time.perf_counter()
+    value: StageValue
+    if stage == "training":
         with stop.when_asked():
-            store.save(stage, spec.identities[stage], found)
-        if stage == "training":
-            store.resume_file.unlink(missing_ok=True)  # not before its result is safe
-        if value.get("status") == "diverged":
-            return
+            value = stage_training.train_cell(spec, store, data, on_progress, stop, tracks.epoch)
+    else:
+        value = _measure(stage, spec, store, data, on_progress)
+    seconds = time.perf_counter() - started
+    with stop.when_asked():
+        store.save(stage, spec.identities[stage], Finished(value, seconds, versions(), spec.device))
+    if stage == "training":
+        store.resume_file.unlink(missing_ok=True)  # not before its result is safe
+    Live(store).tell(f"{stage}: {seconds:.1f} s")
+    tracks.stage(stage, value)
+    return value
 
 
 def _missing(store: CellStore, spec: CellSpec) -> list[Stage]:

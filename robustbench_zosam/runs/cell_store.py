@@ -103,6 +103,7 @@ class CellStore:
         self.spec_file = folder / "cell.json"
         self.model_file = folder / "model.safetensors"
         self.resume_file = folder / "resume.safetensors"
+        self.live_file = folder / "live.txt"
         self.predictions_file = folder / "predictions.npz"
         self.flatness_file = folder / "flatness.npz"
         self.error_file = folder / "error.json"
@@ -225,6 +226,10 @@ class CellStore:
         }
         stored = {"identity": identity, "value": {**found.value, **facts}}
         write_json(self.folder / f"{stage}.json", stored)
+
+    def has_results(self) -> bool:
+        """Returns whether there is a trained model, or a part of its training."""
+        return self.resume_file.exists() or (self.folder / "training.json").exists()
 
     def is_finished(self, spec: CellSpec) -> bool:
         """Returns whether all wanted stages are stored; a diverged training has no others."""

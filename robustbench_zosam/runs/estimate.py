@@ -13,7 +13,6 @@ from robustbench_zosam.config import ExperimentConfig, TrainingConfig
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.recipes import recipe_facts
-from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.runs.cell_store import CellSpec
 from robustbench_zosam.runs.earlier import measuring_seconds, training_seconds
 from robustbench_zosam.runs.plan import Plan
@@ -45,7 +44,7 @@ def describe(
     """
     lines = [*_settings(plan.config.model_dump(mode="json")), *_recipe(plan.config), ""]
     lines = lines if settings else []
-    lines += [f"label noise: {noise}", ""] if (noise := noise_words(plan.data.facts)) else []
+    lines += [*plan.subject(), ""]
     lines += [*_cells(plan, _times(plan, earlier, on_progress), earlier)]
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.data.prepare import without_test
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.results.tracking import TRACKERS
 from robustbench_zosam.runs.cell_store import CellSpec
 from robustbench_zosam.runs.engines import (
     ENGINES,
@@ -68,6 +69,8 @@ def run(
     Raises:
         InputError: a run with other settings is at work in the folder, or the disk is full.
     """
+    for name in plan.config.run.track:
+        TRACKERS[name].require()
     with disk_errors(plan.out), plan.folder.joined(plan.record(), alone=rerun is not None):
         discarded = _discard(plan, rerun) if rerun else 0
         started = time.perf_counter()

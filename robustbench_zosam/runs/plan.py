@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from robustbench_zosam.models.naming import check_model
 from robustbench_zosam.provenance import command
 from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.results.versions import VERSION
+from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated, plan_validation
 from robustbench_zosam.robustness.references import find_reference
 from robustbench_zosam.robustness.stored import plan_stored
@@ -28,10 +29,13 @@ from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 from robustbench_zosam.runs.cells import make_cell, make_cells
 from robustbench_zosam.runs.identity import identity
 from robustbench_zosam.runs.methods import Method, expand
+from robustbench_zosam.runs.own_data import with_own_data
 from robustbench_zosam.runs.placement import Placement, place_cells
 from robustbench_zosam.runs.run_folder import PlannedCell, RunFolder, RunRecord
 from robustbench_zosam.runs.tuner import Tuned, Tuner
 from robustbench_zosam.runs.tuning import check_tuning, plan_tuning
+
+_FEW = 4  # corruptions that a line names one by one
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Plan:
         device: "cpu" or "cuda:N", as this process names it.
         workers: cells at a time on this machine; 0 runs them in this process.
         placements: where each of these runs.
+        data_origin: where the data is from, in words, if nobody has named it.
     """
 
     config: ExperimentConfig
@@ -60,6 +65,7 @@ class Plan:
     placements: tuple[Placement, ...]
     untuned: tuple[tuple[Method, ...], tuple[CellSpec, ...]]
     tuner: Tuner | None = None
+    data_origin: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -99,6 +105,23 @@ class Plan:
     def store(self, cell: CellSpec) -> CellStore:
         """Returns the folder of a cell."""
         return CellStore(self.out / "cells" / cell.id)
+
+    def subject(self) -> Iterator[str]:
+        """Yields what the run is about, line by line: data, shift and methods."""
+        facts = self.data.facts
+        counts = ", ".join(f"{count:,} {name}" for name, count in facts["counts"].items())
+        origin = f" ({self.data_origin})" if self.data_origin else ""
+        yield f"data: {facts['title']}; {len(facts['classes'])} classes; {counts} images{origin}"
+        if facts["partial"]:
+            yield f"partial: {facts['partial']}"
+        if noise := noise_words(facts):
+            yield f"label noise: {noise}"
+        if self.suite is not None:
+            severities = ", ".join(map(str, self.suite.severities))
+            names = self.suite.corruptions
+            which = ", ".join(names) if len(names) <= _FEW else f"{len(names)} corruptions"
+            yield f"shift: {self.suite.name}, {which}, severity {severities}"
+        yield f"methods: {', '.join(method.label for method in self.methods)}"
 
     def record(self) -> RunRecord:
         """Returns what others that work in the folder need to know."""
@@ -181,6 +204,7 @@ def make_plan(
             as it is.
     """
     methods = expand(config)
+    config, origin = with_own_data(config)
     DATASETS[config.data.name]  # a misspelt name must not cost the time of reading the data
     check_model(config.model)
     out = Path(config.run.out)
@@ -195,8 +219,9 @@ def make_plan(
         check_tuning(config, methods)
     cells = make_cells(config, methods, seeds, data, suite, device, threads)
     plan = Plan(
-        config, out, data, suite, methods, cells, device, workers, placements, (methods, cells)
-    )
+        config, out, data, suite, methods, cells, device, workers, placements, (methods, cells),
+        data_origin=origin,
+    )  # fmt: skip
     return settled(plan)
 
 

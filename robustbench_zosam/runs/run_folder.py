@@ -7,6 +7,8 @@ them is writing what all share: the suite, and the collected results.
 from __future__ import annotations
 
 import errno
+import itertools
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from robustbench_zosam.config import DataConfig, ModelConfig, TrainingConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json, sweep_temporary, write_json
 from robustbench_zosam.runs.cell_store import CellStore, Stage
@@ -58,6 +61,26 @@ class RunRecord(BaseModel):
     def threads(self) -> int:
         """Returns the threads of each cell."""
         return int(self.config.get("run", {}).get("threads") or 1)
+
+    @property
+    def data(self) -> str:
+        """Returns the name of the data."""
+        return str(self.config.get("data", {}).get("name", DataConfig().name))
+
+    @property
+    def model(self) -> str:
+        """Returns the name of the architecture, with nothing that a path may not have."""
+        name = str(self.config.get("model", {}).get("name", ModelConfig().name))
+        return re.sub(r"[^\w.-]+", "-", name)
+
+    def describe(self) -> str:
+        """Returns what it is in a few words, for messages."""
+        by = f"by `{self.command}`"
+        if loaded := len(self.config.get("checkpoints", ())):
+            return f"{_count(loaded, 'checkpoint')} on {self.data}, {by}"
+        epochs = int(self.config.get("training", {}).get("epochs", TrainingConfig().epochs))
+        sizes = f"{_count(epochs, 'epoch')}, {_count(len(self.cells), 'cell')}"
+        return f"{self.model} on {self.data}, {sizes}, {by}"
 
 
 class RunFolder:
@@ -116,10 +139,12 @@ class RunFolder:
             alone: whether there must be no other run at work, as something will be deleted.
 
         Raises:
-            InputError: another run is at work that has other settings, or that `alone` excludes.
+            InputError: another run is at work that has other settings, or that `alone` excludes; or
+                the folder holds models of an experiment that this one has none in common with.
         """
         with self.lock("joining"):
             self._refuse_others(record.identity, alone=alone)
+            self._refuse_another(record)
             self._write(record)
             name = _RUN + secrets.token_hex(4)
             lease = Lease.acquire(self._leases, name, purpose=record.identity)
@@ -132,11 +157,32 @@ class RunFolder:
         with self.lock("joining"):
             self._write(record)
 
-    def _write(self, record: RunRecord) -> None:
+    def _stored(self) -> RunRecord | None:
         try:
-            stored = self.read()
+            return self.read()
         except InputError:  # damaged; it is made anew
-            stored = None
+            return None
+
+    def _refuse_another(self, record: RunRecord) -> None:
+        """Keeps results of one experiment from being replaced by those of another."""
+        stored = self._stored()
+        mine = {cell.id for cell in record.cells}
+        if stored is None or any(cell.id in mine for cell in stored.cells):
+            return
+        if any(self.store(cell.id).has_results() for cell in stored.cells):
+            raise InputError(
+                f"{self.out} holds another experiment ({stored.describe()}), and this one "
+                f"({record.describe()}) has no trained model in common with it: give it a folder "
+                f"of its own, such as --out {self._free_name(record)}"
+            )
+
+    def _free_name(self, record: RunRecord) -> Path:
+        base = f"{self.out.name}-{record.data}-{record.model}"
+        names = (self.out.with_name(f"{base}-{n}" if n > 1 else base) for n in itertools.count(1))
+        return next(name for name in names if not name.exists())
+
+    def _write(self, record: RunRecord) -> None:
+        stored = self._stored()
         if stored is None or stored.model_copy(update={"command": record.command}) != record:
             write_json(self.record_file, record.model_dump(mode="json"))
 
@@ -167,6 +213,10 @@ class RunFolder:
             if name.startswith(_RUN):
                 for file in self._leases.glob(f"{name}-*"):
                     file.unlink(missing_ok=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _refusal(out: Path, holder: Holder | None, identity: str) -> str:

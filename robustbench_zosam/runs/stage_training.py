@@ -18,7 +18,8 @@ from robustbench_zosam.models.starting import load_starting_weights
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.optim.factory import base_class
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore
-from robustbench_zosam.schema import StoredLoaded, StoredTraining
+from robustbench_zosam.runs.live import Live
+from robustbench_zosam.schema import HistoryRow, StoredLoaded, StoredTraining
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import create_masker
 from robustbench_zosam.training import Batches, TrainingSetup, train
@@ -85,17 +86,25 @@ def train_cell(
     data: Dataset,
     on_progress: OnProgress,
     should_stop: Callable[[], bool],
+    on_record: Callable[[HistoryRow], None] = lambda row: None,
 ) -> StoredTraining:
     """Returns the record of a cell that is trained, or whose checkpoint is loaded, and stored.
 
     Args:
         on_progress: called with ("training", epochs done, epochs in all).
         should_stop: asked after each step.
+        on_record: called with each new entry of the history.
     """
     if spec.method.kind == "checkpoint":
         return _load(spec, store, data)
     assert spec.model is not None
     setup = make_setup(spec, data)
+    live = Live(store)
+
+    def record_epoch(row: HistoryRow) -> None:
+        live.epoch(row, setup.epochs)
+        on_record(row)
+
     record = train(
         setup,
         recipe(spec),
@@ -103,6 +112,8 @@ def train_cell(
         checkpoint_seconds=spec.checkpoint_seconds,
         keep_state=True,
         on_epoch=lambda done, total: on_progress("training", done, total),
+        on_record=record_epoch,
+        on_step=live.step,
         should_stop=should_stop,
     )
     masks = setup.masker.masks

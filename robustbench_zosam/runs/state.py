@@ -8,6 +8,7 @@ from pathlib import Path
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.lease import Watch
+from robustbench_zosam.runs.live import read_live
 from robustbench_zosam.runs.run_folder import PlannedCell, RunFolder
 
 STATES = ("done", "diverged", "running", "interrupted", "failed", "waiting")
@@ -66,6 +67,8 @@ def _state(store: CellStore, cell: PlannedCell, watch: Watch) -> CellState:
         doing = "starting" if holder is None or not holder.stage else holder.stage
         if holder is not None and holder.total:
             doing += f" {holder.done}/{holder.total}"
+        if doing.startswith("training") and (said := read_live(store)):
+            doing = f"training, {said}"
         return CellState(cell.id, "running", doing, where, attempts)
     if store.is_given_up():
         return CellState(cell.id, "failed", store.error() or "", attempts=attempts)

@@ -16,7 +16,7 @@ from robustbench_zosam.config import TrainingConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import warn_of_damage
 from robustbench_zosam.optim.guards import random_state, set_random_state
-from robustbench_zosam.schema import TrainingRecord
+from robustbench_zosam.schema import HistoryRow, TrainingRecord
 from robustbench_zosam.sparsity.masker import MaskerState
 from robustbench_zosam.training.average import Average, AverageState
 from robustbench_zosam.training.recalibrate import recalibrate
@@ -58,6 +58,8 @@ def train(
     checkpoint_seconds: float = 30.0,
     keep_state: bool = False,
     on_epoch: Callable[[int, int], None] = lambda done, total: None,
+    on_record: Callable[[HistoryRow], None] = lambda row: None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingRecord:
     """Trains to the end, from the start or from where an interrupted run stopped.
@@ -70,6 +72,8 @@ def train(
         keep_state: leaves that file to the caller, who removes it when the result is stored.
         checkpoint_seconds: the state is written whenever this time has passed.
         on_epoch: called with (epochs done, epochs in all).
+        on_record: called with each new entry of the history.
+        on_step: called after each step with (steps done, steps in all).
         should_stop: asked after each step.
 
     Returns:
@@ -97,12 +101,13 @@ def train(
             steps = (progress.step - 1) % steps_per_epoch + 1
             mean_loss = float(loss_sum) / steps  # waits for the device
             progress.seconds += time.perf_counter() - started
-            diverged = not record_epoch(setup, progress, mean_loss)
+            diverged = not record_epoch(setup, progress, mean_loss, on_record)
             if config.diagnostics and not diverged:
                 diagnose(setup, config, progress)
             loss_sum.zero_()
             on_epoch(len(progress.history), setup.epochs)
             started = time.perf_counter()
+        on_step(progress.step, total)
         stop = should_stop() and progress.step < total and not diverged
         if stop or now - saved > checkpoint_seconds:
             progress.seconds += time.perf_counter() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -48,7 +49,12 @@ class Progress:
     memory: int = 0
 
 
-def record_epoch(setup: TrainingSetup, progress: Progress, loss: float) -> bool:
+def record_epoch(
+    setup: TrainingSetup,
+    progress: Progress,
+    loss: float,
+    on_record: Callable[[HistoryRow], None] = lambda row: None,
+) -> bool:
     """Appends an epoch with its mean loss to the history; returns whether all is finite."""
     found = validate(setup)
     if not (math.isfinite(loss) and math.isfinite(found["validation_loss"])):
@@ -61,6 +67,7 @@ def record_epoch(setup: TrainingSetup, progress: Progress, loss: float) -> bool:
         "loss": loss,
         **found,
     })
+    on_record(progress.history[-1])
     return True
 
 
