@@ -18,6 +18,7 @@ from robustbench_zosam.cli.fetch import fetch
 from robustbench_zosam.cli.flatness import flatness
 from robustbench_zosam.cli.landscape import landscape
 from robustbench_zosam.cli.listing import list_entries
+from robustbench_zosam.cli.merge import merge
 from robustbench_zosam.cli.nzk import nzk
 from robustbench_zosam.cli.report import report
 from robustbench_zosam.cli.status import status
@@ -44,6 +45,7 @@ app.command("evaluate")(evaluate)
 app.command("train")(train)
 app.command("work")(work)
 app.command("status")(status)
+app.command("merge")(merge)
 app.command("corrupt")(corrupt)
 app.command("compare")(compare)
 app.command("report")(report)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from robustbench_zosam.cli.display import Display
 from robustbench_zosam.cli.event_log import logged
+from robustbench_zosam.cli.options import parse_shard
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.provenance import command
 from robustbench_zosam.runs import experiment
@@ -27,6 +29,7 @@ def execute(
     dry_run: bool,
     rerun: str | None,
     prepare: bool,
+    shard: str | None,
     log: Path | None,
     measure: bool = True,
 ) -> Path | None:
@@ -36,13 +39,15 @@ def execute(
         dry_run: only print what would be run.
         rerun: which cells' stored results to discard first.
         prepare: only make what the cells need.
+        shard: which share of the cells to run, as "3/8".
         log: file for events.
         measure: whether to evaluate after training.
 
     Raises:
         typer.Exit: with code 1 when cells failed, 130 when interrupted.
     """
-    plan = make_plan(config, measure=measure)
+    share = parse_shard(shard) if shard else None
+    plan = replace(make_plan(config, measure=measure), shard=share)
     if dry_run:
         from robustbench_zosam.runs.estimate import describe  # imports torch
 
@@ -95,6 +100,8 @@ def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) ->
     if outcome.left:
         typer.echo(f"{outcome.left} cells are with other processes, which will go on", err=True)
     typer.echo(outcome.report or plan.out / "cells")
+    if plan.shard and not outcome.failed:
+        typer.echo("for results of all shares: zosam-robust merge RUN … --out OUT", err=True)
     if outcome.failed:
         again = f"{command()} --retry" if helping else command()
         typer.echo(f"{len(outcome.failed)} cells failed; to try them again: {again}", err=True)
@@ -102,10 +109,10 @@ def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) ->
 
 
 def _announce(plan: Plan, waiting: int) -> None:
-    done = len(plan.cells) - waiting
+    done = len(plan.own) - waiting
     where = f"{plan.workers} at a time" if plan.workers else "in this process"
     typer.echo(
-        f"{len(plan.methods)} methods, {len(plan.cells)} cells (one method with one seed each): "
+        f"{len(plan.methods)} methods, {len(plan.own)} cells (one method with one seed each): "
         f"{done} done, {waiting} to run "
         f"({where}, {plan.threads} thread(s) each, on {plan.device})",
         err=True,

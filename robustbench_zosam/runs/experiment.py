@@ -79,7 +79,7 @@ def run(
             _run_cells(plan, unfinished, schedule, on_event)
         outcome = _outcome(plan, schedule, len(unfinished))
         outcome.discarded = discarded
-        if report and len(outcome.failed) < len(plan.cells) and not outcome.left:
+        if report and not plan.shard and len(outcome.failed) < len(plan.cells) and not outcome.left:
             outcome.report = plan.out / "report.html"
             with plan.folder.lock("collecting"):
                 _collect(plan, outcome.failed, on_event, started)
@@ -138,15 +138,13 @@ def _run_cells(
     with _engine(plan) as engine:  # starts up during the next lines
         _check(plan, cells)
         _provide_suite(plan, on_event)
-        for cell in cells:
-            plan.store(cell).write_spec(cell)
         schedule.run(engine, cells)
 
 
 def _outcome(plan: Plan, schedule: Schedule, unfinished: int) -> Outcome:
     failed = {c.id: schedule.failed[c.id] for c in plan.cells if c.id in schedule.failed}
     left = sum(cell.id not in failed for cell in plan.unfinished())
-    return Outcome(None, failed, len(schedule.ran), len(plan.cells) - unfinished, left)
+    return Outcome(None, failed, len(schedule.ran), len(plan.own) - unfinished, left)
 
 
 def _collect(plan: Plan, failed: dict[str, str], on_event: OnEvent, started: float) -> None:
@@ -192,8 +190,9 @@ def _provide_suite(plan: Plan, on_event: OnEvent) -> None:
 
 
 def _engine(plan: Plan) -> Engine:
-    name = plan.config.run.engine or (local_engine() if plan.workers else "inline")
+    run = plan.config.run
+    name = run.engine or (local_engine() if plan.workers else "inline")
     settings = EngineSettings(
-        plan.placements, plan.threads, plan.out, plan.config.run.engine_options
+        plan.placements, plan.threads, plan.out, run.device, run.engine_options
     )
     return ENGINES[name].load()(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ from robustbench_zosam.runs.methods import Method, expand
 from robustbench_zosam.runs.placement import Placement, place_cells
 from robustbench_zosam.runs.run_folder import PlannedCell, RunFolder, RunRecord
 
+_HERE = {"out", "workers", "engine", "engine_options"}  # settings of one machine's run
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -43,6 +46,7 @@ class Plan:
         device: "cpu" or "cuda:N", as this process names it.
         workers: cells at a time on this machine; 0 runs them in this process.
         placements: where each of these runs.
+        shard: (k, n) where this run is of the k-th of n shares of the cells only.
     """
 
     config: ExperimentConfig
@@ -54,6 +58,21 @@ class Plan:
     device: str
     workers: int
     placements: tuple[Placement, ...]
+    shard: tuple[int, int] | None = None
+
+    @property
+    def own(self) -> tuple[CellSpec, ...]:
+        """Returns the cells of this run, which are all of them, or a share.
+
+        Shares are as large as each other, and drawn by the ids of the cells, so that none of them
+        has all the cells of a slow method.
+        """
+        if self.shard is None:
+            return self.cells
+        number, count = self.shard
+        drawn = sorted(self.cells, key=lambda cell: hashlib.sha256(cell.id.encode()).digest())
+        mine = {cell.id for cell in drawn[number - 1 :: count]}
+        return tuple(cell for cell in self.cells if cell.id in mine)
 
     @property
     def folder(self) -> RunFolder:
@@ -84,7 +103,7 @@ class Plan:
                 mode="json",
                 exclude_unset=True,
                 # What no file may grant, and what is for each machine to say.
-                exclude={"model": {"allow_code"}, "run": {"out", "workers"}},
+                exclude={"model": {"allow_code"}, "run": _HERE},
             ),
             measure=self.suite is not None,
             command=command(),
@@ -92,8 +111,8 @@ class Plan:
         )
 
     def unfinished(self) -> list[CellSpec]:
-        """Returns the cells that have something left to do."""
-        return [cell for cell in self.cells if not self.store(cell).is_finished(cell)]
+        """Returns the cells of this run that have something left to do."""
+        return [cell for cell in self.own if not self.store(cell).is_finished(cell)]
 
     def mark_collected(self, finished: Collection[str]) -> None:
         """Stores that results and report on disk are those of these cells, and nothing else."""
@@ -135,19 +154,28 @@ class Plan:
         )
 
 
-def make_plan(config: ExperimentConfig, *, measure: bool = True) -> Plan:
+def make_plan(
+    config: ExperimentConfig,
+    *,
+    measure: bool = True,
+    data: Prepared | None = None,
+    suite: SuitePlan | None = None,
+) -> Plan:
     """Returns the methods and cells of a configuration; prepares the data, trains nothing.
 
     Args:
         measure: whether the cells are evaluated after training.
+        data: prepared before, where the original is not at hand.
+        suite: planned before.
     """
     methods = expand(config)
     DATASETS[config.data.name]  # a misspelt name must not cost the time of reading the data
     check_model(config.model)
     out = Path(config.run.out)
     require_writable(out)
-    data = prepare(config.data, out / "cache")
-    suite = _plan_suite(config, data, out / "cache") if measure else None
+    data = data or prepare(config.data, out / "cache")
+    if measure and suite is None:
+        suite = _plan_suite(config, data, out / "cache")
     seeds = config.seeds if not config.checkpoints else (0,)
     threads = _choose_threads(config, RunFolder(out))
     device, workers, placements = place_cells(config.run, len(methods) * len(seeds))
