@@ -64,7 +64,7 @@ def corrupt(
         raise CorruptionError(f"start is {start!r}; give the index of the first image, 0 or more.")
     from corruptions.engine import run  # torch is loaded when it is needed, not for listings
 
-    return run(images, info, severity, preset, seed, start, _frost_folder(textures))
+    return run(images, info, severity, preset, int(seed), int(start), _frost_folder(textures))
 
 
 def frost_source(textures: str | Path | None = None) -> Literal["published", "synthetic"]:

@@ -7,74 +7,27 @@ One file describes everything a run does. What can change a result goes into the
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    field_validator,
-    model_validator,
+from pydantic import BaseModel, Field, StrictBool, field_validator, model_validator
+
+from robustbench_zosam.config_fields import (
+    Deviation,
+    Float,
+    Fraction,
+    Integer,
+    PathText,
+    Positive,
+    Section,
+    Seed,
+    Severity,
+    Sparsity,
+    UnitInterval,
 )
+from robustbench_zosam.config_fields import Options as Options
+from robustbench_zosam.config_sweeps import Grid, TuneConfig
 
-_LARGEST = 2**63 - 1
 MOST_SEEDS = 100_000  # of one run
-_DEPTH = 8  # of options inside options
-
-
-def _is_number(value: object) -> object:
-    """Refuses true, texts and dates where a number is meant, which pydantic would convert."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("give a number")
-    return value
-
-
-def _plain(value: object, depth: int = 0) -> object:
-    """Refuses what JSON lacks, which no identity could hold: dates, NaN, infinities."""
-    if depth > _DEPTH:
-        raise ValueError("it is nested too deeply")
-    if isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            _plain(item, depth + 1)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no finite number")
-    elif isinstance(value, int) and abs(value) > _LARGEST:
-        raise ValueError(f"an integer of {value.bit_length()} bits is too large")
-    elif not isinstance(value, str | int | float | None):
-        raise ValueError(f"{value} is of type {type(value).__name__}: give a number or a text")
-    return value
-
-
-def _is_path(value: str) -> str:
-    """Refuses what no file system takes, and would refuse in the middle of a run."""
-    longest = max(len(part.encode(errors="replace")) for part in value.split("/"))
-    if "\0" in value or len(value) > 4000 or longest > 255:
-        raise ValueError("it is no path of a file or folder")
-    return value
-
-
-PathText = Annotated[str, AfterValidator(_is_path)]
-Float = Annotated[float, BeforeValidator(_is_number)]
-Integer = Annotated[int, BeforeValidator(_is_number)]
-Fraction = Annotated[Float, Field(gt=0, lt=1)]
-Sparsity = Annotated[Float, Field(ge=0, lt=1)]
-Positive = Annotated[Integer, Field(ge=1, le=_LARGEST)]
-Seed = Annotated[Integer, Field(ge=0, le=_LARGEST)]
-Severity = Annotated[Integer, Field(ge=1, le=5)]
-UnitInterval = Annotated[Float, Field(ge=0, le=1)]
-Deviation = Annotated[Float, Field(gt=0, le=1)]
-Options = Annotated[dict[str, Any], AfterValidator(_plain)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -117,6 +70,13 @@ class ModelConfig(Section):
     """Multiplier of all channel counts."""
     allow_code: StrictBool = False
     """Allows package.module:factory to be imported and called, which runs its code."""
+    pretrained: StrictBool = False
+    """Training starts from the published weights of a torchvision: or timm: architecture."""
+    init: PathText | None = None
+    """Training starts from the weights in a checkpoint, or in hf:OWNER/NAME[/FILE]."""
+    classes: PathText | None = None
+    """What the outputs of a checkpoint stand for, where those are more classes than the data's:
+    `imagenet` (WordNet ids), or a file with a line for each output, or JSON."""
     zeros_as_mask: StrictBool = False
     """Treats exact zeros in the weights of a third-party checkpoint as pruned weights."""
     mean: tuple[UnitInterval, UnitInterval, UnitInterval] | None = None
@@ -127,6 +87,12 @@ class ModelConfig(Section):
     def _both_or_none(self) -> Self:
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both model.mean and model.std, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.pretrained and self.init is not None:
+            raise ValueError("give pretrained or init, not both")
         return self
 
     def architecture(self) -> dict[str, str | float]:
@@ -272,6 +238,10 @@ class ExperimentConfig(Section):
     optimizer: Options = Field(default_factory=dict)
     """Options of every optimizer that has them, or of one: `{"rho": 0.1, "zo-sam": {...}}`."""
     sparsifier: Options = Field(default_factory=dict)
+    grid: Grid = Field(default_factory=dict)
+    """Settings that are varied: `{"optimizer.zo-sam.rho": [0.05, 0.5]}`; each method has a variant
+    for every value."""
+    tune: TuneConfig = TuneConfig()
     training: TrainingConfig = TrainingConfig()
     suite: SuiteConfig = SuiteConfig()
     flatness: FlatnessConfig = FlatnessConfig()

@@ -6,6 +6,7 @@ the disk and renamed. A reader never sees half a file, and a kill leaves the old
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -16,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,25 @@ def require_regular(file: Path) -> int:
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or device"
         raise InputError(f"{file} is {kind}: give a file")
     return found.st_size
+
+
+def content_of(file: Path) -> str:
+    """Returns the sha256 of a regular file, which it reads once as long as that is unchanged.
+
+    Raises:
+        InputError: it is missing, unreadable, or no file.
+    """
+    size = require_regular(file)
+    return _content(file, file.stat().st_mtime_ns, size)
+
+
+@cache
+def _content(file: Path, changed: int, size: int) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {_reason(error)}") from error
 
 
 def read_text(file: Path) -> str:

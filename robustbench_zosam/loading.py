@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from robustbench_zosam.config import ExperimentConfig
+from robustbench_zosam.config_sweeps import dotted
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_text
 from robustbench_zosam.recipes import recipe_settings
@@ -22,12 +23,17 @@ def load_config(
     file: Path | None = None,
     overrides: Mapping[str, object] | None = None,
     assignments: Iterable[str] = (),
+    *,
+    grid: Iterable[str] = (),
+    tune: Iterable[str] = (),
 ) -> ExperimentConfig:
     """Returns a validated configuration: defaults, then recipe, file, options and assignments.
 
     Args:
         overrides: dotted keys to values, from command-line options.
         assignments: `key=value` texts, the value in TOML notation or a bare word.
+        grid: `key=value,value` texts: settings that are varied.
+        tune: the same of settings that are tuned.
 
     Raises:
         InputError: the file cannot be read, a name is unknown, or a value is out of range.
@@ -41,6 +47,8 @@ def load_config(
                 f"--set {_short(text)} must have the form key=value, as in training.epochs=5"
             )
         overridden.append(_assign(tree, key.strip(), _parse_value(key.strip(), raw.strip())))
+    overridden += [_assign_values(tree, ("grid",), "--grid", text) for text in grid]
+    overridden += [_assign_values(tree, ("tune", "values"), "--tune", text) for text in tune]
     if isinstance(recipe := tree.get("recipe"), str):
         tree = _merged(recipe_settings(recipe), tree)
     try:
@@ -92,6 +100,34 @@ def _assign(tree: Tree, key: str, value: object) -> str:
         tree = branch
     tree[last] = value
     return key
+
+
+def _assign_values(tree: Tree, path: tuple[str, ...], option: str, text: str) -> str:
+    """Adds a setting with its values to a section of such settings, whose key is returned."""
+    key, sign, raw = (part.strip() for part in text.partition("="))
+    if not sign or not key:
+        raise InputError(
+            f"{option} {_short(text)} must have the form key=value,value, as in "
+            "optimizer.rho=0.05,0.5"
+        )
+    for part in path[:-1]:
+        branch = tree.setdefault(part, {})
+        if not isinstance(branch, dict):
+            raise InputError(f"{option} cannot be used: {part} is a value, not a section")
+        tree = branch
+    try:
+        before = dotted(tree.get(path[-1], {}))
+    except ValueError as error:
+        raise InputError(f"{'.'.join(path)}: {error}") from error
+    tree[path[-1]] = before | {key: _parse_values(key, raw)}
+    return ".".join(path)
+
+
+def _parse_values(key: str, raw: str) -> object:
+    listed = _parse_value(key, raw if raw.startswith("[") else f"[{raw}]")
+    if isinstance(listed, list):
+        return listed
+    return [_parse_value(key, part.strip()) for part in raw.split(",")]  # words among them
 
 
 def _merged(below: Tree, above: Tree) -> Tree:

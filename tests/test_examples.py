@@ -18,6 +18,7 @@ TRAINED = {
     "training_loop.py": "504 of 5,036 weights are active",
     "flatness.py": "trace of the Hessian: ",
     "corrupted_images.py": "jpeg_compression",
+    "measure_a_model.py": "mean_corruption_accuracy",
 }
 
 

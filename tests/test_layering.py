@@ -34,7 +34,7 @@ LAYERS = (
         "_lazy",
     ),
     ("corruptions",),
-    ("config", "options", "recipes", "loading"),
+    ("config", "config_fields", "config_sweeps", "options", "recipes", "loading"),
     ("metrics",),
     ("data",),
     ("fetching",),
@@ -52,6 +52,7 @@ LAYERS = (
     ("report",),
     ("measurement",),
     ("runs", "nzk"),
+    ("api",),
     ("cli",),
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
@@ -93,6 +94,8 @@ def imports(root: Path) -> Iterator[Import]:
         relative = file.relative_to(root)
         module = ".".join(relative.with_suffix("").parts)
         importer = package_of(module)
+        if importer == "__init__":  # names that are imported when they are first used
+            continue
         tree = ast.parse(file.read_text("utf-8"))
         for name, line in imported_modules(tree, module):
             imported = package_of(name)

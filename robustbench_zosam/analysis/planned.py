@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from robustbench_zosam.optim.registry import OPTIMIZERS
-from robustbench_zosam.schema import MethodFacts, Question
+from robustbench_zosam.schema import MethodFacts, Question, SettingValue
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,77 @@ class Planned:
     question: Question
 
 
+@dataclass(frozen=True)
+class Setting:
+    """Methods that differ in nothing but the optimizer.
+
+    Attributes:
+        words: sparsifier and sparsity, and values of a grid.
+        sparsity: of all of them.
+        varied: the values of a grid; a method that lacks one of these settings belongs to each.
+        members: optimizer to method.
+    """
+
+    words: str
+    sparsity: float
+    varied: Mapping[str, SettingValue]
+    members: Mapping[str, MethodFacts]
+
+    @property
+    def baseline(self) -> MethodFacts | None:
+        """What the methods are compared with, by its role."""
+        found = (m for m in self.members.values() if m["role"] in {"baseline", "reference"})
+        return next(found, None)
+
+
 def setting(method: MethodFacts) -> str:
     """Returns sparsifier and sparsity of a trained method, in words."""
     if method["sparsity"] == 0:
         return "dense"
     return f"{method['sparsifier']} {100 * method['sparsity']:g} %"
+
+
+def described(*methods: MethodFacts) -> str:
+    """Returns the setting of methods that are compared: sparsity, and their values of a grid."""
+    varied = {key: value for m in methods for key, value in m.get("varied", {}).items()}
+    return ", ".join([setting(methods[0]), *(f"{k} = {v}" for k, v in varied.items())])
+
+
+def settings(methods: Sequence[MethodFacts]) -> tuple[Setting, ...]:
+    """Returns the settings in which trained methods can be compared, like with like.
+
+    Those of one sparsifier and sparsity are parted by the values of a grid. Where SAM and ZO-SAM
+    have variants of ρ and SGD has no ρ, SGD stands beside each pair of equal ρ.
+    """
+    groups: dict[tuple[str, float], list[MethodFacts]] = {}
+    for m in methods:
+        if m["kind"] == "trained":
+            groups.setdefault((m["sparsifier"], m["sparsity"]), []).append(m)
+    return tuple(
+        Setting(
+            described({**group[0], "varied": varied}),
+            sparsity,
+            varied,
+            {m["optimizer"]: m for m in group if agrees(m, varied)},
+        )
+        for (_, sparsity), group in groups.items()
+        for varied in _assignments(group)
+    )
+
+
+def agrees(method: MethodFacts, varied: Mapping[str, SettingValue]) -> bool:
+    """Returns whether each of a method's values of a grid is among these."""
+    return method.get("varied", {}).items() <= varied.items()
+
+
+def _assignments(group: Sequence[MethodFacts]) -> list[dict[str, SettingValue]]:
+    """Returns the values of a grid that are no part of others, each once."""
+    found: list[dict[str, SettingValue]] = []
+    for m in group:
+        varied = m.get("varied", {})
+        if varied not in found:
+            found.append(varied)
+    return [one for one in found if not any(one.items() < other.items() for other in found)]
 
 
 def plan_comparisons(methods: Sequence[MethodFacts]) -> tuple[Planned, ...]:
@@ -40,33 +106,31 @@ def plan_comparisons(methods: Sequence[MethodFacts]) -> tuple[Planned, ...]:
     Returns:
         Each optimizer against the baseline at equal sparsity and against the optimizers it stands
         beside (see `OptimizerInfo.compared_with`), the sparse baseline against the dense one;
-        loaded checkpoints against the first of them.
+        variants of a grid at equal values; loaded checkpoints against the first of them.
     """
     loaded = [m["id"] for m in methods if m["kind"] == "checkpoint"]
     planned = [Planned(name, loaded[0], "model") for name in loaded[1:]]
-    groups: dict[tuple[str, float], dict[str, MethodFacts]] = {}
-    for m in methods:
-        if m["kind"] == "trained":
-            groups.setdefault((m["sparsifier"], m["sparsity"]), {})[m["optimizer"]] = m
-    for group in groups.values():
-        planned += _within(group)
-    baselines = {key: found for key, group in groups.items() if (found := _baseline(group))}
-    dense = {sparsity: found["id"] for (_, sparsity), found in baselines.items()}.get(0.0)
-    planned += [
-        Planned(found["id"], dense, "sparsity")
-        for (_, sparsity), found in baselines.items()
-        if sparsity > 0 and dense is not None
-    ]
-    return tuple(planned)
+    found = settings(methods)
+    for each in found:
+        planned += _within(each)
+    planned += _across(found)
+    return tuple(dict.fromkeys(planned))
 
 
-def _baseline(group: Mapping[str, MethodFacts]) -> MethodFacts | None:
-    return next((m for m in group.values() if m["role"] in {"baseline", "reference"}), None)
+def _across(found: Sequence[Setting]) -> Iterator[Planned]:
+    """Yields the comparisons of sparse baselines with the dense one of the same recipe."""
+    dense = [each.baseline for each in found if each.sparsity == 0]
+    for each in found:
+        same = (d for d in dense if d is not None and agrees(d, each.varied))
+        reference = next(same, None)
+        if each.sparsity > 0 and each.baseline is not None and reference is not None:
+            yield Planned(each.baseline["id"], reference["id"], "sparsity")
 
 
-def _within(group: Mapping[str, MethodFacts]) -> Iterator[Planned]:
-    """Yields the comparisons between the optimizers of one sparsity."""
-    reference = (_baseline(group) or next(iter(group.values())))["id"]
+def _within(found: Setting) -> Iterator[Planned]:
+    """Yields the comparisons between the optimizers of one setting."""
+    group = found.members
+    reference = (found.baseline or next(iter(group.values())))["id"]
     for optimizer, method in group.items():
         if method["id"] != reference:
             yield Planned(method["id"], reference, "optimizer")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from robustbench_zosam.claims.findings import Evidence, decide, methods_by_setting
+from robustbench_zosam.analysis.planned import described, setting
+from robustbench_zosam.claims.findings import Evidence, decide
 from robustbench_zosam.claims.settle import settle_mean
 from robustbench_zosam.schema import (
     Comparison,
@@ -27,25 +28,23 @@ def between(method: str, baseline: str) -> Select:
     """Selects the comparisons of two optimizers at equal sparsity."""
 
     def select(results: Results) -> Iterator[tuple[str, Comparison]]:
-        for setting, members in methods_by_setting(results).items():
-            wanted = members.get(method), members.get(baseline)
-            for comparison in results["comparisons"]:
-                if (comparison["method"], comparison["baseline"]) == wanted:
-                    yield setting, comparison
+        known = {m["id"]: m for m in results["methods"]}
+        for comparison in results["comparisons"]:
+            mine, theirs = known.get(comparison["method"]), known.get(comparison["baseline"])
+            if mine is None or theirs is None or setting(mine) != setting(theirs):
+                continue
+            if (mine["optimizer"], theirs["optimizer"]) == (method, baseline):
+                yield described(mine, theirs), comparison
 
     return select
 
 
 def sparse_against_dense(results: Results) -> Iterator[tuple[str, Comparison]]:
     """Selects the comparisons of sparse SGD with dense SGD."""
-    settings = {
-        id_: setting
-        for setting, members in methods_by_setting(results).items()
-        for id_ in members.values()
-    }
+    known = {m["id"]: m for m in results["methods"]}
     for comparison in results["comparisons"]:
         if comparison["question"] == "sparsity":
-            yield settings[comparison["method"]], comparison
+            yield described(known[comparison["method"]]), comparison
 
 
 def accuracy_gain(select: Select, row: str, *, expected: float = POINT) -> Evidence:

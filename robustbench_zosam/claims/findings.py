@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from robustbench_zosam.analysis.compare import verdict
-from robustbench_zosam.analysis.planned import setting
+from robustbench_zosam.analysis.planned import settings
 from robustbench_zosam.schema import Outcome, Results, SettingResult, Verdict
 
 Evidence = Callable[[Results, float], list[SettingResult]]
@@ -19,12 +19,11 @@ _OUTCOMES: dict[Verdict, Outcome] = {
 
 
 def methods_by_setting(results: Results) -> dict[str, dict[str, str]]:
-    """Returns setting (sparsifier and sparsity, in words) to optimizer to method id."""
-    found: dict[str, dict[str, str]] = {}
-    for m in results["methods"]:
-        if m["kind"] == "trained":
-            found.setdefault(setting(m), {})[m["optimizer"]] = m["id"]
-    return found
+    """Returns setting (sparsifier, sparsity and values of a grid) to optimizer to method id."""
+    return {
+        each.words: {optimizer: m["id"] for optimizer, m in each.members.items()}
+        for each in settings(results["methods"])
+    }
 
 
 def decide(gain: float, p: float, level: float) -> Outcome:

@@ -14,6 +14,8 @@ from robustbench_zosam.files import read_json
 def evaluate(
     config: o.Config = None,
     assign: o.Assign = None,
+    grid: o.Grid = None,
+    tune: o.Tune = None,
     recipe: o.Recipe = None,
     data: o.Data = None,
     data_root: o.DataRoot = None,
@@ -53,6 +55,8 @@ def evaluate(
     settings = o.build_config(
         config,
         assign,
+        grid,
+        tune,
         recipe=recipe,
         data__name=data,
         data__root=data_root,

@@ -29,6 +29,24 @@ Assign = Annotated[
         help="Any setting, such as `training.lr=0.05` or `optimizer.rho=0.1`; repeatable.",
     ),
 ]
+Grid = Annotated[
+    list[str] | None,
+    _what(
+        "--grid",
+        metavar="KEY=VALUE,VALUE",
+        help="A setting with several values, each a method of its own: `optimizer.rho=0.05,0.5`, "
+        "`optimizer.zo-sam.rho=…`, `sparsifier.rigl.interval=…`, `training.lr=…`; repeatable.",
+    ),
+]
+Tune = Annotated[
+    list[str] | None,
+    _what(
+        "--tune",
+        metavar="KEY=VALUE,VALUE",
+        help="A setting that is chosen for each method on validation images before the methods "
+        "are compared, with as many trials for each; keys as for `--grid`; repeatable.",
+    ),
+]
 Recipe = Annotated[
     str | None, _what(metavar="NAME", help="Named settings used as defaults; see `list recipes`.")
 ]
@@ -165,16 +183,6 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(range(int(text)))
 
 
-def parse_shard(text: str) -> tuple[int, int]:
-    """Returns (3, 8) for "3/8"."""
-    parts = text.split("/")
-    if len(parts) == 2 and all(part.isascii() and part.isdigit() for part in parts):
-        number, count = (int(part[:_DIGITS]) for part in parts)
-        if 1 <= number <= count:
-            return number, count
-    raise InputError(f"--shard {text[:40]!r}: give the share and their number, from 1/8 to 8/8")
-
-
 def choose_engine(
     name: str | None, scheduler: str | None, slurm: str | None
 ) -> tuple[str | None, dict[str, object] | None]:
@@ -221,11 +229,18 @@ def subject_options(
 
 
 def build_config(
-    file: Path | None, assignments: list[str] | None, **given: object
+    file: Path | None,
+    assignments: list[str] | None,
+    grid: list[str] | None = None,
+    tune: list[str] | None = None,
+    /,
+    **given: object,
 ) -> ExperimentConfig:
     """Returns the configuration that file, options and assignments make together.
 
     Args:
+        grid: settings with several values, each a method of its own.
+        tune: settings that are chosen on validation images.
         **given: option values by dotted key with `__` for the dot; None and () mean not given.
     """
     from robustbench_zosam.loading import load_config
@@ -240,4 +255,4 @@ def build_config(
     data = overrides.get("data.name")
     if isinstance(data, str) and data.startswith("folder:"):
         overrides["data.name"], overrides["data.root"] = data.split(":", 1)
-    return load_config(file, overrides, assignments or ())
+    return load_config(file, overrides, assignments or (), grid=grid or (), tune=tune or ())

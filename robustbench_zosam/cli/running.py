@@ -11,12 +11,13 @@ import typer
 
 from robustbench_zosam.cli.display import Display
 from robustbench_zosam.cli.event_log import logged
-from robustbench_zosam.cli.options import parse_shard
 from robustbench_zosam.config import ExperimentConfig
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.provenance import command
 from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.experiment import Outcome
 from robustbench_zosam.runs.plan import Plan, make_plan
+from robustbench_zosam.runs.shards import parse_shard, share
 from robustbench_zosam.runs.signals import EXIT_CODE as INTERRUPTED
 from robustbench_zosam.runs.signals import INTERRUPTIONS
 
@@ -44,10 +45,16 @@ def execute(
         measure: whether to evaluate after training.
 
     Raises:
+        InputError: there are no shares, as settings are tuned.
         typer.Exit: with code 1 when cells failed, 130 when interrupted.
     """
-    share = parse_shard(shard) if shard else None
-    plan = replace(make_plan(config, measure=measure), shard=share)
+    part = parse_shard(shard) if shard else None
+    if part and config.tune.values:
+        raise InputError(
+            "--shard: where settings are tuned, the cells are known after the trials only; use "
+            "`work` on machines that see one folder"
+        )
+    plan = replace(make_plan(config, measure=measure), shard=part)
     if dry_run:
         from robustbench_zosam.runs.estimate import describe  # imports torch
 
@@ -56,7 +63,7 @@ def execute(
     if prepare:
         with Display(0) as display:
             experiment.prepare(plan, display)
-        typer.echo(f"{len(plan.unfinished())} cells to run: zosam-robust work {plan.out}")
+        typer.echo(f"{plan.waiting()} cells to run: zosam-robust work {plan.out}")
         return None
     return run(plan, rerun=rerun, log=log)
 
@@ -76,7 +83,7 @@ def run(
     """
     started = time.monotonic()
     waiting = len(experiment.choose_cells(plan, rerun)) if rerun else 0
-    waiting = max(waiting, len(plan.unfinished()))
+    waiting = max(waiting, plan.waiting())
     _announce(plan, waiting)
     try:
         with Display(waiting) as display, logged(display, log) as on_event:
@@ -109,11 +116,14 @@ def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) ->
 
 
 def _announce(plan: Plan, waiting: int) -> None:
-    done = len(plan.own) - waiting
+    trials = 0 if plan.tuner is None else plan.tuner.planned
+    own = len(share(plan.cells, plan.shard))
+    done = trials + own - waiting
+    tuned = f" after {trials} trials of settings" if trials else ""
     where = f"{plan.workers} at a time" if plan.workers else "in this process"
     typer.echo(
-        f"{len(plan.methods)} methods, {len(plan.own)} cells (one method with one seed each): "
-        f"{done} done, {waiting} to run "
+        f"{len(plan.methods)} methods, {own} cells (one method with one seed each)"
+        f"{tuned}: {done} done, {waiting} to run "
         f"({where}, {plan.threads} thread(s) each, on {plan.device})",
         err=True,
     )

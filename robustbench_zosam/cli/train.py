@@ -8,6 +8,8 @@ from robustbench_zosam.cli import options as o
 def train(
     config: o.Config = None,
     assign: o.Assign = None,
+    grid: o.Grid = None,
+    tune: o.Tune = None,
     recipe: o.Recipe = None,
     data: o.Data = None,
     data_root: o.DataRoot = None,
@@ -40,6 +42,8 @@ def train(
     settings = o.build_config(
         config,
         assign,
+        grid,
+        tune,
         recipe=recipe,
         data__name=data,
         data__root=data_root,

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ def prepare(config: DataConfig, cache: Path) -> Prepared:
     file = cache / f"data-{config.name}-{key.hexdigest()[:16]}.npz"
     facts = _facts_if_sound(file) if file.exists() else None
     if facts is None:
-        facts = _store(load_dataset(config), file)
+        dataset = load_dataset(config)
+        facts = _store(dataset, file, dataset.facts())
     return Prepared(file, facts)
 
 
@@ -121,8 +122,33 @@ def load_dataset(config: DataConfig) -> Dataset:
     return with_label_noise(DATASETS[config.name].load()(config), config)
 
 
-def _store(dataset: Dataset, file: Path) -> DataFacts:
-    facts = dataset.facts()
+def without_test(prepared: Prepared) -> Prepared:
+    """Returns the same data in a file that holds no test images, for choices that may not see them.
+
+    Raises:
+        InputError: the prepared data is damaged.
+    """
+    file = prepared.file.with_name(f"{prepared.file.stem}-without-test.npz")
+    facts = _facts_if_sound(file) if file.exists() else None
+    if facts is None:
+        data = load_prepared(prepared.file)
+        counts = prepared.facts["counts"] | {"test": 0}
+        facts = _store(
+            replace(data, test=_empty(data.test)), file, {**prepared.facts, "counts": counts}
+        )
+    return Prepared(file, facts)
+
+
+def _empty(split: Split) -> Split:
+    images = split.images
+    if isinstance(images, StreamedImages):
+        images = StreamedImages(images.root, [], images.size)
+    else:
+        images = images[:0]
+    return Split(images, split.labels[:0])
+
+
+def _store(dataset: Dataset, file: Path, facts: DataFacts) -> DataFacts:
     arrays: dict[str, NDArray[np.generic]] = {}
     for name, split in dataset.splits.items():
         arrays[f"{name}_labels"] = split.labels

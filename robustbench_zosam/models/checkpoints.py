@@ -24,6 +24,7 @@ from robustbench_zosam.models.fitting import (
     skeleton,
 )
 from robustbench_zosam.models.header import SparseTensor, parse_header
+from robustbench_zosam.models.outputs import keep_outputs, output_names
 from robustbench_zosam.models.tensor_files import read_tensors, save_tensors, sha256_of
 from robustbench_zosam.models.third_party import match_names, read_state_dict, take_masks
 
@@ -168,6 +169,9 @@ def _load(
     expected = skeleton(config, count, image_size)
     names = match_names(file, values, expected)
     state = fill_in({names[name]: value for name, value in values.items()}, expected)
+    if config.classes is not None and classes:
+        outputs = output_names(config.classes)
+        state = keep_outputs(state, config, outputs, classes, image_size)
     require_fit(file, config, expected, state)
     model = build_model(config, count, mean, std, image_size=image_size)
     model.backbone.load_state_dict(state)
@@ -175,6 +179,28 @@ def _load(
     found = {f"backbone.{names[name]}": mask for name, mask in masks.items()}
     found = (_masks_from_zeros(model) | found) if config.zeros_as_mask else found
     return Checkpoint(model, config, found, classes, image_size, {})
+
+
+def read_weights(
+    file: Path, config: ModelConfig, image_size: int | None
+) -> tuple[dict[str, Tensor], Sequence[float], Sequence[float]]:
+    """Returns the tensors of a checkpoint by their names in an architecture, and mean and std.
+
+    The last two are empty where the file does not say them. The number of classes may be another.
+
+    Raises:
+        InputError: the file is missing, damaged, or ours and of another architecture.
+    """
+    require_regular(file)
+    tensors, raw = _read(file)
+    if raw is not None:
+        found = _from_ours(file, tensors, raw, config, ())
+        normalisation = (found.model.mean, found.model.std)
+        mean, std = (value.flatten().tolist() for value in normalisation)
+        return found.model.backbone.state_dict(), mean, std
+    values, _ = take_masks(file, tensors)
+    names = match_names(file, values, skeleton(config, 1, image_size))
+    return {names[name]: value for name, value in values.items()}, (), ()
 
 
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, object] | None]:

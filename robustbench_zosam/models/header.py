@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from robustbench_zosam.config import Deviation, Float, Integer, UnitInterval
+from robustbench_zosam.config_fields import Deviation, Float, Integer, UnitInterval
 from robustbench_zosam.errors import InputError
 
 

@@ -9,6 +9,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.models.registry import MODELS
 
 Origin = Literal["registry", "torchvision", "timm", "code"]
+IMAGENET = "imagenet"  # as a list of classes
 OTHERS = "torchvision:NAME, timm:NAME, or package.module:factory with model.allow_code=true"
 
 

@@ -18,7 +18,9 @@ from robustbench_zosam.report.figures.overview import overview
 from robustbench_zosam.report.figures.planes import planes, surfaces
 from robustbench_zosam.report.figures.scatter import flatness_against_robustness
 from robustbench_zosam.report.figures.severity import severity_curves
+from robustbench_zosam.report.figures.sweep import sweeps
 from robustbench_zosam.report.figures.training import training_curves
+from robustbench_zosam.report.figures.tuning import tuning
 from robustbench_zosam.report.glossary import glossary
 from robustbench_zosam.report.heatmap import heat_map
 from robustbench_zosam.report.origin import materials, origin, recipe
@@ -70,6 +72,8 @@ def _contents(run: Run) -> dict[str, object]:
         "heat": heat_map(run),
         "severity": severity_curves(run),
         "blocks": _present([
+            sweeps(run),
+            tuning(run),
             flatness_against_robustness(run),
             planes(run),
             slices(run),

@@ -33,11 +33,12 @@ def differing(run: Run) -> PageTable | None:
 def common(run: Run) -> str:
     """Returns the training settings that all methods share, as one sentence."""
     training = run.results["config"].get("training") or {}
+    own = {name for method in run.methods for name in method.facts.get("training", {})}
     idle = "" if training.get("schedule") == "multistep" else "milestones"
     parts = [
         f"{text.plain(key)} {_shown(value)}"
         for key, value in training.items()
-        if key != idle and value is not None and value is not False
+        if key not in {idle, *own} and value is not None and value is not False
     ]
     return f"The same for all: {', '.join(parts)}." if parts else ""
 
@@ -55,6 +56,7 @@ def _settings(facts: MethodFacts) -> Iterator[tuple[str, str]]:
             yield name, _shown(value)
     yield from _options(facts.get("options"), "")
     yield from _options(facts.get("sparsifier_options"), "sparsifier ")
+    yield from _options(facts.get("training"), "training ")
 
 
 def _options(options: Mapping[str, object] | None, prefix: str) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path
 from robustbench_zosam.metrics import cell_metrics
 from robustbench_zosam.report import text
@@ -32,7 +33,9 @@ _SETTINGS: dict[str, object] = {
     "svg.hashsalt": "zosam-robust",
     "text.parse_math": False,  # names are names, also with a dollar sign in them
 }
-Draw = Callable[[Run], Figure | None]
+Make = Callable[[float, float], Axes]
+"""From width and height in inches to what is drawn into."""
+Draw = Callable[[Run, Make], Axes | None]
 
 
 def write_figures(results: Results, folder: Path) -> list[Path]:
@@ -49,10 +52,37 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
     written = []
     with _style():
         for name, draw in _FIGURES.items():
-            figure = draw(run)
-            if figure is not None:
+            axes = draw(run, _axes)
+            if axes is not None:
+                figure = _figure(axes)
                 written += [_save(figure, folder / "figures" / f"{name}.{k}") for k in _METADATA]
     return written
+
+
+def draw_figure(results: Results, kind: str, axes: Axes | None = None) -> Axes:
+    """Returns the axes of one of these figures, for a notebook.
+
+    Args:
+        kind: its name.
+        axes: to draw into; None makes a figure of pyplot's, which notebooks show.
+
+    Raises:
+        InputError: there is no such figure, or the results have no numbers for it.
+    """
+    if kind not in _FIGURES:
+        raise InputError(f"there is no figure {kind!r}: choose among {', '.join(_FIGURES)}")
+
+    def make(width: float, height: float) -> Axes:
+        from matplotlib import pyplot as plt  # chooses a backend, and so only where it is meant
+
+        return plt.subplots(figsize=(width, height))[1] if axes is None else axes
+
+    with _style():
+        found = _FIGURES[kind](Run(results, None), make)
+        if found is None:
+            raise InputError(f"these results have no numbers for the figure {kind!r}")
+        sns.despine(ax=found)
+    return found
 
 
 _METADATA = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
@@ -96,7 +126,7 @@ def _looks(run: Run) -> dict[str, object]:
     }
 
 
-def _differences(run: Run) -> Figure | None:
+def _differences(run: Run, make: Make) -> Axes | None:
     """Draws each method's mean difference from its baseline, with interval and seeds."""
     rows = [
         (*run.pair(comparison), row)
@@ -106,7 +136,7 @@ def _differences(run: Run) -> Figure | None:
     ]
     if not rows:
         return None
-    axes = _axes(PAGE, 0.6 + 0.32 * len(rows))
+    axes = make(PAGE, 0.6 + 0.32 * len(rows))
     for height, (method, _, row) in enumerate(rows):
         _draw_difference(axes, height, method, row)
     names = [f"{method.label} − {baseline.label}" for method, baseline, _ in rows]
@@ -115,7 +145,7 @@ def _differences(run: Run) -> Figure | None:
     axes.axvline(0, color="0.5", linewidth=0.8, zorder=0)
     label = cell_metrics()["mean_corruption_accuracy"].label
     axes.set_xlabel(f"difference in {label} (points)")
-    return _figure(axes)
+    return axes
 
 
 def _draw_difference(axes: Axes, height: int, method: MethodView, row: ComparisonRow) -> None:
@@ -129,7 +159,7 @@ def _draw_difference(axes: Axes, height: int, method: MethodView, row: Compariso
     axes.plot(100 * row["difference"], height, method.marker, color=colour, markerfacecolor=filled)
 
 
-def _corruptions(run: Run) -> Figure | None:
+def _corruptions(run: Run, make: Make) -> Axes | None:
     """Draws the accuracies of all methods under all corruptions."""
     names = ["clean", *run.corruptions]
     values = [[run.mean_accuracy(method, name) for method in run.methods] for name in names]
@@ -140,16 +170,16 @@ def _corruptions(run: Run) -> Figure | None:
     )
     if table.isna().all().all():
         return None
-    axes = _axes(PAGE, 1.4 + 0.2 * len(names))
+    axes = make(PAGE, 1.4 + 0.2 * len(names))
     sns.heatmap(
         table, ax=axes, annot=True, fmt=".1f", cmap="viridis", linewidths=0.5,
         annot_kws={"size": 6}, cbar_kws={"label": "accuracy (%)"},
     )  # fmt: skip
     axes.set_xticks(axes.get_xticks(), table.columns, rotation=30, ha="right")
-    return _figure(axes)
+    return axes
 
 
-def _severity(run: Run) -> Figure | None:
+def _severity(run: Run, make: Make) -> Axes | None:
     """Draws the accuracy against severity, averaged over corruptions, with bands over seeds."""
     frame = pd.DataFrame([
         {"method": method.label, "seed": seed, "severity": row["severity"]}
@@ -162,10 +192,10 @@ def _severity(run: Run) -> Figure | None:
     if frame.empty:
         return None
     means = frame.groupby(["method", "seed", "severity"], as_index=False).mean()
-    return _lines(run, means, "severity", "accuracy (%)")
+    return _lines(run, make, means, "severity", "accuracy (%)")
 
 
-def _training(run: Run) -> Figure | None:
+def _training(run: Run, make: Make) -> Axes | None:
     """Draws the validation accuracy against epochs, with bands over seeds."""
     frame = pd.DataFrame([
         {"method": method.label, "seed": seed, "epoch": row["epoch"]}
@@ -175,20 +205,24 @@ def _training(run: Run) -> Figure | None:
         for row in training["history"]
     ])
     return (
-        None if frame.empty else _lines(run, frame, "epoch", "validation accuracy (%)", marks=False)
+        None
+        if frame.empty
+        else _lines(run, make, frame, "epoch", "validation accuracy (%)", marks=False)
     )
 
 
-def _lines(run: Run, frame: pd.DataFrame, x: str, y: str, *, marks: bool = True) -> Figure:
-    axes = _axes(COLUMN, 2.6)
+def _lines(
+    run: Run, make: Make, frame: pd.DataFrame, x: str, y: str, *, marks: bool = True
+) -> Axes:
+    axes = make(COLUMN, 2.6)
     looks = _looks(run) | ({} if marks else {"markers": False})
     # The band is one standard error of the mean over seeds: few seeds give no interval.
     sns.lineplot(frame, x=x, y=y, ax=axes, errorbar="se", linewidth=1, markersize=4, **looks)
     axes.legend(fontsize=5.5)
-    return _figure(axes)
+    return axes
 
 
-def _points(run: Run, name: str, *, logarithmic: bool) -> Figure | None:
+def _points(run: Run, make: Make, name: str, *, logarithmic: bool) -> Axes | None:
     """Draws each training run's mean accuracy under corruption against another of its numbers."""
     metrics = cell_metrics()
     metric, accuracy_metric = metrics[name], metrics["mean_corruption_accuracy"]
@@ -202,22 +236,22 @@ def _points(run: Run, name: str, *, logarithmic: bool) -> Figure | None:
     ])
     if frame.empty:
         return None
-    axes = _axes(COLUMN, 2.6)
+    axes = make(COLUMN, 2.6)
     sns.scatterplot(frame, x=label, y=height, ax=axes, s=22, **_looks(run))
     if logarithmic and (frame[label] > 0).all():
         axes.set_xscale("log")
         for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             axis(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.legend(fontsize=5.5)
-    return _figure(axes)
+    return axes
 
 
-def _flatness(run: Run) -> Figure | None:
-    return _points(run, "trace", logarithmic=True)
+def _flatness(run: Run, make: Make) -> Axes | None:
+    return _points(run, make, "trace", logarithmic=True)
 
 
-def _cost(run: Run) -> Figure | None:
-    return _points(run, "images_per_second", logarithmic=False)
+def _cost(run: Run, make: Make) -> Axes | None:
+    return _points(run, make, "images_per_second", logarithmic=False)
 
 
 _FIGURES: dict[str, Draw] = {

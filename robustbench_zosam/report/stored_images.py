@@ -51,26 +51,52 @@ class Gallery:
     images: NDArray[np.uint8]
     worst: tuple[Misled, ...] = ()
 
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Returns what `gallery.npz` holds."""
+        found: dict[str, NDArray[np.generic]] = {
+            "images": self.images,
+            "rows": np.array(self.rows),
+        }
+        if self.worst:
+            counts = [(x.severity, x.wrong, x.models) for x in self.worst]
+            found |= {
+                "worst_images": np.stack([x.image for x in self.worst]),
+                "worst_labels": np.array([x.label for x in self.worst]),
+                "worst_corruptions": np.array([x.corruption for x in self.worst]),
+                "worst_counts": np.array(counts),
+                "worst_confidence": np.array([x.confidence for x in self.worst]),
+            }
+        return found
+
 
 def load_gallery(file: Path) -> Gallery | None:
     """Returns the images of `gallery.npz`; None where none were stored."""
     if not file.is_file():
         return None
     try:
-        return _gallery(file, read_arrays(file))
+        return make_gallery(read_arrays(file), file)
     except InputError as error:
         warnings.warn(f"{error}; the page has no images", DamagedFileWarning, stacklevel=2)
         return None
 
 
-def _gallery(file: Path, arrays: Mapping[str, NDArray[Any]]) -> Gallery:
+def make_gallery(arrays: Mapping[str, NDArray[Any]], file: Path = Path("gallery.npz")) -> Gallery:
+    """Returns the images that arrays hold, as `gallery.npz` has them.
+
+    Args:
+        file: named in messages.
+
+    Raises:
+        InputError: they are not in this form.
+    """
     try:
         rows, images = tuple(map(str, arrays["rows"])), arrays["images"]
-        if images.ndim != 6 or images.dtype != np.uint8 or images.shape[1] != len(rows):
-            raise ValueError(f"images of shape {images.shape} for {len(rows)} rows")
         worst = tuple(_misled(arrays)) if "worst_images" in arrays else ()
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{file} is damaged ({error})") from error
+    if images.ndim != 6 or images.dtype != np.uint8 or images.shape[1] != len(rows):
+        shape = images.shape
+        raise InputError(f"{file} is damaged (images of shape {shape} for {len(rows)} rows)")
     return Gallery(rows, images, worst)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.comparisons import corruption_count, main_row
+from robustbench_zosam.report.figures.tuning import edges, tuning_sentences
 from robustbench_zosam.report.run import Run, names
 from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.schema import Comparison
@@ -53,7 +54,8 @@ def facts(run: Run) -> tuple[str, ...]:
         corruptions = text.count(len(suite["corruptions"]), "corruption")
         found.append(f"{suite['name']}: {corruptions} at {noun} {severities}.")
     methods, seeds = text.count(len(run.methods), "method"), text.count(run.seeds, "seed")
-    return (*found, f"{methods}, {seeds} each.", *_training(run))
+    tuned = list(tuning_sentences(run))[:1]
+    return (*found, f"{methods}, {seeds} each.", *tuned, *_training(run))
 
 
 def _training(run: Run) -> Iterator[str]:
@@ -64,7 +66,8 @@ def _training(run: Run) -> Iterator[str]:
         for cell in run.results["cells"]
         if (sparsity := cell.get("sparsity")) and sparsity.get("parameters")
     ]
-    epochs = (config.get("training") or {}).get("epochs")
+    own = any("epochs" in method.facts.get("training", {}) for method in run.methods)
+    epochs = None if own else (config.get("training") or {}).get("epochs")
     trained = any(method.facts["kind"] == "trained" for method in run.methods)
     if trained and sizes and epochs and counts.get("train"):
         name = (config.get("model") or {}).get("name", "network")
@@ -118,6 +121,7 @@ def _limits(run: Run) -> Iterator[str]:
     if run.results["failures"]:
         parts.append(f"{text.count(len(run.results['failures']), 'training run')} failed")
     parts += _collapsed(run)
+    parts += [f"{words[0].lower()}{words[1:]}" for words in edges(run)]
     if parts:
         yield f"Note: {text.listed(parts)}."
 

@@ -132,6 +132,44 @@ def plan_generated(config: SuiteConfig, facts: DataFacts, cache: Path) -> SuiteP
     )
 
 
+def plan_validation(
+    config: SuiteConfig,
+    severities: tuple[int, ...],
+    tested: tuple[str, ...],
+    facts: DataFacts,
+    cache: Path,
+) -> SuitePlan:
+    """Plans a suite made of validation images, of the extra corruptions that no test uses.
+
+    Args:
+        config: of the suite of the test, whose preset and seed it shares.
+        tested: corruptions of the test.
+
+    Returns:
+        The suite, in a folder beside that of the test.
+
+    Raises:
+        InputError: the test uses all of them.
+    """
+    names = tuple(name for name in corruptions.names("extra") if name not in tested)
+    if not names:
+        raise InputError(
+            "the test uses all extra corruptions, so none is left to tune by: choose another "
+            "tune.score, or leave some of them out of suite.corruptions"
+        )
+    wanted = {"source": None, "name": None, "corruptions": names, "severities": severities}
+    plan = plan_generated(config.model_copy(update=wanted), facts, cache)
+    folder = Path(plan.folders[0])
+    return plan.model_copy(
+        update={
+            "name": f"{plan.name}-validation",
+            "key": f"validation-{plan.key}",
+            "folders": (str(folder.with_name(f"validation-{folder.name}")),),
+            "reference": "none",
+        }
+    )
+
+
 def choose_preset(preset: str, side: int) -> str:
     """Returns a preset by name; "auto" chooses by the side of the images, in pixels."""
     if preset != "auto":

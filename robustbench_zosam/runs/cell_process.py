@@ -46,6 +46,7 @@ from robustbench_zosam.runs.stopping import StoppedError, StopRequest
 from robustbench_zosam.training import InterruptedTrainingError
 
 _MEASUREMENTS: dict[Stage, stage_measurement.Measurement] = {
+    "validation": stage_measurement.measure_validation,
     "robustness": stage_measurement.measure_robustness,
     "flatness": stage_measurement.measure_flatness,
     "landscape": stage_measurement.measure_landscape,

@@ -23,9 +23,15 @@ from robustbench_zosam.runs.endings import Ending
 from robustbench_zosam.runs.methods import Method
 from robustbench_zosam.runs.stored_stages import Stage as Stage
 from robustbench_zosam.runs.stored_stages import read_stage
-from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, StoredTraining
+from robustbench_zosam.schema import (
+    Flatness,
+    Landscape,
+    RobustnessScores,
+    StoredTraining,
+    ValidationScores,
+)
 
-StageValue = StoredTraining | RobustnessScores | Flatness | Landscape
+StageValue = StoredTraining | ValidationScores | RobustnessScores | Flatness | Landscape
 _UNKNOWN = "what it said counts as never said"
 T = TypeVar("T")
 V_co = TypeVar("V_co", bound=StageValue, covariant=True)
@@ -53,6 +59,7 @@ class CellSpec(BaseModel):
         classes: number of classes.
         model: the architecture; None where a checkpoint says it.
         suite: the corrupted test images; None measures no robustness.
+        validation_suite: corrupted validation images, for trials that are scored on them.
         identities: of the stages that are wanted, in order.
         device: "cpu" or "cuda:N"; chosen where the cell runs, so it is not stored with the rest.
         threads: CPU threads; part of the identities.
@@ -69,6 +76,7 @@ class CellSpec(BaseModel):
     model: ModelConfig | None
     training: TrainingConfig
     suite: SuitePlan | None
+    validation_suite: SuitePlan | None = None
     flatness: FlatnessConfig
     landscape: LandscapeConfig
     identities: dict[Stage, str]
@@ -181,6 +189,11 @@ class CellStore:
 
     @overload
     def load(
+        self, stage: Literal["validation"], identity: str | None
+    ) -> Finished[ValidationScores] | None: ...
+
+    @overload
+    def load(
         self, stage: Literal["robustness"], identity: str | None
     ) -> Finished[RobustnessScores] | None: ...
 
@@ -239,10 +252,11 @@ def _read_own(file: Path, form: TypeAdapter[T]) -> T | None:
 
 
 def _with_paths(spec: CellSpec, change: Callable[[str], str]) -> CellSpec:
-    suite = spec.suite
-    if suite is not None:
-        suite = suite.model_copy(update={"folders": tuple(map(change, suite.folders))})
-    return spec.model_copy(update={"data_file": change(spec.data_file), "suite": suite})
+    suites: dict[str, object] = {
+        name: suite and suite.model_copy(update={"folders": tuple(map(change, suite.folders))})
+        for name, suite in (("suite", spec.suite), ("validation_suite", spec.validation_suite))
+    }
+    return spec.model_copy(update={"data_file": change(spec.data_file), **suites})
 
 
 def _below(path: str, root: Path) -> str:

@@ -72,6 +72,8 @@ def _collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
         "ranking": rankings(methods, scores),
         "claims": [],
     }
+    if plan.tuner is not None:
+        results["tuning"] = plan.tuner.facts(plan.data.facts["counts"]["validation"])
     results["claims"] = evaluate_claims(results)
     results = redacted(results)
     write_gallery(plan, [cell["id"] for cell in cells])

@@ -25,7 +25,7 @@ _LIMIT = 20.0  # seconds spent on steps of more passes than most
 
 def describe(plan: Plan) -> str:
     """Returns settings, cells and estimated training time as text; nothing is written."""
-    unfinished = {cell.id for cell in plan.unfinished()}
+    unfinished = {cell.id for cell in (*plan.unfinished(), *(plan.cells if plan.is_open else ()))}
     seconds = {cell.method.id: cell for cell in plan.cells if cell.id in unfinished}
     times = {name: _training_seconds(plan, cell) for name, cell in seconds.items()}
     lines = [*_settings(plan.config.model_dump(mode="json")), *_recipe(plan.config), ""]
@@ -35,14 +35,22 @@ def describe(plan: Plan) -> str:
         todo = [cell for cell in cells if cell.id in unfinished]
         cost = f", about {times[method.id]:.0f} s of training each" if todo else ""
         lines.append(f"{method.id}: {len(cells) - len(todo)} done, {len(todo)} to run{cost}")
+    trials = {tuned.method.id: tuned.left for tuned in plan.tuned if tuned.planned}
+    for name, left in trials.items():
+        lines.append(f"{name}: {left} trials of settings to run, with a training each")
     total = sum(times[cell.method.id] for cell in plan.cells if cell.id in unfinished)
+    total += sum(left * times[name] for name, left in trials.items() if left)
     lines.append("")
     lines.append(
-        f"{len(plan.cells)} cells, {len(unfinished)} to run; about "
+        f"{len(plan.cells)} cells{_trials(plan)}, {plan.waiting()} to run; about "
         f"{total / max(plan.workers, 1):.0f} s of training with {plan.workers or 1} at a time, "
         f"then the measurements; output in {plan.out}"
     )
     return "\n".join(lines)
+
+
+def _trials(plan: Plan) -> str:
+    return f" and {plan.tuner.planned} trials" if plan.tuner is not None else ""
 
 
 def _training_seconds(plan: Plan, cell: CellSpec) -> float:

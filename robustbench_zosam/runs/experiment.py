@@ -21,7 +21,7 @@ from robustbench_zosam.runs.engines import (
     local_engine,
 )
 from robustbench_zosam.runs.lease import Watch
-from robustbench_zosam.runs.plan import Plan
+from robustbench_zosam.runs.plan import Plan, settled
 from robustbench_zosam.runs.run_folder import disk_errors
 from robustbench_zosam.runs.schedule import Schedule
 
@@ -70,16 +70,15 @@ def run(
     with disk_errors(plan.out), plan.folder.joined(plan.record(), alone=rerun is not None):
         discarded = _discard(plan, rerun) if rerun else 0
         started = time.perf_counter()
-        unfinished = plan.unfinished()
-        schedule = Schedule(plan, on_event, wait=not helping)
-        if unfinished:
+        schedule = Schedule(settled(plan), on_event, wait=not helping)
+        if schedule.plan.unfinished():
             plan.unmark()
-            if not helping:
-                _forget_failures(plan, unfinished)
-            _run_cells(plan, unfinished, schedule, on_event)
-        outcome = _outcome(plan, schedule, len(unfinished))
+            _run_cells(schedule, on_event, helping=helping)
+        plan = schedule.plan
+        outcome = _outcome(plan, schedule)
         outcome.discarded = discarded
-        if report and not plan.shard and len(outcome.failed) < len(plan.cells) and not outcome.left:
+        known = not plan.is_open and not outcome.left and not plan.shard
+        if report and known and len(outcome.failed) < len(plan.cells):
             outcome.report = plan.out / "report.html"
             with plan.folder.lock("collecting"):
                 _collect(plan, outcome.failed, on_event, started)
@@ -91,7 +90,7 @@ def prepare(plan: Plan, on_event: OnEvent) -> None:
     with disk_errors(plan.out), plan.folder.joined(plan.record()):
         unfinished = plan.unfinished()
         _check(plan, unfinished)
-        _provide_suite(plan, on_event)
+        _provide_suites(plan, on_event)
         _forget_failures(plan, unfinished)
 
 
@@ -105,11 +104,12 @@ def choose_cells(plan: Plan, pattern: str) -> list[CellSpec]:
         InputError: no cell of the plan matches.
     """
     if pattern == "failed":
-        return [cell for cell in plan.cells if plan.store(cell).error_file.exists()]
-    chosen = [c for c in plan.cells if pattern == "all" or fnmatch(c.id, pattern)]
+        return [cell for cell in plan.known_cells if plan.store(cell).error_file.exists()]
+    chosen = [c for c in plan.known_cells if pattern == "all" or fnmatch(c.id, pattern)]
     if not chosen:
         raise InputError(
-            f"--rerun {pattern!r} matches no cell of this run: the first is {plan.cells[0].id}"
+            f"--rerun {pattern!r} matches no cell of this run: the first is "
+            f"{plan.known_cells[0].id}"
         )
     return chosen
 
@@ -132,19 +132,29 @@ def _forget_failures(plan: Plan, cells: Sequence[CellSpec]) -> None:
             store.forget_failures()
 
 
-def _run_cells(
-    plan: Plan, cells: Sequence[CellSpec], schedule: Schedule, on_event: OnEvent
-) -> None:
-    with _engine(plan) as engine:  # starts up during the next lines
-        _check(plan, cells)
-        _provide_suite(plan, on_event)
-        schedule.run(engine, cells)
+def _run_cells(schedule: Schedule, on_event: OnEvent, *, helping: bool) -> None:
+    """Runs trials until the settings are chosen, then the methods; the schedule's plan follows."""
+    with _engine(schedule.plan) as engine:  # starts up during the next lines
+        while True:
+            plan = schedule.plan
+            cells, tuning = plan.unfinished(), plan.is_open
+            if not helping:
+                _forget_failures(plan, cells)
+            _check(plan, cells)
+            _provide_suites(plan, on_event)
+            schedule.run(engine, cells)
+            schedule.plan = settled(plan)
+            if not tuning or schedule.failed or plan.unfinished():
+                return
+            schedule.plan.folder.describe(schedule.plan.record())
 
 
-def _outcome(plan: Plan, schedule: Schedule, unfinished: int) -> Outcome:
-    failed = {c.id: schedule.failed[c.id] for c in plan.cells if c.id in schedule.failed}
+def _outcome(plan: Plan, schedule: Schedule) -> Outcome:
+    cells = plan.known_cells
+    failed = {c.id: schedule.failed[c.id] for c in cells if c.id in schedule.failed}
     left = sum(cell.id not in failed for cell in plan.unfinished())
-    return Outcome(None, failed, len(schedule.ran), len(plan.own) - unfinished, left)
+    reused = len(cells) - left - len(schedule.ran | failed.keys())
+    return Outcome(None, failed, len(schedule.ran), reused, left)
 
 
 def _collect(plan: Plan, failed: dict[str, str], on_event: OnEvent, started: float) -> None:
@@ -166,7 +176,9 @@ def _check(plan: Plan, cells: Sequence[CellSpec]) -> None:
     from robustbench_zosam.models.for_data import load_for  # imports torch
     from robustbench_zosam.runs.stage_training import make_setup
 
-    data = load_prepared(plan.data.file)
+    if not cells:
+        return
+    data = load_prepared(Path(cells[0].data_file))  # of trials, without test images
     for cell in {cell.method.id: cell for cell in cells}.values():
         if cell.method.kind == "checkpoint":
             load_for(cell.method.checkpoint or "", cell.model, data)
@@ -174,8 +186,10 @@ def _check(plan: Plan, cells: Sequence[CellSpec]) -> None:
             make_setup(cell.model_copy(update={"device": "cpu"}), data)
 
 
-def _provide_suite(plan: Plan, on_event: OnEvent) -> None:
-    if plan.suite is None:
+def _provide_suites(plan: Plan, on_event: OnEvent) -> None:
+    """Makes the corrupted validation images of the trials, or checks or makes those of the test."""
+    validation = next((cell.validation_suite for cell in plan.trials), None)
+    if (validation if plan.is_open else plan.suite) is None:
         return
     from robustbench_zosam.robustness.suites import generate_suite, verify_suite  # imports torch
 
@@ -183,6 +197,12 @@ def _provide_suite(plan: Plan, on_event: OnEvent) -> None:
         on_event(RunEvent("", "suite", done, total))
 
     with plan.folder.lock("suite"):
+        if plan.is_open:
+            assert validation is not None
+            data = load_prepared(Path(plan.trials[0].data_file))
+            generate_suite(validation, data.validation, tell)
+            return
+        assert plan.suite is not None
         if plan.suite.source == "generated":
             generate_suite(plan.suite, load_prepared(plan.data.file).test, tell)
         elif plan.config.suite.verify:

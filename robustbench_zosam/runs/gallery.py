@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_zosam.arrays import read_arrays, write_arrays
 from robustbench_zosam.data import load_prepared
-from robustbench_zosam.data.dataset import balanced_subset
+from robustbench_zosam.data.dataset import Split, balanced_subset
 from robustbench_zosam.robustness.plan import take
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.plan import Plan
 
+if TYPE_CHECKING:
+    from corruptions.suites import Suite
+
+Predictions = Mapping[str, NDArray[Any]]
+_PREDICTIONS = ("conditions", "correct", "confidence")
 _SAMPLES = 4
 _WORST = 24
 
@@ -47,18 +52,31 @@ def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
         cells: ids of the finished cells.
     """
     assert plan.suite is not None
-    whole = plan.suite.open()
+    # Those of a suite of arrays are the test set's, in its order.
+    test = load_prepared(plan.data.file).test if plan.suite.layout == "arrays" else None
+    files = [CellStore(plan.out / "cells" / name).predictions_file for name in cells]
+    found = (read_arrays(file, _PREDICTIONS) for file in files if file.is_file())
+    write_arrays(plan.out / "gallery.npz", **gallery_arrays(plan.suite.open(), test, found))
+
+
+def gallery_arrays(
+    whole: Suite, test: Split | None, predictions: Iterable[Predictions]
+) -> dict[str, NDArray[np.generic]]:
+    """Returns what `gallery.npz` holds.
+
+    Args:
+        test: the clean images that the suite's are made of, in its order; None: they are others.
+        predictions: conditions, correct and confidence of each model.
+    """
     suite = take(whole, _sampled(whole.labels))
     rows = {
         name: np.stack([suite.read(name, s, 0, len(suite)) for s in suite.severities], axis=1)
         for name in suite.corruptions
     }
-    if plan.suite.layout == "arrays":  # whose images are those of the test set, in its order
-        test = load_prepared(plan.data.file).test
+    if test is not None:
         clean = np.moveaxis(test.images[_sampled(test.labels)], 1, 3)
         rows = {"clean": np.stack([clean] * len(suite.severities), axis=1), **rows}
-    stores = [CellStore(plan.out / "cells" / name).predictions_file for name in cells]
-    worst = worst_misclassified([file for file in stores if file.is_file()])
+    worst = worst_misclassified(predictions)
     arrays: dict[str, NDArray[np.generic]] = {}
     if worst:
         places = [(f.corruption, f.severity, f.image, f.image + 1) for f in worst]
@@ -69,30 +87,27 @@ def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
             "worst_counts": np.array([(f.severity, f.wrong, f.models) for f in worst]),
             "worst_confidence": np.array([f.confidence for f in worst]),
         }
-    write_arrays(
-        plan.out / "gallery.npz",
-        images=np.stack(list(rows.values()), axis=1),
-        rows=np.array(list(rows)),
-        **arrays,
-    )
+    images = np.stack(list(rows.values()), axis=1)
+    return {"images": images, "rows": np.array(list(rows)), **arrays}
 
 
 def _sampled(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return balanced_subset(labels, _SAMPLES, seed=0)
 
 
-def worst_misclassified(files: Sequence[Path]) -> list[Misclassified]:
+def worst_misclassified(predictions: Iterable[Predictions]) -> list[Misclassified]:
     """Returns the images that the most models misclassified with the most confidence.
 
     At most one for each corruption, at its mildest severity among equals, the worst first.
 
     Args:
-        files: predictions of each model, under the same conditions.
+        predictions: conditions, correct and confidence of each model, the same conditions.
     """
     wrong: dict[str, NDArray[np.int64]] = {}
     confidence: dict[str, NDArray[np.float64]] = {}
-    for file in files:
-        arrays = read_arrays(file, ("conditions", "correct", "confidence"))
+    models = 0
+    for arrays in predictions:
+        models += 1
         conditions = map(str, arrays["conditions"][1:])
         for name, correct, sure in zip(
             conditions, arrays["correct"], arrays["confidence"], strict=True
@@ -101,7 +116,7 @@ def worst_misclassified(files: Sequence[Path]) -> list[Misclassified]:
             wrong[name] = wrong.get(name, 0) + missed
             confidence[name] = confidence.get(name, 0.0) + missed * sure.astype(np.float64)
     found: dict[str, Misclassified] = {}
-    for image in _worst_of_each(wrong, confidence, len(files)):
+    for image in _worst_of_each(wrong, confidence, models):
         best = found.get(image.corruption)
         if best is None or _badness(image) > _badness(best):
             found[image.corruption] = image

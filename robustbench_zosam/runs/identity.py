@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from pydantic import BaseModel
 
 from robustbench_zosam.config import ExperimentConfig, ModelConfig, canonical_json
+from robustbench_zosam.files import content_of
+from robustbench_zosam.models.hub import local_file
+from robustbench_zosam.models.naming import IMAGENET
 from robustbench_zosam.runs.methods import Method
+from robustbench_zosam.runs.variants import training_of
 
 IDENTITY_VERSION = 2  # to be raised whenever the same configuration would give other numbers
 
@@ -48,16 +53,31 @@ def training_identity(
             model=named and named.model_dump(exclude={"allow_code"}),
             fingerprint=fingerprint,
             threads=threads,
+            **_outputs(named),
         )
     return identity(
         fingerprint=fingerprint,
-        model=config.model.architecture(),
+        model=config.model.architecture() | _start(config.model),
         optimizer=method.optimizer,
         options=method.options,
         sparsifier=method.sparsifier,
         sparsifier_options=method.sparsifier_options,
         sparsity=method.sparsity,
         seed=seed,
-        training=config.training,
+        training=training_of(config, method),
         threads=threads,
     )
+
+
+def _outputs(model: ModelConfig | None) -> dict[str, str]:
+    """Returns the content of the list of classes, if one is read."""
+    if model is None or model.classes is None or model.classes == IMAGENET:
+        return {}
+    return {"outputs": content_of(Path(model.classes))}
+
+
+def _start(model: ModelConfig) -> dict[str, object]:
+    """Returns what says from which weights training starts; nothing for random ones."""
+    if model.init is not None:
+        return {"init": content_of(local_file(model.init)), "mean": model.mean, "std": model.std}
+    return {"pretrained": True, "mean": model.mean, "std": model.std} if model.pretrained else {}

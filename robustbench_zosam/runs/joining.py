@@ -71,6 +71,6 @@ def flat(config: Mapping[str, object]) -> dict[str, object]:
 def _difference(plan: Plan, out: Path) -> str:
     record = RunFolder(out).read()
     stored = {cell.id for cell in record.cells} if record else set()
-    if {cell.id for cell in plan.cells} != stored:
+    if {cell.id for cell in plan.known_cells} != stored:
         return "its cells have other identities, as with other data or another version"
     return "its suite or version differs"

@@ -85,6 +85,8 @@ def _open(folder: Path) -> _Run:
         if store.spec_file.exists():
             spec = store.read_spec()
             config = load_config(None, flat(record.config))
+            if config.tune.values:
+                raise InputError(f"{folder} has tuned settings: such runs cannot be merged yet")
             return _Run(folder, record, config, spec, open_prepared(Path(spec.data_file)))
     raise InputError(f"{folder} holds no cell that was begun: nothing of it can be merged")
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from robustbench_zosam.config import ExperimentConfig, Options
+from robustbench_zosam.config_sweeps import Value
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import require_regular
+from robustbench_zosam.files import content_of
+from robustbench_zosam.models.hub import HUB, local_file
 from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.options import Configurable
 from robustbench_zosam.registry import Registry
+from robustbench_zosam.runs.variants import check_keys, own_values, training_of, variants
 from robustbench_zosam.schema import MethodFacts, Role
 from robustbench_zosam.sparsity.registry import SPARSIFIERS
 
@@ -32,6 +33,8 @@ class Method(BaseModel):
         role: what it is compared for.
         optimizer: empty for a loaded model, as is the sparsifier.
         sparsity: fraction of the maskable weights that are zero.
+        training: settings of the recipe that it has of its own.
+        varied: settings of a grid that differ between its variants.
         checkpoint: path of a loaded model.
         content: sha256 of that file.
     """
@@ -47,13 +50,15 @@ class Method(BaseModel):
     sparsifier: str = ""
     sparsifier_options: Options = {}
     sparsity: float = 0.0
+    training: Options = {}
+    varied: dict[str, Value] = {}
     checkpoint: str | None = None
     content: str | None = None
 
     def facts(self, seeds: list[int]) -> MethodFacts:
         """Returns what the results say of it, options that were left at their defaults included."""
         defaults = OPTIMIZERS[self.optimizer].defaults if self.optimizer else {}
-        return {
+        facts: MethodFacts = {
             "id": self.id,
             "label": self.label,
             "kind": self.kind,
@@ -67,6 +72,11 @@ class Method(BaseModel):
             "content": self.content,
             "seeds": seeds,
         }
+        if self.training:
+            facts["training"] = self.training
+        if self.varied:
+            facts["varied"] = dict(self.varied)
+        return facts
 
 
 def expand(config: ExperimentConfig) -> tuple[Method, ...]:
@@ -77,21 +87,46 @@ def expand(config: ExperimentConfig) -> tuple[Method, ...]:
             method is left.
     """
     if config.checkpoints:
-        return tuple(_all_loaded(config.checkpoints))
+        loaded = tuple(_all_loaded(config.checkpoints))
+        check_keys(config.grid, loaded, {}, "the grid")
+        check_keys(config.tune.values, loaded, {}, "the tuning")
+        return loaded
     for name in config.optimizers:
         OPTIMIZERS[name]
     for name in config.sparsifiers:
         SPARSIFIERS[name]
-    methods = {method.id: method for method in _trained(config)}
-    if not methods:
+    plain = list({method.id: method for method in _trained(config)}.values())
+    if not plain:
         raise InputError("no method is left to run: name at least one optimizer")
-    used = {method.optimizer for method in methods.values()}
+    used = {method.optimizer for method in plain}
     _check_options(config.optimizer, OPTIMIZERS, used)
-    _check_options(config.sparsifier, SPARSIFIERS, {m.sparsifier for m in methods.values()})
-    for method in methods.values():
-        OPTIMIZERS[method.optimizer].check_options(method.options)
-        SPARSIFIERS[method.sparsifier].check_options(method.sparsifier_options)
-    return tuple(methods.values())
+    _check_options(config.sparsifier, SPARSIFIERS, {m.sparsifier for m in plain})
+    check_keys(config.grid, plain, config.optimizer | config.sparsifier, "the grid")
+    methods = [
+        variant for m in plain for variant in variants(m, own_values(config.grid, m, config))
+    ]
+    for method in methods:
+        check_settings(method, config)
+    _check_names(methods)
+    return tuple(methods)
+
+
+def check_settings(method: Method, config: ExperimentConfig) -> None:
+    """Refuses settings of a method that are of the wrong type or out of range."""
+    OPTIMIZERS[method.optimizer].check_options(method.options)
+    SPARSIFIERS[method.sparsifier].check_options(method.sparsifier_options)
+    training_of(config, method)
+
+
+def _check_names(methods: Sequence[Method]) -> None:
+    known: set[str] = set()
+    for method in methods:
+        if method.id in known:
+            raise InputError(
+                f"two variants would be called {method.id}: give values that differ in their "
+                "letters and digits"
+            )
+        known.add(method.id)
 
 
 def _trained(config: ExperimentConfig) -> Iterator[Method]:
@@ -130,7 +165,7 @@ def _method(config: ExperimentConfig, optimizer: str, sparsifier: str, sparsity:
 def _all_loaded(paths: Sequence[str]) -> Iterator[Method]:
     known: dict[str | None, str] = {}
     for path in paths:
-        method = _loaded(Path(path))
+        method = _loaded(path)
         if method.content in known:
             raise InputError(
                 f"the checkpoints {known[method.content]} and {path} are the same: give one of them"
@@ -139,18 +174,15 @@ def _all_loaded(paths: Sequence[str]) -> Iterator[Method]:
         yield method
 
 
-def _loaded(file: Path) -> Method:
+def _loaded(path: str) -> Method:
+    file = local_file(path)
     if not file.exists():
         raise InputError(f"the checkpoint {file} does not exist: give the path of a file")
-    require_regular(file)
-    try:
-        with file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"the checkpoint {file} cannot be read: {error.strerror}") from error
+    content = content_of(file)
+    name = path.removeprefix(HUB) if path.startswith(HUB) else file.stem
     return Method(
-        id=f"{_ODD.sub('_', file.stem)[:_LONGEST]}-{content[:6]}",  # a folder's name
-        label=file.stem,
+        id=f"{_ODD.sub('_', name)[:_LONGEST]}-{content[:6]}",  # a folder's name
+        label=name,
         kind="checkpoint",
         checkpoint=str(file.resolve()),
         content=content,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from robustbench_zosam import __version__
 from robustbench_zosam.config import ExperimentConfig
-from robustbench_zosam.data.prepare import Prepared, prepare
+from robustbench_zosam.data.prepare import Prepared, prepare, without_test
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import (
@@ -18,19 +17,22 @@ from robustbench_zosam.files import (
     warn_of_damage,
     write_json,
 )
-from robustbench_zosam.metrics import condition_metrics
 from robustbench_zosam.models.naming import check_model
 from robustbench_zosam.provenance import command
 from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.results.versions import VERSION
-from robustbench_zosam.robustness.plan import SuitePlan, plan_generated
+from robustbench_zosam.robustness.plan import SuitePlan, plan_generated, plan_validation
 from robustbench_zosam.robustness.references import find_reference
 from robustbench_zosam.robustness.stored import plan_stored
-from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Stage
-from robustbench_zosam.runs.identity import identity, named_model, training_identity
+from robustbench_zosam.runs.cell_store import CellSpec, CellStore
+from robustbench_zosam.runs.cells import make_cell, make_cells
+from robustbench_zosam.runs.identity import identity
 from robustbench_zosam.runs.methods import Method, expand
 from robustbench_zosam.runs.placement import Placement, place_cells
 from robustbench_zosam.runs.run_folder import PlannedCell, RunFolder, RunRecord
+from robustbench_zosam.runs.shards import Shard, share
+from robustbench_zosam.runs.tuner import Tuned, Tuner
+from robustbench_zosam.runs.tuning import check_tuning, plan_tuning
 
 _HERE = {"out", "workers", "engine", "engine_options"}  # settings of one machine's run
 
@@ -42,7 +44,9 @@ class Plan:
     Attributes:
         out: the output folder.
         suite: the corrupted test images; None when nothing is measured.
-        cells: methods × seeds.
+        untuned: methods and cells before settings were chosen; the same where nothing is tuned.
+        cells: methods × seeds; while the tuner is open, with settings that may change.
+        tuner: the trials by which settings are chosen, if any are.
         device: "cpu" or "cuda:N", as this process names it.
         workers: cells at a time on this machine; 0 runs them in this process.
         placements: where each of these runs.
@@ -58,21 +62,29 @@ class Plan:
     device: str
     workers: int
     placements: tuple[Placement, ...]
-    shard: tuple[int, int] | None = None
+    untuned: tuple[tuple[Method, ...], tuple[CellSpec, ...]]
+    tuner: Tuner | None = None
+    shard: Shard | None = None
 
     @property
-    def own(self) -> tuple[CellSpec, ...]:
-        """Returns the cells of this run, which are all of them, or a share.
+    def is_open(self) -> bool:
+        """Returns whether trials are to be run before the methods are known."""
+        return self.tuner is not None and self.tuner.is_open
 
-        Shares are as large as each other, and drawn by the ids of the cells, so that none of them
-        has all the cells of a slow method.
-        """
-        if self.shard is None:
-            return self.cells
-        number, count = self.shard
-        drawn = sorted(self.cells, key=lambda cell: hashlib.sha256(cell.id.encode()).digest())
-        mine = {cell.id for cell in drawn[number - 1 :: count]}
-        return tuple(cell for cell in self.cells if cell.id in mine)
+    @property
+    def trials(self) -> tuple[CellSpec, ...]:
+        """Returns the cells by which settings are chosen, as far as they are known."""
+        return () if self.tuner is None else self.tuner.cells
+
+    @property
+    def tuned(self) -> tuple[Tuned, ...]:
+        """Returns the methods with their trials; none where nothing is tuned."""
+        return () if self.tuner is None else self.tuner.methods
+
+    @property
+    def known_cells(self) -> tuple[CellSpec, ...]:
+        """Returns all cells that can be run by now: trials, and the methods once they are known."""
+        return self.trials if self.is_open else (*self.trials, *share(self.cells, self.shard))
 
     @property
     def folder(self) -> RunFolder:
@@ -107,12 +119,19 @@ class Plan:
             ),
             measure=self.suite is not None,
             command=command(),
-            cells=tuple(PlannedCell(id=c.id, identities=c.identities) for c in self.cells),
+            cells=tuple(PlannedCell(id=c.id, identities=c.identities) for c in self.known_cells),
         )
 
     def unfinished(self) -> list[CellSpec]:
-        """Returns the cells of this run that have something left to do."""
-        return [cell for cell in self.own if not self.store(cell).is_finished(cell)]
+        """Returns the known cells that have something left to do."""
+        return [cell for cell in self.known_cells if not self.store(cell).is_finished(cell)]
+
+    def waiting(self) -> int:
+        """Returns how many cells have something left to do, those not known yet included."""
+        unknown = 0
+        if self.tuner is not None and self.is_open:
+            unknown = self.tuner.planned - len(self.trials) + len(self.cells)
+        return len(self.unfinished()) + unknown
 
     def mark_collected(self, finished: Collection[str]) -> None:
         """Stores that results and report on disk are those of these cells, and nothing else."""
@@ -143,8 +162,10 @@ class Plan:
 
     def _identity(self, finished: Collection[str] = ()) -> str:
         config = self.config
+        tuned = {} if self.tuner is None else {"tune": config.tune}
         return identity(
-            cells=[[cell.id, cell.identities] for cell in self.cells],
+            **tuned,
+            cells=[[cell.id, cell.identities] for cell in self.untuned[1]],
             finished=sorted(finished),
             title=config.title,
             tool=__version__,
@@ -179,12 +200,58 @@ def make_plan(
     seeds = config.seeds if not config.checkpoints else (0,)
     threads = _choose_threads(config, RunFolder(out))
     device, workers, placements = place_cells(config.run, len(methods) * len(seeds))
-    cells = tuple(
-        _cell(config, method, seed, data, suite, device, threads)
-        for seed in seeds  # seed by seed, so that the first results compare all methods
-        for method in methods
+    if config.tune.values:
+        check_tuning(config, methods)
+    cells = make_cells(config, methods, seeds, data, suite, device, threads)
+    plan = Plan(
+        config, out, data, suite, methods, cells, device, workers, placements, (methods, cells)
     )
-    return Plan(config, out, data, suite, methods, cells, device, workers, placements)
+    return settled(plan)
+
+
+def settled(plan: Plan) -> Plan:
+    """Returns a plan with what its finished trials have decided by now.
+
+    Raises:
+        InputError: all trials of a method diverged.
+    """
+    config, (methods, cells) = plan.config, plan.untuned
+    if not config.tune.values:
+        return plan
+    trials = _trial_maker(plan)
+    tuner = plan_tuning(config, methods, trials, plan.store)
+    if not tuner.is_open:
+        methods = tuner.chosen()
+        cells = make_cells(
+            config, methods, config.seeds, plan.data, plan.suite, plan.device, plan.threads
+        )
+    return replace(plan, methods=methods, cells=cells, tuner=tuner)
+
+
+def _trial_maker(plan: Plan) -> Callable[[Method, int], CellSpec]:
+    """Returns what makes a trial of a method and a seed: it knows no test images and no suite."""
+    config, cache = plan.config, plan.out / "cache"
+    data = without_test(plan.data)
+    suite = None
+    if config.tune.score == "corrupted validation accuracy":
+        tested = () if plan.suite is None else plan.suite.corruptions
+        suite = plan_validation(
+            config.suite, config.tune.severities, tested, plan.data.facts, cache
+        )
+
+    def make(method: Method, seed: int) -> CellSpec:
+        cell = make_cell(config, method, seed, plan.data, None, plan.device, plan.threads)
+        trained = cell.identities["training"]
+        scored = identity(trained=trained, validation=suite and suite.identity_parts())
+        return cell.model_copy(
+            update={
+                "data_file": str(data.file),
+                "validation_suite": suite,
+                "identities": {"training": trained, "validation": scored},
+            }
+        )
+
+    return make
 
 
 def _choose_threads(config: ExperimentConfig, folder: RunFolder) -> int:
@@ -210,40 +277,3 @@ def _plan_suite(config: ExperimentConfig, data: Prepared, cache: Path) -> SuiteP
     if config.suite.source is None:
         return plan_generated(config.suite, data.facts, cache)
     return plan_stored(config.suite, config.data, data.facts, data.test_labels())
-
-
-def _cell(
-    config: ExperimentConfig,
-    method: Method,
-    seed: int,
-    data: Prepared,
-    suite: SuitePlan | None,
-    device: str,
-    threads: int,
-) -> CellSpec:
-    trained = training_identity(config, method, seed, data.facts["fingerprint"], threads)
-    identities: dict[Stage, str] = {"training": trained}
-    if suite is not None:
-        identities["robustness"] = identity(
-            trained=trained, suite=suite.identity_parts(), metrics=tuple(condition_metrics())
-        )
-        if config.flatness.enabled:
-            identities["flatness"] = identity(trained=trained, flatness=config.flatness)
-        if config.landscape.enabled:
-            identities["landscape"] = identity(trained=trained, landscape=config.landscape)
-    return CellSpec(
-        id=f"{method.id}-seed{seed}-{trained[:8]}",
-        method=method,
-        seed=seed,
-        data_file=str(data.file),
-        classes=len(data.facts["classes"]),
-        model=named_model(config),
-        training=config.training,
-        suite=suite,
-        flatness=config.flatness,
-        landscape=config.landscape,
-        identities=identities,
-        device=device,
-        threads=threads,
-        checkpoint_seconds=config.run.checkpoint_seconds,
-    )

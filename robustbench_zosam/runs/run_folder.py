@@ -127,6 +127,11 @@ class RunFolder:
         with lease:
             yield
 
+    def describe(self, record: RunRecord) -> None:
+        """Stores what is computed here, once more of it is known."""
+        with self.lock("joining"):
+            self._write(record)
+
     def _write(self, record: RunRecord) -> None:
         try:
             stored = self.read()

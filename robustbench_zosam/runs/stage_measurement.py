@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from robustbench_zosam.arrays import write_arrays
+from robustbench_zosam.config import LandscapeConfig
 from robustbench_zosam.data.dataset import Dataset, balanced_subset
 from robustbench_zosam.landscape import line, plane
 from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.models.checkpoints import Checkpoint
-from robustbench_zosam.models.predict import to_unit
+from robustbench_zosam.models.predict import predict_logits, to_unit
 from robustbench_zosam.robustness.evaluation import evaluate
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, StageValue
-from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores
+from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, ValidationScores
 
 Progress = Callable[[int, int], None]
 Measurement = Callable[[CellSpec, CellStore, Dataset, Checkpoint, Progress], StageValue]
+
+
+def measure_validation(
+    spec: CellSpec, store: CellStore, data: Dataset, model: Checkpoint, on_progress: Progress
+) -> ValidationScores:
+    """Scores a trial's model on validation images, the only ones that choices may see."""
+    del store
+    device = torch.device(spec.device)
+    logits = predict_logits(model.model, data.validation.images, device)
+    labels = torch.from_numpy(data.validation.labels)
+    loss = float(F.cross_entropy(logits, labels))
+    corrupted = None
+    if spec.validation_suite is not None:
+        found = evaluate(
+            model.model, data.validation, spec.validation_suite, device, on_progress
+        ).summary(spec.validation_suite.facts()["categories"])
+        corrupted = found["mean_corruption_accuracy"]
+    return {
+        "images": len(labels),
+        "accuracy": float((logits.argmax(1) == labels).double().mean()),
+        "loss": loss if math.isfinite(loss) else None,
+        "corrupted_accuracy": corrupted,
+    }
 
 
 def measure_robustness(
@@ -59,8 +85,20 @@ def measure_landscape(
     settings = spec.landscape
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
     masks = _to(model.masks, spec.device)
+    return slices_of(model.model, images, labels, masks, settings, on_progress)
+
+
+def slices_of(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    masks: Mapping[str, Tensor],
+    settings: LandscapeConfig,
+    on_progress: Progress,
+) -> Landscape:
+    """Returns the loss of a model along random directions and on a plane, as results store it."""
     lines = line(
-        model.model,
+        model,
         images,
         labels,
         masks=masks,
@@ -70,7 +108,7 @@ def measure_landscape(
         seeds=settings.directions,
     )
     surface = plane(
-        model.model,
+        model,
         images,
         labels,
         masks=masks,

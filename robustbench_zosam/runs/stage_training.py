@@ -14,6 +14,7 @@ from robustbench_zosam.measurement.sparsity import sparsity_facts
 from robustbench_zosam.models.checkpoints import save_checkpoint
 from robustbench_zosam.models.classifier import Classifier, build_model
 from robustbench_zosam.models.for_data import load_for
+from robustbench_zosam.models.starting import load_starting_weights
 from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.optim.factory import base_class
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore
@@ -33,7 +34,9 @@ def make_setup(spec: CellSpec, data: Dataset) -> TrainingSetup:
     initial = derive_seed(spec.seed, "initialisation")
     model = build_model(
         spec.model, spec.classes, mean, std, seed=initial, image_size=data.image_size
-    ).to(device)
+    )
+    load_starting_weights(model, spec.model, data.image_size)
+    model = model.to(device)
     if spec.training.channels_last:
         model = model.to(memory_format=torch.channels_last)
     batches = Batches(

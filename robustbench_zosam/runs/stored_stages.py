@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from robustbench_zosam.schema import Robustness, RobustnessScores
 
-Stage = Literal["training", "robustness", "flatness", "landscape"]
+Stage = Literal["training", "validation", "robustness", "flatness", "landscape"]
 _OUTCOMES = ("clean_correct", "correct")
 _CONFIDENCES = ("clean_confidence", "confidence")
 _FORMS: dict[Stage, Any] = {
     "training": schema.StoredTraining,
+    "validation": schema.ValidationScores,
     "robustness": schema.RobustnessScores,
     "flatness": schema.Flatness,
     "landscape": schema.Landscape,

@@ -101,6 +101,13 @@ from robustbench_zosam.schema.training import (
     TrainingRecord,
     Validation,
 )
+from robustbench_zosam.schema.tuning import (
+    MethodTuning,
+    SettingValue,
+    Tuning,
+    TuningTrial,
+    ValidationScores,
+)
 
 __all__ = [  # noqa: RUF022 - grouped by what they describe
     # a run
@@ -113,7 +120,13 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "SuiteFacts",
     "MethodFacts",
     "Role",
+    "SettingValue",
     "Failure",
+    # settings chosen on validation images
+    "Tuning",
+    "MethodTuning",
+    "TuningTrial",
+    "ValidationScores",
     # one method with one seed
     "Cell",
     "CellProvenance",

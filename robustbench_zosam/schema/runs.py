@@ -12,6 +12,7 @@ from robustbench_zosam.schema.curvature import Flatness
 from robustbench_zosam.schema.landscapes import Landscape
 from robustbench_zosam.schema.measured import Robustness, Sparsity
 from robustbench_zosam.schema.training import Training
+from robustbench_zosam.schema.tuning import SettingValue, Tuning
 
 Role = Literal["method", "baseline", "control", "reference"]
 Options = dict[str, Any]
@@ -87,6 +88,10 @@ class MethodFacts(TypedDict):
     sparsifier_options: NotRequired[Options]
     sparsity: float
     """Fraction of the maskable weights that are zero."""
+    training: NotRequired[Options]
+    """Settings of the recipe that it has of its own."""
+    varied: NotRequired[dict[str, SettingValue]]
+    """Setting of the grid to its value here, as "optimizer.rho"; absent without a grid."""
     checkpoint: NotRequired[str | None]
     content: NotRequired[str | None]
     """sha256 of the checkpoint."""
@@ -181,6 +186,8 @@ class Results(TypedDict):
     data: DataFacts
     suite: SuiteFacts
     methods: list[MethodFacts]
+    tuning: NotRequired[Tuning]
+    """How settings were chosen; absent where none was."""
     cells: list[Cell]
     failures: list[Failure]
     summary: Summary

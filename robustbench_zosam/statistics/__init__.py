@@ -8,6 +8,7 @@ from robustbench_zosam.statistics.bootstrap import (
 )
 from robustbench_zosam.statistics.correlation import RankCorrelation, rank_correlation
 from robustbench_zosam.statistics.equivalence import MARGIN, equivalence
+from robustbench_zosam.statistics.forecast import Forecast, Spread, seeds_needed
 from robustbench_zosam.statistics.intervals import Estimate, holm, t_interval, wilson
 from robustbench_zosam.statistics.mcnemar import McNemar, mcnemar
 from robustbench_zosam.statistics.paired import paired_difference
@@ -25,6 +26,10 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "McNemar",
     "mcnemar",
     "seeds_to_find",
+    # before they are compared
+    "Forecast",
+    "Spread",
+    "seeds_needed",
     # many methods
     "RankCorrelation",
     "rank_correlation",

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
+from corruptions import corrupt
 from corruptions.draws import Draws, _fraction, _log, _sine
 
 CPU = torch.device("cpu")
@@ -71,3 +72,9 @@ def test_logarithm_and_sine_are_accurate_to_float32():
     assert ((_log(u) - exact).abs() <= 3e-7 * exact.abs() + 1e-9).all()
     turn = torch.linspace(0, 1, 5001)
     assert (_sine(turn) - (turn.double() * torch.pi / 2).sin()).abs().max() < 3e-7
+
+
+def test_an_index_of_numpy_is_an_index():
+    images = np.full((2, 16, 16, 3), 128, np.uint8)
+    found = corrupt(images, "gaussian_noise", 1, seed=np.int64(1), start=np.int64(3))
+    np.testing.assert_array_equal(found, corrupt(images, "gaussian_noise", 1, seed=1, start=3))

@@ -59,9 +59,15 @@ KINDS = (
 )
 
 
-def make_methods(kinds: Sequence[Kind], seeds: int, dense: bool) -> list[MethodFacts]:
+def make_methods(
+    kinds: Sequence[Kind], seeds: int, dense: bool, grid: dict[str, list[float]] | None = None
+) -> list[MethodFacts]:
     """The methods that a configuration would have, with their labels and roles."""
-    config = ExperimentConfig(optimizers=tuple(kind.name for kind in kinds), dense_reference=dense)
+    config = ExperimentConfig.model_validate({
+        "optimizers": [kind.name for kind in kinds],
+        "dense_reference": dense,
+        "grid": grid or {},
+    })
     facts = [method.model_dump(mode="json") for method in expand(config)]
     return [cast("MethodFacts", found | {"seeds": list(range(seeds))}) for found in facts]
 

@@ -180,9 +180,10 @@ def make_results(
     slices: bool = True,
     dense: bool = True,
     severities: Sequence[int] = (1, 2, 3, 4, 5),
+    grid: dict[str, list[float]] | None = None,
 ) -> Results:
     names = list(CATEGORIES)[:corruptions]
-    methods = make_methods(KINDS[:kinds], seeds, dense)
+    methods = make_methods(KINDS[:kinds], seeds, dense, grid)
     by_name = {kind.name: kind for kind in KINDS}
     cells: list[Cell] = []
     scores: dict[str, list[CellScores]] = {}

@@ -3,35 +3,34 @@ import numpy as np
 from robustbench_zosam.runs.gallery import Misclassified, worst_misclassified
 
 
-def predictions(file, correct, confidence):
+def predictions(correct, confidence):
     conditions = np.array(["clean/0", "fog/1", "fog/2", "snow/1"])
-    np.savez(
-        file, conditions=conditions, correct=np.array(correct), confidence=np.array(confidence)
-    )
-    return file
+    return {
+        "conditions": conditions,
+        "correct": np.array(correct),
+        "confidence": np.array(confidence),
+    }
 
 
-def test_the_most_confident_common_mistake_of_each_corruption_comes_first(tmp_path):
-    files = [
+def test_the_most_confident_common_mistake_of_each_corruption_comes_first():
+    models = [
         predictions(
-            tmp_path / "a.npz",
             [[1, 0, 0], [0, 0, 1], [1, 1, 1]],
             [[0.9, 0.4, 0.8], [0.9, 0.6, 0.9], [0.9, 0.9, 0.9]],
         ),
         predictions(
-            tmp_path / "b.npz",
             [[1, 1, 0], [1, 0, 1], [1, 0, 1]],
             [[0.9, 0.9, 0.8], [0.9, 1.0, 0.9], [0.9, 0.5, 0.9]],
         ),
     ]
     # fog/1, image 2: 0.8 + 0.8; fog/2, image 1: 0.6 + 1.0, the same but less mild.
-    assert worst_misclassified(files) == [
+    assert worst_misclassified(models) == [
         Misclassified("fog", 1, 2, 2, 2, 0.8),
         Misclassified("snow", 1, 1, 1, 2, 0.5),
     ]
 
 
-def test_without_mistakes_there_are_none(tmp_path):
-    right = predictions(tmp_path / "a.npz", np.ones((3, 2), int), np.full((3, 2), 0.9))
+def test_without_mistakes_there_are_none():
+    right = predictions(np.ones((3, 2), int), np.full((3, 2), 0.9))
     assert worst_misclassified([right]) == []
     assert worst_misclassified([]) == []

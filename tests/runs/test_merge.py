@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from robustbench_zosam.cli.options import parse_shard
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json, write_json
 from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.merge import merge_runs
 from robustbench_zosam.runs.plan import make_plan
+from robustbench_zosam.runs.shards import parse_shard
 
 QUICK = {
     "landscape.enabled": False, "training.epochs": 1, "suite.severities": [1],

@@ -63,7 +63,7 @@ def measuring(model: nn.Module, *, evaluation: bool = True) -> Iterator[None]:
     device = device_of(model)
     with ExitStack() as stack:
         stack.enter_context(ieee_float32(deterministic=True))
-        stack.enter_context(_same_module_state(model))
+        stack.enter_context(unchanged(model))
         cuda = [device] if device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(devices=cuda))
         stack.enter_context(torch.inference_mode(False))
@@ -77,7 +77,8 @@ def measuring(model: nn.Module, *, evaluation: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def _same_module_state(model: nn.Module) -> Iterator[None]:
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Restores training flags, tensors kept as plain attributes, and buffers afterwards."""
     modules = list(model.modules())
     training = [module.training for module in modules]
     attributes = [

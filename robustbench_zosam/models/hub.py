@@ -1,0 +1,50 @@
+"""Files of the Hugging Face Hub, in its library's own cache; imports nothing heavy before that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import TypeVar
+
+from robustbench_zosam.errors import InputError
+
+HUB = "hf:"
+_FILE = "model.safetensors"
+_CANNOT = (OSError, RuntimeError, ValueError, HTTPException)  # OSError: URLError, those of the Hub
+T = TypeVar("T")
+
+
+def local_file(path: str) -> Path:
+    """Returns a file: `path` itself, or that of `hf:OWNER/NAME[/FILE]` in the Hub's cache.
+
+    Raises:
+        InputError: the name is none, or the file cannot be had.
+    """
+    if not path.startswith(HUB):
+        return Path(path)
+    owner, _, rest = path.removeprefix(HUB).partition("/")
+    name, _, file = rest.partition("/")
+    if not owner or not name:
+        raise InputError(f"{path}: write hf:OWNER/NAME, or hf:OWNER/NAME/FILE.safetensors")
+    file = file or _FILE
+    if not file.endswith(".safetensors"):
+        raise InputError(f"{path}: only .safetensors files are fetched, since others may run code")
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise InputError(
+            f"{path}: huggingface_hub cannot be imported ({error}): pip install 'zosam-robust[hub]'"
+        ) from error
+    return Path(had(path, lambda: hf_hub_download(f"{owner}/{name}", file)))
+
+
+def had(name: str, fetch: Callable[[], T]) -> T:
+    """Returns what `fetch` brings; whatever keeps it away is an `InputError`."""
+    try:
+        return fetch()
+    except InputError:
+        raise
+    except _CANNOT as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(f"the weights of {name} cannot be had: {reason}") from error
