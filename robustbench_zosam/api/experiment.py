@@ -57,8 +57,8 @@ class Experiment:
         from robustbench_zosam.runs.plan import make_plan
 
         plan = make_plan(self.config)
-        total = len(plan.cells)
-        ended = {cell.id for cell in plan.cells} - {cell.id for cell in plan.unfinished()}
+        ended = {c.id for c in plan.known_cells} - {c.id for c in plan.unfinished()}
+        total = len(ended) + plan.waiting()
         with ProgressBar(progress) as bar:
 
             def tell(event: RunEvent) -> None:

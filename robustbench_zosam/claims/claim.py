@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from robustbench_zosam.claims.findings import Evidence
 from robustbench_zosam.schema import PublishedNumbers
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A gain of accuracy that a paper reports.
+
+    Attributes:
+        method: optimizer.
+        baseline: optimizer that it is compared with, at equal sparsity.
+        row: "clean" or "mean" over corruptions.
+        gain: as a fraction; the smallest of several.
+    """
+
+    method: str
+    baseline: str
+    row: Literal["clean", "mean"]
+    gain: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,7 @@ class Claim:
         evidence: the test.
         needs: what a run must hold, in words.
         controls: comparisons that say what the effect may be attributed to.
+        expected: the gain that is claimed, where that is a gain of accuracy.
     """
 
     id: str
@@ -49,6 +68,7 @@ class Claim:
     evidence: Evidence
     needs: str
     controls: tuple[Control, ...] = ()
+    expected: Expected | None = None
 
 
 def published(numbers: str, where: str, *, checked: bool = False) -> PublishedNumbers:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from robustbench_zosam.analysis.planned import described, setting
+from robustbench_zosam.claims.claim import Expected
 from robustbench_zosam.claims.findings import Evidence, decide
 from robustbench_zosam.claims.settle import settle_mean
 from robustbench_zosam.schema import (
@@ -55,6 +56,12 @@ def accuracy_gain(select: Select, row: str, *, expected: float = POINT) -> Evide
         expected: the true gain that should not be missed, as a fraction.
     """
     return _accuracy(select, row, expected, lambda found, level: _gain(found, level, expected))
+
+
+def claimed_gain(claimed: Expected) -> Evidence:
+    """Returns the test whether a method is more accurate, as a paper claims."""
+    select = between(claimed.method, claimed.baseline)
+    return accuracy_gain(select, claimed.row, expected=claimed.gain)
 
 
 def equivalent_accuracy(select: Select, margin: float) -> Evidence:

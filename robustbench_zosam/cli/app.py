@@ -20,6 +20,7 @@ from robustbench_zosam.cli.landscape import landscape
 from robustbench_zosam.cli.listing import list_entries
 from robustbench_zosam.cli.merge import merge
 from robustbench_zosam.cli.nzk import nzk
+from robustbench_zosam.cli.plan import plan
 from robustbench_zosam.cli.report import report
 from robustbench_zosam.cli.status import status
 from robustbench_zosam.cli.train import train
@@ -46,6 +47,7 @@ app.command("train")(train)
 app.command("work")(work)
 app.command("status")(status)
 app.command("merge")(merge)
+app.command("plan")(plan)
 app.command("corrupt")(corrupt)
 app.command("compare")(compare)
 app.command("report")(report)

@@ -155,7 +155,13 @@ LogJson = Annotated[
     Path | None,
     _run("--log-json", metavar="FILE", help="Append events to FILE, one JSON object per line."),
 ]
-DryRun = Annotated[bool, _run("--dry-run", help="Print settings, cells and estimated time only.")]
+DryRun = Annotated[
+    bool,
+    _run(
+        "--dry-run",
+        help="Print settings, cells, estimated time and what will be found; nothing is written.",
+    ),
+]
 Rerun = Annotated[
     str | None,
     _run(

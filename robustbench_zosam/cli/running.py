@@ -54,12 +54,12 @@ def execute(
             "--shard: where settings are tuned, the cells are known after the trials only; use "
             "`work` on machines that see one folder"
         )
-    plan = replace(make_plan(config, measure=measure), shard=part)
     if dry_run:
-        from robustbench_zosam.runs.estimate import describe  # imports torch
+        from robustbench_zosam.cli.planning import show
 
-        typer.echo(describe(plan))
+        show(config, settings=True, measure=measure)
         return None
+    plan = replace(make_plan(config, measure=measure), shard=part)
     if prepare:
         with Display(0) as display:
             experiment.prepare(plan, display)

@@ -40,12 +40,13 @@ class Prepared:
         return read_arrays(self.file, ["test_labels"])["test_labels"].astype(np.int64)
 
 
-def prepare(config: DataConfig, cache: Path) -> Prepared:
+def prepare(config: DataConfig, cache: Path, scratch: Path | None = None) -> Prepared:
     """Loads the data once and stores it decoded; of streamed images, only where they are.
 
     Args:
         config: which data.
         cache: folder of prepared files; a file from the same sources is reused.
+        scratch: folder for a new file, where nothing is to be written to the cache.
 
     Returns:
         The prepared file with the facts of the data in it.
@@ -68,6 +69,7 @@ def prepare(config: DataConfig, cache: Path) -> Prepared:
     file = cache / f"data-{config.name}-{key.hexdigest()[:16]}.npz"
     facts = _facts_if_sound(file) if file.exists() else None
     if facts is None:
+        file = (scratch or cache) / file.name
         dataset = load_dataset(config)
         facts = _store(dataset, file, dataset.facts())
     return Prepared(file, facts)
@@ -128,7 +130,7 @@ def without_test(prepared: Prepared) -> Prepared:
     Raises:
         InputError: the prepared data is damaged.
     """
-    file = prepared.file.with_name(f"{prepared.file.stem}-without-test.npz")
+    file = file_without_test(prepared)
     facts = _facts_if_sound(file) if file.exists() else None
     if facts is None:
         data = load_prepared(prepared.file)
@@ -137,6 +139,11 @@ def without_test(prepared: Prepared) -> Prepared:
             replace(data, test=_empty(data.test)), file, {**prepared.facts, "counts": counts}
         )
     return Prepared(file, facts)
+
+
+def file_without_test(prepared: Prepared) -> Path:
+    """Returns where `without_test` stores the data."""
+    return prepared.file.with_name(f"{prepared.file.stem}-without-test.npz")
 
 
 def _empty(split: Split) -> Split:

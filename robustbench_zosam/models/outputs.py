@@ -28,10 +28,7 @@ def output_names(source: str) -> tuple[str, ...]:
         InputError: the file is damaged, or names a class twice.
     """
     if source == IMAGENET:
-        require_timm()
-        from timm.data import ImageNetInfo
-
-        return tuple(ImageNetInfo().label_names())
+        return tuple(require_timm().data.ImageNetInfo().label_names())
     file = Path(source)
     found = _from_json(file) if file.suffix == ".json" else read_text(file).split("\n")
     names = tuple(name.strip() for name in found if name.strip())

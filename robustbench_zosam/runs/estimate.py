@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 import torch
@@ -14,43 +15,84 @@ from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.runs.cell_store import CellSpec
+from robustbench_zosam.runs.earlier import measuring_seconds, training_seconds
 from robustbench_zosam.runs.plan import Plan
 from robustbench_zosam.runs.stage_training import make_setup, recipe
+from robustbench_zosam.schema import Results
 from robustbench_zosam.training.setup import TrainingSetup, train_step
+
+OnProgress = Callable[[int, int], None]
 
 _WARM_UP, _TIMED = 2, 5  # steps
 _ROUNDING = 0.25  # passes: parts of mini-batches are whole examples
 _LIMIT = 20.0  # seconds spent on steps of more passes than most
 
 
-def describe(plan: Plan) -> str:
-    """Returns settings, cells and estimated training time as text; nothing is written."""
-    unfinished = {cell.id for cell in (*plan.unfinished(), *(plan.cells if plan.is_open else ()))}
-    seconds = {cell.method.id: cell for cell in plan.cells if cell.id in unfinished}
-    times = {name: _training_seconds(plan, cell) for name, cell in seconds.items()}
+def describe(
+    plan: Plan,
+    earlier: Results | None = None,
+    on_progress: OnProgress = lambda done, total: None,
+    *,
+    settings: bool = True,
+) -> str:
+    """Returns cells and estimated time as text; nothing is written.
+
+    Args:
+        plan: of the run.
+        earlier: results whose times are taken where they are of the same.
+        on_progress: called with (methods timed, methods in all).
+        settings: whether all settings are told too.
+    """
     lines = [*_settings(plan.config.model_dump(mode="json")), *_recipe(plan.config), ""]
+    lines = lines if settings else []
     lines += [f"label noise: {noise}", ""] if (noise := noise_words(plan.data.facts)) else []
-    for method in plan.methods:
-        cells = [cell for cell in plan.cells if cell.method.id == method.id]
-        todo = [cell for cell in cells if cell.id in unfinished]
-        cost = f", about {times[method.id]:.0f} s of training each" if todo else ""
-        lines.append(f"{method.id}: {len(cells) - len(todo)} done, {len(todo)} to run{cost}")
-    trials = {tuned.method.id: tuned.left for tuned in plan.tuned if tuned.planned}
-    for name, left in trials.items():
-        lines.append(f"{name}: {left} trials of settings to run, with a training each")
-    total = sum(times[cell.method.id] for cell in plan.cells if cell.id in unfinished)
-    total += sum(left * times[name] for name, left in trials.items() if left)
-    lines.append("")
-    lines.append(
-        f"{len(plan.cells)} cells{_trials(plan)}, {plan.waiting()} to run; about "
-        f"{total / max(plan.workers, 1):.0f} s of training with {plan.workers or 1} at a time, "
-        f"then the measurements; output in {plan.out}"
-    )
+    lines += [*_cells(plan, _times(plan, earlier, on_progress), earlier)]
     return "\n".join(lines)
 
 
-def _trials(plan: Plan) -> str:
-    return f" and {plan.tuner.planned} trials" if plan.tuner is not None else ""
+def _todo(plan: Plan) -> list[CellSpec]:
+    """Returns the cells of the methods that are to be run; all while settings are to be chosen."""
+    unfinished = {cell.id for cell in plan.unfinished()}
+    return [cell for cell in plan.cells if plan.is_open or cell.id in unfinished]
+
+
+def _times(plan: Plan, earlier: Results | None, on_progress: OnProgress) -> dict[str, float]:
+    """Returns the seconds of a training of each method that has something to do."""
+    cells = {cell.method.id: cell for cell in _todo(plan)}
+    found: dict[str, float] = {}
+    for name, cell in cells.items():
+        on_progress(len(found), len(cells))
+        known = None if earlier is None else training_seconds(plan, cell, earlier)
+        found[name] = _training_seconds(plan, cell) if known is None else known
+    return found
+
+
+def _cells(plan: Plan, times: Mapping[str, float], earlier: Results | None) -> Iterator[str]:
+    """Yields what there is to do for each method, and in all."""
+    todo = _todo(plan)
+    counts = Counter(cell.method.id for cell in todo)
+    for method, of_all in Counter(cell.method.id for cell in plan.cells).items():
+        left = counts[method]
+        cost = f", about {times[method]:.0f} s of training each" if left else ""
+        yield f"{method}: {of_all - left} done, {left} to run{cost}"
+    seconds = sum(times[cell.method.id] for cell in todo)
+    for tuned in plan.tuned:
+        name, trials = tuned.method.id, tuned.left * len(plan.config.tune.seeds)
+        if trials:
+            yield f"{name}: {trials} trials of settings to run, with a training each"
+            seconds += trials * times[name]
+    at_once = max(plan.workers, 1)
+    measuring = None if earlier is None else measuring_seconds(plan, earlier)
+    after = "the measurements"
+    if measuring is not None:
+        after = f"about {measuring * len(todo) / at_once:.0f} s of measurements"
+    tried = f" and {plan.tuner.planned} trials" if plan.tuner is not None else ""
+    yield ""
+    yield (
+        f"{len(plan.cells)} cells{tried}, {plan.waiting()} to run; about "
+        f"{seconds / at_once:.0f} s of training with {at_once} at a time, then {after}; output in "
+        f"{plan.out}"
+    )
 
 
 def _training_seconds(plan: Plan, cell: CellSpec) -> float:

@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from robustbench_zosam.data import load_prepared
+from robustbench_zosam.data.prepare import without_test
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.runs.cell_store import CellSpec
 from robustbench_zosam.runs.engines import (
@@ -89,6 +90,8 @@ def prepare(plan: Plan, on_event: OnEvent) -> None:
     """Checks all methods, makes the suite, and describes the run for those who will work on it."""
     with disk_errors(plan.out), plan.folder.joined(plan.record()):
         unfinished = plan.unfinished()
+        if plan.is_open:
+            without_test(plan.data)
         _check(plan, unfinished)
         _provide_suites(plan, on_event)
         _forget_failures(plan, unfinished)
@@ -138,6 +141,8 @@ def _run_cells(schedule: Schedule, on_event: OnEvent, *, helping: bool) -> None:
         while True:
             plan = schedule.plan
             cells, tuning = plan.unfinished(), plan.is_open
+            if tuning:
+                without_test(plan.data)
             if not helping:
                 _forget_failures(plan, cells)
             _check(plan, cells)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from robustbench_zosam import __version__
 from robustbench_zosam.config import ExperimentConfig
-from robustbench_zosam.data.prepare import Prepared, prepare, without_test
+from robustbench_zosam.data.prepare import Prepared, file_without_test, prepare
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import (
@@ -179,6 +179,7 @@ def make_plan(
     config: ExperimentConfig,
     *,
     measure: bool = True,
+    scratch: Path | None = None,
     data: Prepared | None = None,
     suite: SuitePlan | None = None,
 ) -> Plan:
@@ -186,6 +187,8 @@ def make_plan(
 
     Args:
         measure: whether the cells are evaluated after training.
+        scratch: folder for prepared data that is not there yet, where the output folder is to stay
+            as it is.
         data: prepared before, where the original is not at hand.
         suite: planned before.
     """
@@ -193,8 +196,9 @@ def make_plan(
     DATASETS[config.data.name]  # a misspelt name must not cost the time of reading the data
     check_model(config.model)
     out = Path(config.run.out)
-    require_writable(out)
-    data = data or prepare(config.data, out / "cache")
+    if scratch is None:
+        require_writable(out)
+    data = data or prepare(config.data, out / "cache", scratch)
     if measure and suite is None:
         suite = _plan_suite(config, data, out / "cache")
     seeds = config.seeds if not config.checkpoints else (0,)
@@ -231,7 +235,7 @@ def settled(plan: Plan) -> Plan:
 def _trial_maker(plan: Plan) -> Callable[[Method, int], CellSpec]:
     """Returns what makes a trial of a method and a seed: it knows no test images and no suite."""
     config, cache = plan.config, plan.out / "cache"
-    data = without_test(plan.data)
+    file = str(file_without_test(plan.data))
     suite = None
     if config.tune.score == "corrupted validation accuracy":
         tested = () if plan.suite is None else plan.suite.corruptions
@@ -245,7 +249,7 @@ def _trial_maker(plan: Plan) -> Callable[[Method, int], CellSpec]:
         scored = identity(trained=trained, validation=suite and suite.identity_parts())
         return cell.model_copy(
             update={
-                "data_file": str(data.file),
+                "data_file": file,
                 "validation_suite": suite,
                 "identities": {"training": trained, "validation": scored},
             }

@@ -202,7 +202,14 @@ class TestSharpness:
 class TestDensityAndSpectrum:
     @pytest.mark.parametrize("sigma", [None, 0.05])
     def test_the_grid_reaches_three_widths_beyond_the_nodes(self, net, data, sigma):
-        found = spectral_density(net, *data, starts=2, steps=5, points=11, sigma=sigma, **DOUBLE)
+        told = []
+        settings = {"starts": 2, "steps": 5, "points": 11, "sigma": sigma, **DOUBLE}
+        found = spectral_density(net, *data, **settings, on_step=lambda *done: told.append(done))
+        assert told[-1] == (10, 10)
+        stored = found.stored()
+        assert (stored["starts"], stored["steps"], stored["seed"]) == (2, 5, 0)
+        assert (stored["sigma"], stored["trace"]) == (found.sigma, found.trace)
+        assert (stored["lowest"], stored["highest"]) == (found.nodes.min(), found.nodes.max())
         low, high = found.nodes.min(), found.nodes.max()
         width = (high - low) / 5 if sigma is None else sigma
         assert found.sigma == pytest.approx(width)

@@ -114,6 +114,37 @@ def test_whole_directions_have_their_length(name):
     assert torch.allclose(drawn.norm(dim=1), torch.full((50,), 6.0, dtype=torch.float64))
 
 
+class Cubes(nn.Module):
+    """f(x) = Σ x_i w_i³, whose differences tell their step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+
+    def forward(self, x):
+        return x @ self.weight[:, None] ** 3
+
+
+def test_both_factors_of_a_kernel_are_differences_of_the_given_step():
+    x, step = torch.tensor([[1.0, 2.0], [3.0, -1.0]]), 0.5
+    z, zeta = torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, -1.0]])
+    module = Cubes().double()
+    w = module.weight.detach()
+
+    def slope(direction):  # ((w + εu)³ − (w − εu)³) / 2ε = 3 w² u + ε² u³
+        u = direction[0].double()
+        return x.double() @ (3 * w**2 * u + step**2 * u**3)
+
+    expected = float(zeta @ z.T) * torch.outer(slope(zeta), slope(z))
+    found = nzk_empirical(module, x.double(), z, zeta, epsilon=step)
+    assert torch.allclose(found[0], expected, rtol=1e-10)
+
+
+def test_no_directions_are_refused_by_name():
+    with pytest.raises(InputError, match="count"):
+        ProbeDistribution().sample(0, 3, torch.Generator())
+
+
 def test_a_kernel_by_hand():
     x = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
     z, zeta = torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, 0.0]])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import robustbench_zosam as rz
 from robustbench_zosam.analysis import plan_comparisons
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.errors import InputError
@@ -106,6 +107,7 @@ def test_files_may_write_keys_either_way(tmp_path: Path):
     nested.write_text("[grid.optimizer.zo-sam]\nrho = [0.05, 0.5]\n")
     wanted = names(config("optimizer.zo-sam.rho=0.05,0.5"))
     assert names(config(file=quoted)) == names(config(file=nested)) == wanted
+    assert names(rz.experiment(grid={"optimizer.zo-sam.rho": [0.05, 0.5]}).config) == wanted
     assert names(load_config(None, {"grid": {"optimizer.zo-sam.rho": [0.05, 0.5]}})) == wanted
     more = config("training.lr=0.1,0.2", file=quoted)
     assert list(more.grid) == ["optimizer.zo-sam.rho", "training.lr"]

@@ -11,6 +11,7 @@ import pytest
 
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.data import load_prepared
+from robustbench_zosam.data.prepare import without_test
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json
 from robustbench_zosam.loading import load_config
@@ -127,8 +128,9 @@ def test_settings_of_the_tuning_are_checked(tmp_path: Path, changes: dict[str, A
 
 def test_trials_hold_no_test_image(tmp_path: Path):
     plan = make_plan(config(RHO, run__out=str(tmp_path), data__limit=60))
-    [file] = {cell.data_file for cell in plan.trials}
-    whole, seen = load_prepared(plan.data.file), load_prepared(Path(file))
+    made = without_test(plan.data).file
+    assert {cell.data_file for cell in plan.trials} == {str(made)}
+    whole, seen = load_prepared(plan.data.file), load_prepared(made)
     assert len(whole.test) > 0
     assert len(seen.test) == 0
     assert np.array_equal(seen.train.images[:], whole.train.images[:])
@@ -244,6 +246,7 @@ def test_a_sampler_chooses_by_the_scores_before(lab: SimpleNamespace, photos: Pa
 
 def test_a_trial_runs_without_the_test_images(lab: SimpleNamespace, photos: Path, tmp_path: Path):
     plan = tuned(lab, photos, tmp_path)
+    without_test(plan.data)
     plan.data.file.unlink()
     for trial in plan.trials:
         plan.store(trial).write_spec(trial)

@@ -30,6 +30,11 @@ def test_an_overflowing_loss_is_documented(images, labels):
     written = [json.loads(json.dumps(m.to_dict(), allow_nan=False)) for m in found.measures]
     assert [w["value"] for w in written] == [None, None]
     assert all("not finite" in w["reason"] for w in written)
+    settings = ["name", "kind", "rho", "q", "adaptive", "m", "draws", "steps", "source"]
+    for told, measured in zip(written, found.measures, strict=True):
+        assert {key: told[key] for key in settings} == {
+            key: getattr(measured.measure, key) for key in settings
+        }
 
 
 def test_facts_stand_beside_and_json_is_strict(model, images, labels):
