@@ -38,7 +38,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Strict typing, and proof that it sees a misspelt key of the stored results."""
-    install(session, "types", "tests")
+    install(session, "types", "tests", "engines")
     session.run("mypy")
     run_pytest(session, "tests/results/test_results_types.py", "-n", "0")
 
@@ -46,14 +46,14 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The suite, on as many processes as there are cores."""
-    install(session, "tests", "oracles", "loops")
+    install(session, "tests", "oracles", "loops", "engines")
     run_pytest(session, "-m", "not slow and not browser")
 
 
 @nox.session(python=PYTHONS, name="tests-all")
 def tests_all(session: nox.Session) -> None:
     """The suite on every supported Python that is installed."""
-    install(session, "tests", "oracles", "loops")
+    install(session, "tests", "oracles", "loops", "engines")
     run_pytest(session, "-m", "not slow and not browser")
 
 
@@ -68,16 +68,24 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def slow(session: nox.Session) -> None:
     """What takes minutes: whole runs that are killed, resumed and compared."""
-    install(session, "tests", "oracles", "loops")
+    install(session, "tests", "oracles", "loops", "engines")
     run_pytest(session, "-m", "slow", "-n", "0")
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Forty kills of runs, cells, servers and parents: nothing is lost, no number changes."""
-    install(session, "tests")
+    """Forty kills of runs, cells, servers, parents and Dask workers: no number changes."""
+    install(session, "tests", "engines")
     env = {"ZOSAM_KILLS": "40"}
     run_pytest(session, "tests/runs/test_chaos.py", "-m", "slow", "-n", "0", env=env)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """A run that is stopped, killed, out of disk and out of time for 20 minutes: same numbers."""
+    install(session, "tests")
+    env = {"ZOSAM_SOAK_MINUTES": os.environ.get("ZOSAM_SOAK_MINUTES", "20")}
+    run_pytest(session, "tests/runs/test_soak.py", "-m", "slow", "-n", "0", env=env)
 
 
 @nox.session

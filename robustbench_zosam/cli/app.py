@@ -19,6 +19,7 @@ from robustbench_zosam.cli.fetch import fetch
 from robustbench_zosam.cli.flatness import flatness
 from robustbench_zosam.cli.landscape import landscape
 from robustbench_zosam.cli.listing import list_entries
+from robustbench_zosam.cli.merge import merge
 from robustbench_zosam.cli.nzk import nzk
 from robustbench_zosam.cli.plan import plan
 from robustbench_zosam.cli.report import report
@@ -47,6 +48,7 @@ app.command("evaluate")(evaluate)
 app.command("train")(train)
 app.command("work")(work)
 app.command("status")(status)
+app.command("merge")(merge)
 app.command("plan")(plan)
 app.command("corrupt")(corrupt)
 app.command("compare")(compare)

@@ -35,6 +35,9 @@ def evaluate(
     workers: o.Workers = None,
     gpus_per_cell: o.GpusPerCell = None,
     engine: o.EngineName = None,
+    scheduler: o.Scheduler = None,
+    slurm: o.Slurm = None,
+    shard: o.Shard = None,
     prepare: o.Prepare = False,
     log_json: o.LogJson = None,
     track: o.Track = None,
@@ -49,6 +52,7 @@ def evaluate(
     Without arguments: dense SGD, and at 90 % sparsity SGD, a random perturbation, SAM and ZO-SAM,
     three seeds each, on scikit-learn's digits. The same command resumes an interrupted run.
     """
+    engine, engine_options = o.choose_engine(engine, scheduler, slurm)
     settings = o.build_config(
         config,
         assign,
@@ -74,10 +78,13 @@ def evaluate(
         run__gpus_per_cell=gpus_per_cell,
         run__engine=engine,
         run__track=track,
+        run__engine_options=engine_options,
     )
     from robustbench_zosam.cli.running import execute
 
-    folder = execute(settings, dry_run=dry_run, rerun=rerun, prepare=prepare, log=log_json)
+    folder = execute(
+        settings, dry_run=dry_run, rerun=rerun, prepare=prepare, shard=shard, log=log_json
+    )
     if as_json and folder is not None:
         results = read_json(folder / "results.json")
         typer.echo(json.dumps({key: results[key] for key in ("summary", "comparisons")}, indent=1))

@@ -120,6 +120,30 @@ EngineName = Annotated[
     str | None,
     _run(metavar="NAME", help="What runs the cells; see `list engines` [default: processes]."),
 ]
+Scheduler = Annotated[
+    str | None,
+    _run(
+        metavar="ADDRESS|FILE|dask",
+        help="Run the cells on a Dask cluster: its scheduler's address (tcp://HOST:PORT) or file, "
+        "or `dask` for workers on this machine; extra `dask`.",
+    ),
+]
+Slurm = Annotated[
+    str | None,
+    _run(
+        metavar="NAME=VALUE,…",
+        help="Run the cells in array jobs of SLURM, with options of sbatch such as "
+        "`partition=gpu,time=4:00:00,gpus=1`, and `array=N` for the number of tasks; extra "
+        "`slurm`.",
+    ),
+]
+Shard = Annotated[
+    str | None,
+    _run(
+        metavar="K/N",
+        help="Run the K-th of N shares of the cells only; `merge` makes results of all shares.",
+    ),
+]
 Prepare = Annotated[
     bool,
     _run(
@@ -170,6 +194,35 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             f"--seeds {text}: give 1 to {MOST_SEEDS} seeds, or name them (`0,` for seed 0)"
         )
     return tuple(range(int(text)))
+
+
+def choose_engine(
+    name: str | None, scheduler: str | None, slurm: str | None
+) -> tuple[str | None, dict[str, object] | None]:
+    """Returns what runs the cells, and its options, where options of the command line say so.
+
+    Raises:
+        InputError: they contradict each other, or are damaged.
+    """
+    given = {"dask": scheduler, "slurm": slurm}
+    chosen = [engine for engine, text in given.items() if text is not None]
+    if len(chosen) > 1 or (chosen and name not in {None, chosen[0]}):
+        raise InputError("give one of --engine, --scheduler and --slurm: they exclude each other")
+    if scheduler is not None:
+        return "dask", {"scheduler": scheduler}
+    return ("slurm", _named_values(slurm)) if slurm is not None else (name, None)
+
+
+def _named_values(text: str) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = map(str.strip, part.partition("="))
+        if not name or not value:
+            raise InputError(
+                f"--slurm {part!r}: give NAME=VALUE, as in partition=gpu,time=4:00:00,gpus=1"
+            )
+        found[name] = value
+    return found
 
 
 def subject_options(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -11,10 +12,12 @@ import typer
 from robustbench_zosam.cli.display import Display
 from robustbench_zosam.cli.event_log import logged
 from robustbench_zosam.config import ExperimentConfig
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.provenance import command
 from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.experiment import Outcome
 from robustbench_zosam.runs.plan import Plan, make_plan
+from robustbench_zosam.runs.shards import parse_shard, share
 from robustbench_zosam.runs.signals import EXIT_CODE as INTERRUPTED
 from robustbench_zosam.runs.signals import INTERRUPTIONS
 from robustbench_zosam.runs.time_left import time_left
@@ -28,6 +31,7 @@ def execute(
     dry_run: bool,
     rerun: str | None,
     prepare: bool,
+    shard: str | None,
     log: Path | None,
     measure: bool = True,
 ) -> Path | None:
@@ -37,18 +41,26 @@ def execute(
         dry_run: only print what would be run.
         rerun: which cells' stored results to discard first.
         prepare: only make what the cells need.
+        shard: which share of the cells to run, as "3/8".
         log: file for events.
         measure: whether to evaluate after training.
 
     Raises:
+        InputError: there are no shares, as settings are tuned.
         typer.Exit: with code 1 when cells failed, 130 when interrupted.
     """
+    part = parse_shard(shard) if shard else None
+    if part and config.tune.values:
+        raise InputError(
+            "--shard: where settings are tuned, the cells are known after the trials only; use "
+            "`work` on machines that see one folder"
+        )
     if dry_run:
         from robustbench_zosam.cli.planning import show
 
         show(config, settings=True, measure=measure)
         return None
-    plan = make_plan(config, measure=measure)
+    plan = replace(make_plan(config, measure=measure), shard=part)
     if prepare:
         with Display(0) as display:
             experiment.prepare(plan, display)
@@ -99,6 +111,8 @@ def _conclude(plan: Plan, outcome: Outcome, seconds: float, *, helping: bool) ->
     for sentence in _verdict(outcome):
         typer.echo(sentence, err=True)
     typer.echo(outcome.report or plan.out / "cells")
+    if plan.shard and not outcome.failed:
+        typer.echo("for results of all shares: zosam-robust merge RUN … --out OUT", err=True)
     if outcome.failed:
         again = f"{command()} --retry" if helping else command()
         typer.echo(f"{len(outcome.failed)} cells failed; to try them again: {again}", err=True)
@@ -119,11 +133,12 @@ def _announce(plan: Plan, waiting: int) -> None:
     for line in plan.subject():
         typer.echo(line, err=True)
     trials = 0 if plan.tuner is None else plan.tuner.planned
-    done = trials + len(plan.cells) - waiting
+    own = len(share(plan.cells, plan.shard))
+    done = trials + own - waiting
     tuned = f" after {trials} trials of settings" if trials else ""
     where = f"{plan.workers} at a time" if plan.workers else "in this process"
     typer.echo(
-        f"{len(plan.methods)} methods, {len(plan.cells)} cells (one method with one seed each)"
+        f"{len(plan.methods)} methods, {own} cells (one method with one seed each)"
         f"{tuned}: {done} done, {waiting} to run "
         f"({where}, {plan.threads} thread(s) each, on {plan.device})",
         err=True,

@@ -25,6 +25,9 @@ def train(
     workers: o.Workers = None,
     gpus_per_cell: o.GpusPerCell = None,
     engine: o.EngineName = None,
+    scheduler: o.Scheduler = None,
+    slurm: o.Slurm = None,
+    shard: o.Shard = None,
     prepare: o.Prepare = False,
     log_json: o.LogJson = None,
     track: o.Track = None,
@@ -36,6 +39,7 @@ def train(
     Each model is saved as OUT/cells/ID/model.safetensors, a cell being one method with one seed.
     The same command resumes an interrupted run.
     """
+    engine, engine_options = o.choose_engine(engine, scheduler, slurm)
     settings = o.build_config(
         config,
         assign,
@@ -57,7 +61,11 @@ def train(
         run__gpus_per_cell=gpus_per_cell,
         run__engine=engine,
         run__track=track,
+        run__engine_options=engine_options,
     )
     from robustbench_zosam.cli.running import execute
 
-    execute(settings, dry_run=dry_run, rerun=rerun, prepare=prepare, log=log_json, measure=False)
+    execute(
+        settings, dry_run=dry_run, rerun=rerun, prepare=prepare, shard=shard, log=log_json,
+        measure=False,
+    )  # fmt: skip

@@ -26,6 +26,8 @@ def work(
     device: o.Device = None,
     workers: o.Workers = None,
     gpus_per_cell: o.GpusPerCell = None,
+    scheduler: o.Scheduler = None,
+    slurm: o.Slurm = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Also try cells again that have failed.")
     ] = False,
@@ -40,6 +42,7 @@ def work(
     from robustbench_zosam.cli.running import run
     from robustbench_zosam.runs.joining import join_run
 
+    engine, engine_options = o.choose_engine(None, scheduler, slurm)
     plan = join_run(
         out,
         assign or [],
@@ -47,6 +50,8 @@ def work(
             "run.device": device,
             "run.workers": workers,
             "run.gpus_per_cell": gpus_per_cell,
+            "run.engine": engine,
+            "run.engine_options": engine_options,
         },
     )
     run(plan, log=log_json, helping=not retry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -72,6 +73,11 @@ def prepare(config: DataConfig, cache: Path, scratch: Path | None = None) -> Pre
         dataset = load_dataset(config)
         facts = _store(dataset, file, dataset.facts())
     return Prepared(file, facts)
+
+
+def open_prepared(file: Path) -> Prepared:
+    """Returns what `prepare` stored in a file; one that is damaged is an `InputError`."""
+    return Prepared(file, _facts(file))
 
 
 def load_prepared(file: Path) -> Dataset:
@@ -184,11 +190,17 @@ def _pixels(arrays: Mapping[str, NDArray[Any]], name: str, facts: DataFacts) -> 
     return StreamedImages(Path(root), arrays[f"{name}_files"].tolist(), facts["image_size"])
 
 
+@functools.cache
+def facts_form() -> TypeAdapter[DataFacts]:
+    """Returns the form of the facts in a prepared file."""
+    return TypeAdapter(DataFacts)
+
+
 def _facts(file: Path) -> DataFacts:
     """Returns the facts in a prepared file; one that is damaged is an `InputError`."""
     try:
         facts = parse_json(str(read_arrays(file, ["facts"])["facts"]))
-        return TypeAdapter(DataFacts).validate_python(facts, strict=True)
+        return facts_form().validate_python(facts, strict=True)
     except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"the prepared data {file} is damaged ({reason})") from error

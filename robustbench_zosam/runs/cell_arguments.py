@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import threading
 from collections.abc import Sequence
@@ -24,8 +25,9 @@ class CellArguments(argparse.Namespace):
     lifeline: int | None
 
 
-def parse(arguments: Sequence[str]) -> CellArguments:
-    """Returns what a command line says."""
+@functools.cache
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of a cell's command line."""
     parser = argparse.ArgumentParser(prog="cell_process")
     parser.add_argument("folder", type=Path, help="of the cell")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
@@ -35,7 +37,12 @@ def parse(arguments: Sequence[str]) -> CellArguments:
     parser.add_argument("--allow-code", action="store_true", help="of the user's own model")
     parser.add_argument("--events", type=int, help="descriptor to which progress is written")
     parser.add_argument("--lifeline", type=int, help="descriptor whose closing ends the process")
-    return parser.parse_args(arguments, CellArguments())
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> CellArguments:
+    """Returns what a command line says."""
+    return parser().parse_args(arguments, CellArguments())
 
 
 def end_with(lifeline: int | None) -> None:

@@ -124,12 +124,14 @@ class EngineSettings:
             runs them in this process.
         threads: that compute in a cell; the same on any machine.
         out: output folder.
+        device: as the user named it, for engines whose cells run on other machines.
         options: of the engine, from `run.engine_options`.
     """
 
     placements: tuple[Placement, ...]
     threads: int
     out: Path
+    device: str = "auto"
     options: Options = dataclasses.field(default_factory=dict)
 
 
@@ -154,6 +156,16 @@ ENGINES.add(
         "inline",
         "one cell after another in this process, for debugging",
         "robustbench_zosam.runs.inline_engine:InlineEngine",
+    ),
+    EngineEntry(
+        "dask",
+        "the workers of a Dask cluster, or of one on this machine; extra `dask`",
+        "robustbench_zosam.runs.dask_engine:DaskEngine",
+    ),
+    EngineEntry(
+        "slurm",
+        "array jobs of SLURM, requeued when they are pre-empted; extra `slurm`",
+        "robustbench_zosam.runs.slurm_engine:SlurmEngine",
     ),
 )
 

@@ -81,7 +81,7 @@ def run(
         plan = schedule.plan
         outcome = _outcome(plan, schedule)
         outcome.discarded = discarded
-        known = not plan.is_open and not outcome.left
+        known = not plan.is_open and not outcome.left and not plan.shard
         if report and known and len(outcome.failed) < len(plan.cells):
             outcome.report = plan.out / "report.html"
             with plan.folder.lock("collecting"):
@@ -150,8 +150,6 @@ def _run_cells(schedule: Schedule, on_event: OnEvent, *, helping: bool) -> None:
                 _forget_failures(plan, cells)
             _check(plan, cells)
             _provide_suites(plan, on_event)
-            for cell in cells:
-                plan.store(cell).write_spec(cell)
             schedule.run(engine, cells)
             schedule.plan = settled(plan)
             if not tuning or schedule.failed or plan.unfinished():
@@ -220,8 +218,9 @@ def _provide_suites(plan: Plan, on_event: OnEvent) -> None:
 
 
 def _engine(plan: Plan) -> Engine:
-    name = plan.config.run.engine or (local_engine() if plan.workers else "inline")
+    run = plan.config.run
+    name = run.engine or (local_engine() if plan.workers else "inline")
     settings = EngineSettings(
-        plan.placements, plan.threads, plan.out, plan.config.run.engine_options
+        plan.placements, plan.threads, plan.out, run.device, run.engine_options
     )
     return ENGINES[name].load()(settings)

@@ -32,14 +32,8 @@ def join_run(out: Path, assignments: Sequence[str], given: Mapping[str, object])
             f"{out} holds no run to take part in: begin one with `zosam-robust evaluate --out "
             f"{out}`, or with --prepare to leave its cells to `work`"
         )
-    for text in assignments:
-        key = text.partition("=")[0].strip()
-        if not key.startswith(_LOCAL) or key == "run.threads":
-            raise InputError(
-                f"--set {text!r} would change what the run in {out} computes: `work` takes only "
-                "run.device, run.workers and their like, data.root and model.allow_code"
-            )
-    overrides: dict[str, object] = _flat(record.config) | {"run.out": str(out)}
+    require_local(assignments, out)
+    overrides: dict[str, object] = flat(record.config) | {"run.out": str(out)}
     overrides |= {key: value for key, value in given.items() if value is not None}
     plan = make_plan(load_config(None, overrides, assignments), measure=record.measure)
     if plan.record().identity != record.identity:
@@ -50,7 +44,18 @@ def join_run(out: Path, assignments: Sequence[str], given: Mapping[str, object])
     return plan
 
 
-def _flat(config: Mapping[str, object]) -> dict[str, object]:
+def require_local(assignments: Sequence[str], out: Path) -> None:
+    """Refuses settings that would change what the run in a folder computes."""
+    for text in assignments:
+        key = text.partition("=")[0].strip()
+        if not key.startswith(_LOCAL) or key == "run.threads":
+            raise InputError(
+                f"--set {text!r} would change what the run in {out} computes: give here only "
+                "run.device, run.workers and their like, data.root and model.allow_code"
+            )
+
+
+def flat(config: Mapping[str, object]) -> dict[str, object]:
     """Returns sections as dotted keys, so that single settings can be laid over them."""
     found: dict[str, object] = {}
     for name, value in config.items():

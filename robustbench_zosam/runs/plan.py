@@ -32,10 +32,12 @@ from robustbench_zosam.runs.methods import Method, expand
 from robustbench_zosam.runs.own_data import with_own_data
 from robustbench_zosam.runs.placement import Placement, place_cells
 from robustbench_zosam.runs.run_folder import PlannedCell, RunFolder, RunRecord
+from robustbench_zosam.runs.shards import Shard, share
 from robustbench_zosam.runs.tuner import Tuned, Tuner
 from robustbench_zosam.runs.tuning import check_tuning, plan_tuning
 
 _FEW = 4  # corruptions that a line names one by one
+_HERE = {"out", "workers", "engine", "engine_options"}  # settings of one machine's run
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Plan:
         workers: cells at a time on this machine; 0 runs them in this process.
         placements: where each of these runs.
         data_origin: where the data is from, in words, if nobody has named it.
+        shard: (k, n) where this run is of the k-th of n shares of the cells only.
     """
 
     config: ExperimentConfig
@@ -66,6 +69,7 @@ class Plan:
     untuned: tuple[tuple[Method, ...], tuple[CellSpec, ...]]
     tuner: Tuner | None = None
     data_origin: str = ""
+    shard: Shard | None = None
 
     @property
     def is_open(self) -> bool:
@@ -85,7 +89,7 @@ class Plan:
     @property
     def known_cells(self) -> tuple[CellSpec, ...]:
         """Returns all cells that can be run by now: trials, and the methods once they are known."""
-        return self.trials if self.is_open else (*self.trials, *self.cells)
+        return self.trials if self.is_open else (*self.trials, *share(self.cells, self.shard))
 
     @property
     def folder(self) -> RunFolder:
@@ -133,7 +137,7 @@ class Plan:
                 mode="json",
                 exclude_unset=True,
                 # What no file may grant, and what is for each machine to say.
-                exclude={"model": {"allow_code"}, "run": {"out", "workers"}},
+                exclude={"model": {"allow_code"}, "run": _HERE},
             ),
             measure=self.suite is not None,
             command=command(),
@@ -194,7 +198,12 @@ class Plan:
 
 
 def make_plan(
-    config: ExperimentConfig, *, measure: bool = True, scratch: Path | None = None
+    config: ExperimentConfig,
+    *,
+    measure: bool = True,
+    scratch: Path | None = None,
+    data: Prepared | None = None,
+    suite: SuitePlan | None = None,
 ) -> Plan:
     """Returns the methods and cells of a configuration; prepares the data, trains nothing.
 
@@ -202,6 +211,8 @@ def make_plan(
         measure: whether the cells are evaluated after training.
         scratch: folder for prepared data that is not there yet, where the output folder is to stay
             as it is.
+        data: prepared before, where the original is not at hand.
+        suite: planned before.
     """
     methods = expand(config)
     config, origin = with_own_data(config)
@@ -210,8 +221,9 @@ def make_plan(
     out = Path(config.run.out)
     if scratch is None:
         require_writable(out)
-    data = prepare(config.data, out / "cache", scratch)
-    suite = _plan_suite(config, data, out / "cache") if measure else None
+    data = data or prepare(config.data, out / "cache", scratch)
+    if measure and suite is None:
+        suite = _plan_suite(config, data, out / "cache")
     seeds = config.seeds if not config.checkpoints else (0,)
     threads = _choose_threads(config, RunFolder(out))
     device, workers, placements = place_cells(config.run, len(methods) * len(seeds))

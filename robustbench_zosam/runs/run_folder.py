@@ -26,7 +26,9 @@ from robustbench_zosam.runs.lease import Holder, Lease, Watch, names
 
 _RUN = "run-"  # names of the leases of runs
 _POLL_SECONDS = 0.1
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+_DISK = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+)  # fmt: skip
 
 
 class PlannedCell(BaseModel):

@@ -13,6 +13,7 @@ from robustbench_zosam.runs.lease import Holder, Lease, Watch, find, read
 from robustbench_zosam.runs.plan import Plan
 
 _POLL_SECONDS = 1.0
+_POLL_SHARE = 10  # seconds of rest for each second of looking at what others do
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Schedule:
     failed: dict[str, str] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
+    _counted: set[str] = field(default_factory=set)  # tokens of holders known to be lost
     _trying: int = 0
 
     def run(self, engine: Engine, cells: Sequence[CellSpec]) -> None:
@@ -42,6 +44,7 @@ class Schedule:
             engine.run(self._jobs(todo), self._take)
             if self._trying > before:
                 continue
+            looked = time.monotonic()
             states = [self._state(cell) for cell in todo]
             if "free" in states or "stale" in states:
                 continue  # since the look at it
@@ -50,7 +53,8 @@ class Schedule:
             if not waiting:
                 self.on_event(RunEvent("", "waiting", len(todo)))
                 waiting = True
-            time.sleep(_POLL_SECONDS)
+            looked = time.monotonic() - looked  # long for many cells on a busy file system
+            time.sleep(max(_POLL_SECONDS, _POLL_SHARE * looked))
 
     def _is_open(self, cell: CellSpec) -> bool:
         if cell.id in self.failed:
@@ -82,6 +86,7 @@ class Schedule:
             if holder is not None and not self._take_over(cell, holder):
                 continue
             self._trying += 1
+            store.write_spec(cell)
             yield Job(
                 store.folder,
                 Needs(cell.threads, self.plan.gpus_per_cell),
@@ -92,6 +97,8 @@ class Schedule:
 
     def _take_over(self, cell: CellSpec, holder: Holder) -> bool:
         """Records that a holder has died; returns whether the cell is tried again."""
+        if holder.token in self._counted:
+            return True
         store = self.plan.store(cell)
         ending = Ending(why="lost", host=holder.process.host, attempt=len(store.attempts()) + 1)
         if not self._try_again(cell.id, ending):
@@ -110,6 +117,8 @@ class Schedule:
             holder = read(find(self.plan.folder.store(event.cell).folder))
             if holder is not None and holder.process.is_gone():
                 self._release(event.cell, holder)
+            elif holder is not None:  # elsewhere, where its death will be seen by its silence only
+                self._counted.add(holder.token)
             if self._try_again(event.cell, event.ending):
                 self.on_event(RunEvent(event.cell, "retry", ending=event.ending))
             return

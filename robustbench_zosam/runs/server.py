@@ -21,6 +21,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
 
+from robustbench_zosam.machine import join_pages
 from robustbench_zosam.privacy import redact, redact_own_messages
 from robustbench_zosam.runs.endings import FAILED
 from robustbench_zosam.runs.processes import out_of_memory_kills
@@ -179,6 +180,8 @@ def main(jobs: int, events: int, prepare: Callable[[], None] = _preload) -> None
         os.set_inheritable(descriptor, False)
     if _FORKS:
         prepare()
+        gc.collect()
+        join_pages()
         gc.freeze()  # a collection in a cell would copy all memory that it shares with this process
     Server(jobs, events).serve()
 

@@ -188,6 +188,27 @@ def test_a_cell_that_another_took_meanwhile_is_not_counted(plan: Plan):
     assert schedule.failed == {}
 
 
+def test_the_loss_of_a_distant_machine_counts_once(plan: Plan, monkeypatch: pytest.MonkeyPatch):
+    clock = [0.0]
+    monkeypatch.setattr(
+        schedule_module.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)
+    )
+    engine = Pretender(plan, sam=["lost"])
+    held: list[Lease] = []
+
+    def leave_a_lease(job: Job) -> None:
+        if "/sam-" in str(job.folder) and job.attempt == 1:
+            held.append(hold_elsewhere(plan, next(c for c in plan.cells if c.id == job.cell)))
+
+    engine.before = leave_a_lease
+    schedule, _ = scheduled(plan, engine, watch=Watch(lambda: clock[0]))
+    assert engine.jobs[-1].takeover == held[0].holder.token
+    assert engine.jobs[-1].attempt == 2
+    assert len(plan.folder.store(engine.jobs[-1].cell).attempts()) == 1
+    assert schedule.failed == {}
+    held[0].release()
+
+
 def test_the_lease_of_a_lost_cell_does_not_count_twice(plan: Plan):
     engine = Pretender(plan, sam=["lost"])
 

@@ -1,0 +1,9 @@
+"""Loaded into the workers of Dask: their cells do what their folder's file `do` says."""
+
+from __future__ import annotations
+
+import os
+
+from robustbench_zosam.runs import server_client
+
+server_client.SERVER = (os.environ["ZOSAM_STUB_SERVER"],)
