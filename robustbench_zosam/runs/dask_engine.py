@@ -170,7 +170,8 @@ class DaskEngine:
     def _take(self, cell: str, news: Any) -> None:
         if cell:
             if cell in self._running and self._running[cell][2] is news:
-                self._finish(cell, self._ending(self._running[cell][0], news))
+                job, _, _ = self._running.pop(cell)  # first: its ending may end the run
+                self._tell(RunEvent(cell, "finished", ending=self._ending(job, news)))
             return
         match news:
             case [str(name), str(stage), int(done), int(total)] if name in self._running:
