@@ -31,7 +31,8 @@ class TraceResult(CurvatureResult):
             the Gauss-Newton matrix; the trace itself where the gate passed, None under "hvp".
         fisher_empirical: mean squared norm of the gradient of one image's own loss; None where
             images interact (batch statistics).
-        skipped_mass: mean probability of the classes left out by the exact method.
+        skipped_mass: fraction of the mean of sum_c p_c (1 - p_c) in classes that the exact method
+            left out.
         method: the method that ran.
         reason: why this method.
         gate: verdict of the gate; None when it was not needed.

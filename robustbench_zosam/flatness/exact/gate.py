@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +31,9 @@ class GateResult:
 
     Attributes:
         passed: the verdict.
-        max_ratio: largest |u.d2z| / max(1, |u.dz|) of the tensors tested, for random weights u of
-            all images and classes; infinite where there is no second derivative.
+        max_ratio: largest |u.d2z| / (|grad u.z| |v|) of the tensors tested, along a random
+            direction v, for random weights u of all images and classes; infinite where there is no
+            second derivative.
         tensors: number of tensors tested; testing stops at the first failure.
         n: images tested on.
         reason: why not, in words; empty when passed.
@@ -63,9 +64,10 @@ def gate(
     """Tests numerically whether the logits are affine in each parameter tensor taken alone.
 
     Second derivatives of a random mixture of the logits along one random direction in each tensor,
-    in float64 on the first 8 images. A random mixture and direction see a non-zero quadratic form
-    with probability one. The model is tested in the mode it is in, and left as it was. One verdict
-    holds for all models of an architecture.
+    in float64 on 8 images from all over the set. A random mixture and direction see a non-zero
+    quadratic form with probability one. All weights are moved at random first, so that a layer that
+    starts at zero hides nothing: the verdict is one on the architecture. The model is tested in the
+    mode it is in, and left as it was.
 
     Args:
         model: any module returning logits (n, C).
@@ -97,7 +99,28 @@ def gate(
         tested = list(network.leaves() if names is None else names)
         if unknown := set(tested) - set(network.parameters):
             raise InputError(f"the model has no parameter {sorted(unknown)[0]!r}")
-        return _test(network, images[:_IMAGES], tested, seed)
+        chosen = torch.linspace(0, len(images) - 1, min(len(images), _IMAGES)).round().long()
+        return _test(_moved(network, seed), images[chosen.to(images.device)], tested, seed)
+
+
+def _moved(network: Network, seed: int) -> Network:
+    """Returns a copy at weights nearby, none of which is zero."""
+    moved = {
+        name: value.detach()
+        + _step(value) * gaussian(tuple(value.shape), seed, "move", name).to(value)
+        for name, value in network.parameters.items()
+    }
+    parameters = {
+        name: value.requires_grad_(network.parameters[name].requires_grad)
+        for name, value in moved.items()
+    }
+    return replace(network, parameters=parameters)
+
+
+def _step(value: Tensor) -> float:
+    """Returns a tenth of the usual size of a tensor's entries, or of 1 where they are zero."""
+    size = float(value.detach().square().mean().sqrt()) if value.numel() else 0.0
+    return 0.1 * (size or 1.0)
 
 
 def _test(network: Network, images: Tensor, names: list[str], seed: int) -> GateResult:
@@ -116,7 +139,7 @@ def _test(network: Network, images: Tensor, names: list[str], seed: int) -> Gate
 def _ratios(
     network: Network, images: Tensor, names: list[str], seed: int
 ) -> Iterator[tuple[str, float]]:
-    """Yields |u.d2z| / max(1, |u.dz|) for each tensor; u weights all images and classes."""
+    """Yields |u.d2z| / (|grad u.z| |v|) for each tensor; u weights all images and classes."""
     tensors = [network.parameters[name].requires_grad_() for name in names]
     with FixedSlopes():
         logits = network(images)
@@ -132,5 +155,6 @@ def _ratios(
                     first, [tensor], retain_graph=True, materialize_grads=True
                 )
                 second = (product * direction).sum()
-            ratio = (second.abs() / first.abs().clamp(min=1)).detach()
+            scale = (slope.norm() * direction.norm()).detach()
+            ratio = second.detach().abs() / scale if scale > 0 else second.detach().abs()
             yield name, float(ratio.nan_to_num(nan=math.inf, posinf=math.inf))

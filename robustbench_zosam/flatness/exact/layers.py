@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 _CACHED = 1 << 20  # numbers in one temporary that a CPU's cache still holds
 _LARGE = 1 << 26  # elsewhere: few launches, bounded memory
+_BLOCK = 1 << 14  # squares that are summed in the network's own type; the sums in float64
 _CONV = nn.Conv2d
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -55,10 +56,11 @@ def _inherits(module: nn.Module, base: type[nn.Module], *methods: str) -> bool:
 def _linear_squares(module: nn.Module, a: Tensor, g: Tensor, weights: Weights) -> Squares:
     squares: Squares = {}
     if "bias" in weights:
-        squares["bias"] = _position_sums(g, -1).square() @ weights["bias"]
+        squares["bias"] = _weighted_sums(_position_sums(g, -1).square(), weights["bias"])
     if "weight" in weights and a.ndim == 2:  # an outer product: the double sum factorises
         columns = weights["weight"].view(g.shape[-1], a.shape[-1], -1).unbind(-1)
-        products = [((g.square() @ w) * a.square()).sum(-1) for w in columns]
+        a2 = a.double().square()
+        products = [((g.square() @ w).double() * a2).sum(-1) for w in columns]
         squares["weight"] = torch.stack(products, -1)
     elif "weight" in weights:
         rows = g.flatten(2, -2).mT.unsqueeze(2)  # (p, b, 1, out, positions)
@@ -104,8 +106,14 @@ def _contracted(rows: Tensor, patches: Tensor, weights: Tensor) -> Tensor:
     for y, x in zip(torch.split(rows, step, 1), torch.split(patches, step), strict=True):
         stacked = y.movedim(0, 2).flatten(2, 3)  # (b, groups, p * out / groups, positions)
         gradient = torch.unflatten(stacked @ x.mT, 2, (passes, out)).flatten(3)
-        sums.append((gradient.square_() @ by_group).sum(1).movedim(1, 0))
+        sums.append(_weighted_sums(gradient.square_(), by_group).sum(1).movedim(1, 0))
     return torch.cat(sums, 1)
+
+
+def _weighted_sums(squares: Tensor, weights: Tensor) -> Tensor:
+    """Returns squares @ weights in float64: long sums of positive numbers in float32 are low."""
+    parts = zip(torch.split(squares, _BLOCK, -1), torch.split(weights, _BLOCK, -2), strict=True)
+    return torch.stack([(x @ w).double() for x, w in parts]).sum(0)
 
 
 def _images_at_once(numbers: int, a: Tensor) -> int:

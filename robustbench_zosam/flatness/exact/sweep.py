@@ -62,7 +62,7 @@ class Sums:
         fisher: squared norm of the gradient of the image's own loss, (n,).
         per_layer: parameter name to (2,), divided by n.
         fisher_per_layer: parameter name to (2,), divided by n.
-        skipped_mass: mean probability of the classes left out.
+        skipped_mass: what is left out of the mean of sum_c p_c (1 - p_c), as a fraction of it.
     """
 
     per_image: Tensor
@@ -101,7 +101,8 @@ class SweepPlan:
     """Which passes to make.
 
     Attributes:
-        class_threshold: a class is left out for images that give it less probability.
+        class_threshold: a class is left out for images that give it less probability than this
+            times the mean of sum_c p_c (1 - p_c), to which the trace is proportional.
         samples: random output directions per image, where classes are too many to enumerate.
     """
 
@@ -151,7 +152,10 @@ class _Directions:
         self.p = self.log_p.exp()
         self.plan = plan
         self.enumerates = plan.enumerates(self.p.shape[1])
-        self.kept = self.p >= plan.class_threshold  # (n, C)
+        # 1 - p by expm1: the difference of two numbers near 1 would lose the confident images
+        self.variance = self.p * -torch.expm1(self.log_p)  # (n, C)
+        self.threshold = plan.class_threshold * self.variance.sum(1).mean().item()
+        self.kept = self.p >= self.threshold  # (n, C)
 
     def order(self) -> Tensor:
         """Returns the images such that those with equally many classes share a chunk, (n,)."""
@@ -160,10 +164,11 @@ class _Directions:
         return self.kept.sum(1).argsort(stable=True)
 
     def skipped_mass(self) -> float:
-        """Returns the mean probability of classes left out."""
+        """Returns the variance p (1 - p) of the classes left out, as a fraction of all."""
         if not self.enumerates:
             return 0.0
-        return (self.p * ~self.kept).sum(1).mean().item()
+        left_out = (self.variance * ~self.kept).sum().item()
+        return left_out / max(self.variance.sum().item(), _LEAST)
 
     def passes(self, rows: Tensor) -> Iterator[Pass]:
         """Yields the passes of one chunk, that of the labels last if it was not among them."""
@@ -189,7 +194,7 @@ class _Directions:
         ranked, kept = self.p[rows].gather(1, order), self.kept[rows].gather(1, order)
         left = ranked.flip(1).cumsum(1).flip(1)  # mass of a class and those after it
         after = torch.cat([left[:, 1:], torch.zeros_like(left[:, :1])], 1)
-        useful = kept & (after >= max(self.plan.class_threshold, _LEAST))
+        useful = kept & (after >= max(self.threshold, _LEAST))
         weights = torch.where(useful, ranked / (after * left).clamp(min=_LEAST**2), 0.0)
         ranks = torch.arange(1, ranked.shape[1] + 1, device=rows.device)
         for rank in range(max(1, int((useful * ranks).max()))):
@@ -218,21 +223,32 @@ class _Directions:
 
 
 def _check_against_autograd(model: BoundModel, layers: list[RecordedLayer]) -> None:
-    """Compares the rules with autograd on one image, which finds what hooks cannot see."""
+    """Compares the rules with autograd, which finds what hooks cannot see.
+
+    The rules see two images at once and autograd one at a time, so that images that interact, as in
+    a mean over the mini-batch, show.
+
+    Raises:
+        UnsupportedError: they differ.
+    """
+    images = model.data.images[:2]
     with Tape(layers) as tape:
-        logits = model.network(model.data.images[:1])
+        logits = model.network(images)
     cotangent = gaussian(tuple(logits.shape), 0, "check").to(logits)
     ours = tape.squares(logits, [cotangent])
     masks = model.active.masks
-    gradients = torch.autograd.grad(
-        (logits * cotangent).sum(), model.network.select(masks), materialize_grads=True
-    )
-    theirs = {
-        name: (gradient.double().square() * mask).sum()
-        for (name, mask), gradient in zip(masks.items(), gradients, strict=True)
-    }
-    floor = 1e-6 * torch.stack(list(theirs.values())).sum()
-    for name, expected in theirs.items():
-        found = ours[name][0, 0, 0] if name in ours else torch.zeros_like(expected)
-        if not F.l1_loss(found, expected) <= 1e-3 * expected + floor:
-            raise UnsupportedError(f"{name!r} is used outside its layer")
+    for row, image in enumerate(images):
+        alone = (model.network(image[None]) * cotangent[row]).sum()
+        gradients = torch.autograd.grad(alone, model.network.select(masks), materialize_grads=True)
+        theirs = {
+            name: (gradient.double().square() * mask).sum()
+            for (name, mask), gradient in zip(masks.items(), gradients, strict=True)
+        }
+        floor = 1e-6 * torch.stack(list(theirs.values())).sum()
+        for name, expected in theirs.items():
+            found = ours[name][0, row, 0] if name in ours else torch.zeros_like(expected)
+            if not F.l1_loss(found, expected) <= 1e-3 * expected + floor:
+                raise UnsupportedError(
+                    f"the gradient of {name!r} is not what its layer makes of one image: it is "
+                    "used elsewhere too, or images of a mini-batch interact"
+                )

@@ -39,10 +39,12 @@ class Network:
         Storage of parameters is shared with the module where the type is the same.
 
         Args:
-            dtype: type to compute in; that of the first parameter when None.
+            dtype: type to compute in; that of the first parameter when None, but at least float32,
+                since curvature in half precision is rounding.
         """
         device = device_of(module)
-        dtype = dtype or next(module.parameters()).dtype
+        own = next(module.parameters()).dtype
+        dtype = dtype or (own if own.itemsize >= torch.float32.itemsize else torch.float32)
         parameters = {
             name: _cast(parameter.detach(), dtype).requires_grad_(parameter.requires_grad)
             for name, parameter in module.named_parameters()

@@ -206,8 +206,8 @@ def test_fixed_slopes_leave_the_second_derivatives_of_the_loss(tools, images, la
     ("make", "method", "reason"),
     [
         (SharedConv, "hvp", "not affine in 'conv.weight'"),
-        (Functional, "output-probe", "used outside its layer"),
-        (Both, "output-probe", "used outside its layer"),
+        (Functional, "output-probe", "used elsewhere too"),
+        (Both, "output-probe", "used elsewhere too"),
         (Scaled, "output-probe", "no rule for 'scale'"),
         (FoldedPositions, "output-probe", "rows for"),
         (lambda: nn.Sequential(Reweighted(3, 4, 10), nn.Flatten()), "output-probe", "no rule"),
