@@ -117,3 +117,10 @@ def test_equal_means_have_no_p_value():
     found = rank_correlation([1, 3, 1, 3, 2, 2], range(6), ["a", "a", "b", "b", "c", "c"])
     assert (found.over_methods, found.p) == (None, None)
     assert found.smallest_p == 2 / 6
+
+
+def test_three_runs_have_a_correlation_and_two_have_none():
+    three = rank_correlation([1.0, 2.0, 4.0], [3.0, 1.0, 2.0], ["a"] * 3)
+    assert three is not None
+    assert three.over_cells == pytest.approx(-0.5)
+    assert rank_correlation([1.0, 2.0], [1.0, 2.0], ["a"] * 2) is None
