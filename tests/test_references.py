@@ -45,13 +45,13 @@ def test_links_between_pages_lead_somewhere():
 
 
 def test_named_files_exist():
-    homes = (ROOT, *(ROOT / package for package in PACKAGES))
+    roots = (ROOT, *(ROOT / package for package in PACKAGES))
     gone = [
         f"{where}: {name}"
-        for _, where, line in lines([*PAGES, *SOURCES])
+        for file, where, line in lines([*PAGES, *SOURCES])
         for name in _FILE.findall(line)
         if "://" not in line and not any(word in name for word in _PLACEHOLDER)
-        if not any((home / name).exists() for home in homes)
+        if not any((home / name).exists() for home in (*roots, file.parent))
     ]
     assert gone == []
 

@@ -62,6 +62,7 @@ class SpawnEngine:
             for running in self._running:
                 running.process.kill()
                 running.process.wait()
+                _close_lifeline(running.process)
 
     def run(self, jobs: Iterable[Job], on_event: OnEvent) -> None:
         """Runs all jobs."""
@@ -95,6 +96,7 @@ class SpawnEngine:
             code = running.process.poll()
             self._progress(running)
             if code is not None:
+                _close_lifeline(running.process)
                 self._running.remove(running)
                 self._free.append(running.place)
                 ending = Ending.of_process(code, running.job.attempt)
@@ -116,3 +118,8 @@ def _ask_to_stop(process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.CTRL_BREAK_EVENT)  # type: ignore[attr-defined] # Windows alone
     else:
         process.terminate()
+
+
+def _close_lifeline(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()

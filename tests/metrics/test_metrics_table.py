@@ -59,6 +59,8 @@ ENTROPY = ConditionMetric(
 @pytest.fixture
 def plugin(monkeypatch):
     class Point:
+        name = "entropy"
+
         def load(self):
             return ENTROPY
 

@@ -6,4 +6,5 @@ import os
 
 from robustbench_zosam.runs import server_client
 
-server_client.SERVER = (os.environ["ZOSAM_STUB_SERVER"],)
+if stub := os.environ.get("ZOSAM_STUB_SERVER"):
+    server_client.SERVER = (stub,)

@@ -20,7 +20,16 @@ from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.placement import place_cells
 from robustbench_zosam.runs.plan import make_plan
 
-BARE = Path(__file__).parents[1] / "helpers" / "bare_system"
+BARE = """
+import os, signal, sys
+
+for module in ("fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[module] = None  # an import fails
+for name in ("fork", "forkpty", "wait3", "wait4", "sched_getaffinity", "getuid", "EX_OSERR"):
+    delattr(os, name)
+for name in ("pthread_sigmask", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGKILL"):
+    delattr(signal, name)
+"""  # what Windows lacks
 PROGRAM = """
 import sys
 from robustbench_zosam.config import ExperimentConfig
@@ -43,8 +52,9 @@ def images(lab: SimpleNamespace, tmp_path: Path) -> Path:
     return folder
 
 
-def start(config: Any) -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(BARE), *filter(None, [os.environ.get("PYTHONPATH")])])
+def start(config: Any, folder: Path) -> subprocess.Popen[str]:
+    (folder / "sitecustomize.py").write_text(BARE)  # for the process and those that it starts
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", PROGRAM, config.model_dump_json()],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -52,13 +62,30 @@ def start(config: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def test_what_a_run_needs_is_imported_without_posix_modules(tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(BARE)
+    code = """
+import robustbench_zosam.cli.evaluate, robustbench_zosam.runs.cell_process
+import robustbench_zosam.runs.experiment, robustbench_zosam.runs.spawn_engine
+from robustbench_zosam.machine import cores, peak_memory_bytes
+from robustbench_zosam.runs.engines import local_engine
+
+assert (local_engine(), cores() > 0) == ("spawn", True)
+peak_memory_bytes()
+"""
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": path}, timeout=120)
+
+
+@pytest.mark.slow
 def test_without_forks_and_posix_modules_the_results_are_the_same(
     lab: SimpleNamespace, images: Path, tmp_path: Path
 ):
     inline, bare = tmp_path / "inline", tmp_path / "bare"
     plan = make_plan(lab.small(images, inline))
     assert experiment.run(plan, lambda event: None).failed == {}
-    process = start(lab.small(images, bare, run__workers=2))
+    process = start(lab.small(images, bare, run__workers=2), tmp_path)
     told, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert f"finished {plan.cells[0].id}" in told
@@ -69,7 +96,9 @@ def test_without_forks_and_posix_modules_the_results_are_the_same(
 def test_an_interruption_lets_spawned_cells_save_and_end(
     lab: SimpleNamespace, images: Path, tmp_path: Path
 ):
-    process = start(lab.small(images, tmp_path / "out", run__workers=1, training__epochs=10_000))
+    process = start(
+        lab.small(images, tmp_path / "out", run__workers=1, training__epochs=10_000), tmp_path
+    )
     assert process.stdout is not None
     while not process.stdout.readline().startswith("training"):
         assert process.poll() is None
@@ -82,7 +111,9 @@ def test_an_interruption_lets_spawned_cells_save_and_end(
 
 @pytest.mark.slow
 def test_spawned_cells_end_with_their_run(lab: SimpleNamespace, images: Path, tmp_path: Path):
-    process = start(lab.small(images, tmp_path / "out", run__workers=1, training__epochs=10_000))
+    process = start(
+        lab.small(images, tmp_path / "out", run__workers=1, training__epochs=10_000), tmp_path
+    )
     assert process.stdout is not None
     while not process.stdout.readline().startswith("training"):
         assert process.poll() is None

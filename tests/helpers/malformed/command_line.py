@@ -31,7 +31,6 @@ _OPTIONS = (
     (("--data", "folder:a\nb"), "folder"), (("--data", "folder:\x1b[31m"), "folder"),
     (("--set", "data.root=\x00"), ""), (("--data", "folder:" + "x" * 5000), "folder"),
     (("--model", "x" * 5000), "model"), (("--title",), "title"), (("--out", "/dev/null/x"), "/dev/null/x"),
-    (("--out", "/proc/x"), "/proc/x"),
 )  # fmt: skip
 _VERBS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("report", "/nonexistent"), "/nonexistent"), (("report", "/dev/null"), "/dev/null"),
@@ -47,7 +46,7 @@ _VERBS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("nzk", "--steps", "0"), "steps"), (("nzk", "--draws", "0"), "draws"), (("nzk", "--data", "x"), "x"),
     (("nzk", "--classes", "3,3"), "classes"), (("nzk", "--classes", "3,99"), "classes"),
     (("corrupt", "--out", "/dev/null/x"), "/dev/null"), (("corrupt",), "out"), (("nonsense",), "nonsense"),
-    (("doctor", "--out", "/nonexistent/x"), "/nonexistent/x"),
+    (("evaluate", "--out", "/proc/x"), "/proc/x"), (("doctor", "--out", "/nonexistent/x"), "/nonexistent/x"),
 )  # fmt: skip
 
 
