@@ -20,6 +20,7 @@ from robustbench_zosam.runs.plan import Plan, make_plan
 from robustbench_zosam.runs.shards import parse_shard, share
 from robustbench_zosam.runs.signals import EXIT_CODE as INTERRUPTED
 from robustbench_zosam.runs.signals import INTERRUPTIONS
+from robustbench_zosam.runs.subject import subject
 from robustbench_zosam.runs.time_left import time_left
 
 SOME_FAILED = 1
@@ -130,7 +131,7 @@ def _verdict(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _announce(plan: Plan, waiting: int) -> None:
-    for line in plan.subject():
+    for line in subject(plan):
         typer.echo(line, err=True)
     trials = 0 if plan.tuner is None else plan.tuner.planned
     own = len(share(plan.cells, plan.shard))

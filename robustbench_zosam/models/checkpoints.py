@@ -18,6 +18,7 @@ from robustbench_zosam.files import parse_json, require_regular
 from robustbench_zosam.models.classifier import Classifier, build_model
 from robustbench_zosam.models.encoding import decode, encode
 from robustbench_zosam.models.fitting import (
+    class_axes,
     fill_in,
     require_finite_predictions,
     require_fit,
@@ -291,8 +292,7 @@ def _count_classes(
     file: Path, values: dict[str, Tensor], config: ModelConfig, image_size: int | None
 ) -> int:
     """Returns the rows of the tensor whose shape depends on the number of classes."""
-    one, two = (skeleton(config, n, image_size) for n in (1, 2))
-    names = match_names(file, values, one)
-    last = {name for name, value in one.items() if value.shape != two[name].shape}
-    shapes = [values[name].shape for name, ours in names.items() if ours in last]
+    axes = class_axes(config, image_size)
+    names = match_names(file, values, axes)
+    shapes = [values[name].shape for name, ours in names.items() if axes.get(ours) is not None]
     return max((shape[0] for shape in shapes if shape), default=1) or 1

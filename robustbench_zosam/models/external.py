@@ -84,14 +84,24 @@ def _torchvision_model(name: str, classes: int, image_size: int | None) -> nn.Mo
 
 
 def _timm_model(name: str, classes: int, image_size: int | None) -> nn.Module:
+    model: nn.Module = require_timm().create_model(
+        name, pretrained=False, num_classes=classes, **timm_arguments(name, image_size)
+    )
+    return model
+
+
+def timm_arguments(name: str, image_size: int | None) -> dict[str, object]:
+    """Returns what timm wants to know of an architecture beside its name and the classes.
+
+    Raises:
+        InputError: it has no such architecture, or one for a single size that is not known.
+    """
     timm = require_timm()
     if not timm.is_model(name):
         _require_known("timm", name, timm.list_models())
-    arguments: dict[str, object] = {}
-    if timm.get_pretrained_cfg(name).fixed_input_size:
-        arguments["img_size"] = require_size(f"timm:{name}", image_size)
-    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **arguments)
-    return model
+    if not timm.get_pretrained_cfg(name).fixed_input_size:
+        return {}
+    return {"img_size": require_size(f"timm:{name}", image_size)}
 
 
 def _coded_model(path: str, classes: int) -> nn.Module:

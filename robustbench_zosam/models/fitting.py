@@ -41,6 +41,16 @@ def skeleton(config: ModelConfig, classes: int, image_size: int | None) -> dict[
     return _backbone(config, classes, image_size).state_dict()
 
 
+def class_axes(config: ModelConfig, image_size: int | None) -> dict[str, int | None]:
+    """Returns the axis of each tensor that has an entry for each class; None for those without."""
+    one, two = (skeleton(config, count, image_size) for count in (1, 2))
+    found: dict[str, int | None] = {}
+    for name, value in one.items():
+        sizes = enumerate(zip(value.shape, two[name].shape, strict=True))
+        found[name] = next((axis for axis, (a, b) in sizes if a != b), None)
+    return found
+
+
 class _NoDraws(TorchFunctionMode):
     """Leaves out random initialisation, for which the meta device would import half of torch."""
 

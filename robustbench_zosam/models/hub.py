@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from typing import TypeVar
@@ -21,8 +22,11 @@ def local_file(path: str) -> Path:
     Raises:
         InputError: the name is none, or the file cannot be had.
     """
-    if not path.startswith(HUB):
-        return Path(path)
+    return _fetched(path) if path.startswith(HUB) else Path(path)
+
+
+@cache  # identities of all cells ask
+def _fetched(path: str) -> Path:
     owner, _, rest = path.removeprefix(HUB).partition("/")
     name, _, file = rest.partition("/")
     if not owner or not name:

@@ -12,7 +12,7 @@ from robustbench_zosam.config import ModelConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import read_json, read_text
 from robustbench_zosam.models.external import require_timm
-from robustbench_zosam.models.fitting import skeleton
+from robustbench_zosam.models.fitting import class_axes
 from robustbench_zosam.models.naming import IMAGENET
 
 
@@ -77,10 +77,7 @@ def keep_outputs(
             "rename the folders, or give the right list"
         )
     rows = [places[name] for name in classes]
-    one, two = (skeleton(config, count, image_size) for count in (1, 2))
-    for name, value in one.items():
-        sizes = zip(value.shape, two[name].shape, strict=True)
-        changed = [axis for axis, (a, b) in enumerate(sizes) if a != b]
-        if changed and name in state and state[name].shape[changed[0]] == len(outputs):
-            state[name] = state[name].index_select(changed[0], torch.tensor(rows))
+    for name, axis in class_axes(config, image_size).items():
+        if axis is not None and name in state and state[name].shape[axis] == len(outputs):
+            state[name] = state[name].index_select(axis, torch.tensor(rows))
     return state

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.models.external import require_size, require_timm
+from robustbench_zosam.models.external import require_timm, timm_arguments
 from robustbench_zosam.models.hub import had
 from robustbench_zosam.models.naming import origin
 
@@ -43,7 +43,7 @@ def published_weights(name: str, image_size: int | None) -> Published:
     if origin(name) == "torchvision":
         return had(name, lambda: _from_torchvision(architecture))
     if origin(name) == "timm":
-        return had(name, lambda: _from_timm(name, architecture, image_size))
+        return had(name, lambda: _from_timm(architecture, image_size))
     raise InputError(
         f"model.pretrained: {name} has no published weights: choose torchvision:NAME or timm:NAME, "
         "or give model.init=FILE"
@@ -61,11 +61,8 @@ def _from_torchvision(name: str) -> Published:
     return Published(state, tuple(how.mean), tuple(how.std))
 
 
-def _from_timm(full: str, name: str, image_size: int | None) -> Published:
-    timm = require_timm()
-    arguments: dict[str, object] = {}
-    if timm.is_model(name) and timm.get_pretrained_cfg(name).fixed_input_size:
-        arguments["img_size"] = require_size(full, image_size)
-    model = timm.create_model(name, pretrained=True, **arguments)
+def _from_timm(name: str, image_size: int | None) -> Published:
+    arguments = timm_arguments(name, image_size)
+    model = require_timm().create_model(name, pretrained=True, **arguments)
     found = model.pretrained_cfg
     return Published(model.state_dict(), tuple(found["mean"]), tuple(found["std"]))

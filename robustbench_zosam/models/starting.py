@@ -10,7 +10,7 @@ import torch
 from robustbench_zosam.config import ModelConfig
 from robustbench_zosam.models.checkpoints import read_weights
 from robustbench_zosam.models.classifier import Classifier
-from robustbench_zosam.models.fitting import fill_in, require_fit, skeleton
+from robustbench_zosam.models.fitting import class_axes, fill_in, require_fit
 from robustbench_zosam.models.hub import local_file
 from robustbench_zosam.models.published import published_weights
 
@@ -42,7 +42,7 @@ def load_starting_weights(model: Classifier, config: ModelConfig, image_size: in
     state = fill_in(state, own)
     if config.pretrained:  # auxiliary heads are not trained here
         state = {name: value for name, value in state.items() if not name.startswith("aux")}
-    head = _classifier(config, image_size)
+    head = [name for name, axis in class_axes(config, image_size).items() if axis is not None]
     if any(name in state and state[name].shape != own[name].shape for name in head):
         state |= {name: own[name] for name in head}
     require_fit(source, config, own, state)
@@ -50,9 +50,3 @@ def load_starting_weights(model: Classifier, config: ModelConfig, image_size: in
     if config.mean or mean:
         model.mean.copy_(torch.tensor(config.mean or mean).view_as(model.mean))
         model.std.copy_(torch.tensor(config.std or std).view_as(model.std))
-
-
-def _classifier(config: ModelConfig, image_size: int | None) -> set[str]:
-    """Returns the names of the tensors whose shape depends on the number of classes."""
-    one, two = (skeleton(config, count, image_size) for count in (1, 2))
-    return {name for name, value in one.items() if value.shape != two[name].shape}

@@ -17,6 +17,7 @@ from robustbench_zosam.runs.cell_store import CellSpec
 from robustbench_zosam.runs.earlier import measuring_seconds, training_seconds
 from robustbench_zosam.runs.plan import Plan
 from robustbench_zosam.runs.stage_training import make_setup, recipe
+from robustbench_zosam.runs.subject import subject
 from robustbench_zosam.schema import Results
 from robustbench_zosam.training.setup import TrainingSetup, train_step
 
@@ -44,7 +45,7 @@ def describe(
     """
     lines = [*_settings(plan.config.model_dump(mode="json")), *_recipe(plan.config), ""]
     lines = lines if settings else []
-    lines += [*plan.subject(), ""]
+    lines += [*subject(plan), ""]
     lines += [*_cells(plan, _times(plan, earlier, on_progress), earlier)]
     return "\n".join(lines)
 

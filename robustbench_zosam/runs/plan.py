@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from robustbench_zosam.models.naming import check_model
 from robustbench_zosam.provenance import command
 from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.results.versions import VERSION
-from robustbench_zosam.results.words import noise_words
 from robustbench_zosam.robustness.plan import SuitePlan, plan_generated, plan_validation
 from robustbench_zosam.robustness.references import find_reference
 from robustbench_zosam.robustness.stored import plan_stored
@@ -36,7 +35,6 @@ from robustbench_zosam.runs.shards import Shard, share
 from robustbench_zosam.runs.tuner import Tuned, Tuner
 from robustbench_zosam.runs.tuning import check_tuning, plan_tuning
 
-_FEW = 4  # corruptions that a line names one by one
 _HERE = {"out", "workers", "engine", "engine_options"}  # settings of one machine's run
 
 
@@ -109,23 +107,6 @@ class Plan:
     def store(self, cell: CellSpec) -> CellStore:
         """Returns the folder of a cell."""
         return CellStore(self.out / "cells" / cell.id)
-
-    def subject(self) -> Iterator[str]:
-        """Yields what the run is about, line by line: data, shift and methods."""
-        facts = self.data.facts
-        counts = ", ".join(f"{count:,} {name}" for name, count in facts["counts"].items())
-        origin = f" ({self.data_origin})" if self.data_origin else ""
-        yield f"data: {facts['title']}; {len(facts['classes'])} classes; {counts} images{origin}"
-        if facts["partial"]:
-            yield f"partial: {facts['partial']}"
-        if noise := noise_words(facts):
-            yield f"label noise: {noise}"
-        if self.suite is not None:
-            severities = ", ".join(map(str, self.suite.severities))
-            names = self.suite.corruptions
-            which = ", ".join(names) if len(names) <= _FEW else f"{len(names)} corruptions"
-            yield f"shift: {self.suite.name}, {which}, severity {severities}"
-        yield f"methods: {', '.join(method.label for method in self.methods)}"
 
     def record(self) -> RunRecord:
         """Returns what others that work in the folder need to know."""

@@ -6,16 +6,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from stub_runs import StubRunner
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.runs.endings import Ending
-from robustbench_zosam.runs.engines import EngineSettings, Job, RunEvent
+from robustbench_zosam.runs.engines import EngineSettings, RunEvent
 from robustbench_zosam.runs.placement import Placement
 
 distributed = pytest.importorskip("distributed")
@@ -43,38 +43,12 @@ def cluster() -> Iterator[Any]:
         yield made
 
 
-class Runner:
-    """Runs cells given as texts, and keeps what was reported of them."""
-
+class Runner(StubRunner[DaskEngine]):
     def __init__(self, out: Path, scheduler: str):
         settings = EngineSettings(
             (Placement(),) * 2, 1, out, device="cpu", options={"scheduler": scheduler}
         )
-        self.engine = DaskEngine(settings)
-        self.cells = out / "cells"
-        self.events: list[RunEvent] = []
-        self.on_event: Callable[[RunEvent], None] = lambda event: None
-
-    def job(self, name: str, todo: str) -> Job:
-        folder = self.cells / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "do").write_text(todo)
-        return Job(folder)
-
-    def run(self, **cells: str) -> dict[str, Ending]:
-        with self.engine as engine:
-            engine.run((self.job(name, todo) for name, todo in cells.items()), self.take)
-        return {event.cell: event.ending for event in self.events if event.ending is not None}
-
-    def take(self, event: RunEvent) -> None:
-        self.events.append(event)
-        self.on_event(event)
-
-    def wait_for(self, pattern: str, count: int = 1) -> None:
-        deadline = time.monotonic() + 300
-        while len(list(self.cells.glob(pattern))) < count:
-            assert time.monotonic() < deadline, f"{pattern} did not appear"
-            time.sleep(0.01)
+        super().__init__(DaskEngine(settings), out, patience=300)
 
 
 def gone(pid: int) -> bool:

@@ -13,6 +13,7 @@ from robustbench_zosam.files import read_json
 from robustbench_zosam.loading import load_config
 from robustbench_zosam.runs import experiment
 from robustbench_zosam.runs.plan import make_plan
+from robustbench_zosam.runs.subject import subject
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_checkpoints_are_evaluated_on_their_own_data(lab, trained, tmp_path):
     plan = make_plan(config)
     assert plan.config.data.root == str(folder)
     assert plan.data.facts["fingerprint"] == read_data(lab, folder, tmp_path / "other")
-    assert f"as recorded with {file}" in next(plan.subject())
+    assert f"as recorded with {file}" in next(subject(plan))
     assert plan.record().config["data"]["image_size"] == 16
 
 
@@ -102,12 +103,12 @@ def test_a_moved_checkpoint_still_names_its_data(lab, tmp_path):
         measure=False,
     )
     assert "the default" in other.data_origin
-    assert other.data_origin in next(other.subject())
+    assert other.data_origin in next(subject(other))
 
 
 def test_the_start_names_data_shift_and_methods(lab, trained, tmp_path):
     folder, _ = trained
-    lines = list(make_plan(lab.small(folder, tmp_path)).subject())
+    lines = list(subject(make_plan(lab.small(folder, tmp_path))))
     assert lines[0].startswith("data: ")
     assert "3 classes; 18 train, 3 validation, 9 test images" in lines[0]
     assert lines[1] == "shift: folder-c, gaussian_noise, contrast, severity 1, 5"

@@ -6,15 +6,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from stub_runs import StubRunner
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.runs import server_client
-from robustbench_zosam.runs.endings import Ending
-from robustbench_zosam.runs.engines import EngineSettings, Job, RunEvent
+from robustbench_zosam.runs.engines import EngineSettings, RunEvent
 from robustbench_zosam.runs.placement import Placement
 from robustbench_zosam.runs.process_engine import ProcessEngine
 
@@ -26,39 +26,10 @@ def _stub_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_client, "SERVER", (str(STUB),))
 
 
-class Runner:
-    """Runs cells given as texts, and keeps what was reported of them."""
-
+class Runner(StubRunner[ProcessEngine]):
     def __init__(self, out: Path, workers: int = 2, devices: Sequence[str | None] = (None,)):
         places = tuple(Placement("cpu", devices[index % len(devices)]) for index in range(workers))
-        self.engine = ProcessEngine(EngineSettings(places, 1, out))
-        self.cells = out / "cells"
-        self.events: list[RunEvent] = []
-        self.on_event: Callable[[RunEvent], None] = lambda event: None
-
-    def job(self, name: str, todo: str) -> Job:
-        folder = self.cells / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "do").write_text(todo)
-        return Job(folder)
-
-    def run(self, **cells: str) -> dict[str, Ending]:
-        with self.engine as engine:
-            engine.run([self.job(name, todo) for name, todo in cells.items()], self.take)
-        return self.endings()
-
-    def take(self, event: RunEvent) -> None:
-        self.events.append(event)
-        self.on_event(event)
-
-    def endings(self) -> dict[str, Ending]:
-        return {event.cell: event.ending for event in self.events if event.ending is not None}
-
-    def wait_for(self, pattern: str, count: int = 1) -> None:
-        deadline = time.monotonic() + 60
-        while len(list(self.cells.glob(pattern))) < count:
-            assert time.monotonic() < deadline, f"{pattern} did not appear"
-            time.sleep(0.01)
+        super().__init__(ProcessEngine(EngineSettings(places, 1, out)), out)
 
 
 def gone(file: Path) -> bool:
