@@ -16,6 +16,7 @@ from robustbench_zosam.report.figures.gallery import sample_gallery, worst_failu
 from robustbench_zosam.report.figures.landscape import slices
 from robustbench_zosam.report.figures.overview import overview
 from robustbench_zosam.report.figures.planes import planes, surfaces
+from robustbench_zosam.report.figures.predictions import predictions
 from robustbench_zosam.report.figures.scatter import flatness_against_robustness
 from robustbench_zosam.report.figures.severity import severity_curves
 from robustbench_zosam.report.figures.sweep import sweeps
@@ -79,6 +80,7 @@ def _contents(run: Run) -> dict[str, object]:
             flatness_against_robustness(run),
             planes(run),
             slices(run),
+            predictions(run),
             training_curves(run),
             sample_gallery(run),
             worst_failures(run),
