@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 _CACHED = 1 << 20  # numbers in one temporary that a CPU's cache still holds
 _LARGE = 1 << 26  # elsewhere: few launches, bounded memory
-_BLOCK = 1 << 14  # squares that are summed in the network's own type; the sums in float64
+_BLOCK = 1 << 11  # squares that are summed in the network's own type; the sums in float64
 _CONV = nn.Conv2d
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -73,7 +73,7 @@ def _conv_squares(module: nn.Module, a: Tensor, g: Tensor, weights: Weights) -> 
     assert isinstance(module, _CONV)
     squares: Squares = {}
     if "bias" in weights:
-        squares["bias"] = _position_sums(g, 2).square() @ weights["bias"]
+        squares["bias"] = _weighted_sums(_position_sums(g, 2).square(), weights["bias"])
     if "weight" in weights:
         positions, kernel = g.shape[3] * g.shape[4], module.kernel_size[0] * module.kernel_size[1]
         step = _images_at_once(a.shape[1] * kernel * positions, a)
@@ -150,13 +150,13 @@ def _norm_squares(module: nn.Module, a: Tensor, g: Tensor, weights: Weights) -> 
     assert module.running_var is not None
     squares: Squares = {}
     if "bias" in weights:
-        squares["bias"] = _position_sums(g, 2).square() @ weights["bias"]
+        squares["bias"] = _weighted_sums(_position_sums(g, 2).square(), weights["bias"])
     if "weight" in weights:
         shape = (1, -1) + (1,) * (a.ndim - 2)
         scale = (module.running_var.to(a.dtype) + module.eps).rsqrt().view(shape)
         normalised = (a - module.running_mean.to(a.dtype).view(shape)) * scale
         parts = [_position_sums(one * normalised, 2) for one in torch.split(g, 1)]
-        squares["weight"] = torch.cat(parts).square() @ weights["weight"]
+        squares["weight"] = _weighted_sums(torch.cat(parts).square(), weights["weight"])
     return squares
 
 
