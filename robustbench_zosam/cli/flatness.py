@@ -63,7 +63,7 @@ def flatness(
         str | None,
         typer.Option(
             metavar="METHOD",
-            help="Of the trace: auto, exact, output-probe, hvp or control-variate.",
+            help="Of the trace: auto, exact, output-probe, hvp, control-variate or xtrace.",
         ),
     ] = None,
     spectrum: Annotated[bool, typer.Option(help="Outer eigenvalues, by Lanczos iteration.")] = True,
