@@ -48,6 +48,9 @@ class DataConfig(Section):
     test_fraction: Fraction = 0.3
     """Fraction of all images held out where the data has no test split."""
     split_seed: Seed = 0
+    flip: StrictBool | None = None
+    """Whether training images are mirrored at random; by default as the data set says: digits are
+    not, photographs are. Set it to false where a mirrored image is of another class, or of none."""
     label_noise: UnitInterval = 0.0
     """Share of the training images that are given a wrong class, drawn from the others."""
     label_noise_matrix: PathText | None = None
