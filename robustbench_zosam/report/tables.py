@@ -208,6 +208,18 @@ def layers(run: Run) -> tuple[PageTable, ...]:
     )
 
 
+def _left_dense(sparsity: Sparsity) -> str:
+    """Returns what of the network is not among the maskable weights, in words."""
+    left = sparsity.get("left_dense") or []
+    if not left:
+        return ""
+    reasons = text.listed(sorted({each["reason"] for each in left}))
+    return (
+        f"; {sum(each['size'] for each in left):,} weights of {text.count(len(left), 'tensor')} "
+        f"are not maskable ({reasons})"
+    )
+
+
 def _layer_table(
     method: MethodView, seed: int, sparsity: Sparsity, flatness: Flatness | None
 ) -> PageTable:
@@ -225,5 +237,6 @@ def _layer_table(
     caption = (
         f"{method.label}, seed {seed}: {text.percent(sparsity['maskable'])} % of the "
         f"maskable and {text.percent(sparsity['total'])} % of all weights are zero"
+        + _left_dense(sparsity)
     )
     return PageTable(caption, ("layer", "weights", "active", "density (%)", "trace"), rows, method)

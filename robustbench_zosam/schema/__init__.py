@@ -62,6 +62,7 @@ from robustbench_zosam.schema.landscapes import (
 from robustbench_zosam.schema.measured import (
     Condition,
     ConditionScores,
+    LeftDense,
     MeanScores,
     NamedAccuracy,
     RelativeErrors,
@@ -142,6 +143,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "GradientMoments",
     "TimeTo",
     "Sparsity",
+    "LeftDense",
     "SparseLayer",
     "Robustness",
     "RobustnessScores",
