@@ -48,6 +48,9 @@ class DataConfig(Section):
     test_fraction: Fraction = 0.3
     """Fraction of all images held out where the data has no test split."""
     split_seed: Seed = 0
+    flip: StrictBool | None = None
+    """Whether training images are mirrored at random; by default as the data set says: digits are
+    not, photographs are. Set it to false where a mirrored image is of another class, or of none."""
     label_noise: UnitInterval = 0.0
     """Share of the training images that are given a wrong class, drawn from the others."""
     label_noise_matrix: PathText | None = None
@@ -201,6 +204,13 @@ class StatisticsConfig(Section):
     """Equivalence margin: differences in accuracy below it count as none."""
 
 
+class ReportConfig(Section):
+    """What the page is about."""
+
+    focus: str | None = None
+    """Optimizer or method that opens the page; by default the first but baselines and controls."""
+
+
 class RunConfig(Section):
     """Where and how the cells run; nothing here but the threads changes a result."""
 
@@ -229,7 +239,7 @@ class ExperimentConfig(Section):
     """Named settings used as defaults; see `zosam-robust list recipes`."""
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    optimizers: tuple[str, ...] = ("sgd", "random-perturbation", "sam", "zo-sam")
+    optimizers: tuple[str, ...] = ("sgd", "random-perturbation", "zo-sam", "sam")
     sparsifiers: tuple[str, ...] = ("rigl",)
     sparsities: tuple[Sparsity, ...] = (0.9,)
     dense_reference: StrictBool = True
@@ -249,6 +259,7 @@ class ExperimentConfig(Section):
     flatness: FlatnessConfig = FlatnessConfig()
     landscape: LandscapeConfig = LandscapeConfig()
     statistics: StatisticsConfig = StatisticsConfig()
+    report: ReportConfig = ReportConfig()
     run: RunConfig = RunConfig()
 
     @field_validator(
@@ -260,6 +271,14 @@ class ExperimentConfig(Section):
         if repeats:
             raise ValueError(f"{', '.join(map(str, repeats))} given more than once")
         return value
+
+    @model_validator(mode="after")
+    def _focus(self) -> Self:
+        focus, names = f"{self.report.focus}-", self.optimizers
+        known = self.checkpoints or any(focus.startswith(f"{name}-") for name in names)
+        if self.report.focus is not None and not known:
+            raise ValueError(f"report.focus is {focus[:-1]}: name one of {', '.join(names)}")
+        return self
 
     @field_validator("sparsities", mode="after")
     @classmethod

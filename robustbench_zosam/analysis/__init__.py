@@ -1,6 +1,7 @@
 """From finished cells to the numbers of a run: summaries, planned comparisons, rankings."""
 
 from robustbench_zosam.analysis.compare import compare, compare_planned
+from robustbench_zosam.analysis.family import corrected_together, verdict
 from robustbench_zosam.analysis.planned import Planned, plan_comparisons
 from robustbench_zosam.analysis.ranking import rank, rankings
 from robustbench_zosam.analysis.scores import CellScores
@@ -11,8 +12,10 @@ __all__ = [
     "Planned",
     "compare",
     "compare_planned",
+    "corrected_together",
     "plan_comparisons",
     "rank",
     "rankings",
     "summarise",
+    "verdict",
 ]

@@ -1,4 +1,4 @@
-"""Methods in order, as groups whose members do not differ significantly from their best."""
+"""Methods in the order of their means, and which of them are not told from the best."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rankings(
     *,
     level: float = 0.95,
 ) -> list[Ranking]:
-    """Ranks all methods, and those of each setting where there are several settings.
+    """Orders all methods, and those of each setting where there are several settings.
 
     Args:
         methods: of the run.
@@ -44,19 +44,19 @@ def rankings(
 
 
 def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> Ranking:
-    """Orders methods by accuracy, and groups those whose order may be due to chance.
+    """Orders methods by accuracy, and says which of them are not told from the best.
 
     Every pair is tested on its common images and seeds, with Holm's correction over all pairs,
-    since the best method is known only afterwards. The best method and all that do not differ
-    significantly from it form the first group; the best of the rest anchors the next. A method
-    with a large variance between runs may thus be in a group above one of a higher mean.
+    since the best method is known only afterwards. There are no places: a method with a large
+    variance between runs may not be told from the best although a steady one above it is.
 
     Args:
         scores: method id to finished cells, all measured under the same conditions.
         level: 1 - the family-wise error rate: the chance of separating any two equal methods.
 
     Returns:
-        The groups. Two members of a group may still differ from each other.
+        The order, the best mean first. Two methods that are not told from the best may still differ
+        from each other.
 
     Raises:
         InputError: there is nothing to rank, or two methods share no seed or conditions.
@@ -70,14 +70,11 @@ def rank(scores: Mapping[str, Sequence[CellScores]], *, level: float = 0.95) -> 
     pairs = list(combinations(order, 2))
     adjusted = holm([_p_value(tables, *pair) for pair in pairs])
     apart = {pair for pair, p in zip(pairs, adjusted, strict=True) if p < 1 - level}
-    groups: list[list[str]] = []
-    while order:
-        groups.append([name for name in order if (order[0], name) not in apart])
-        order = [name for name in order if name not in groups[-1]]
     return {
         "metric": metric,
-        "groups": groups,
-        "means": [[means[name] for name in group] for group in groups],
+        "order": order,
+        "means": [means[name] for name in order],
+        "with_best": [name for name in order if (order[0], name) not in apart],
         "pairs": len(pairs),
         "setting": "",
     }

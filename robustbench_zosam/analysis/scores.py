@@ -47,12 +47,17 @@ def common_pairs(
     pairs = [(cell, by_seed[cell.seed]) for cell in cells if cell.seed in by_seed]
     if not pairs:
         raise InputError(f"{method} and {baseline} share no finished seed: run both with one seed")
-    if len({cell.conditions for pair in pairs for cell in pair}) > 1:
+    require_same_conditions([cell for pair in pairs for cell in pair], method, baseline)
+    return sorted(pairs, key=lambda pair: pair[0].seed)
+
+
+def require_same_conditions(cells: Sequence[CellScores], method: str, baseline: str) -> None:
+    """Refuses runs that were measured under different conditions."""
+    if len({cell.conditions for cell in cells}) > 1:
         raise InputError(
             f"{method} and {baseline} were measured on different conditions: evaluate both on one "
             "suite"
         )
-    return sorted(pairs, key=lambda pair: pair[0].seed)
 
 
 def families(conditions: Sequence[str]) -> Iterator[tuple[str, Weights]]:

@@ -62,7 +62,7 @@ def _verdict(settings: Sequence[SettingResult]) -> tuple[Outcome, str]:
     if len({setting["verdict"] for setting in settings}) == 1:
         return settings[0]["verdict"], settings[0]["why"]
     parts = "; ".join(f"{setting['group']}: {setting['verdict']}" for setting in settings)
-    return "inconclusive", f"The settings disagree ({parts})."
+    return "undecided", f"The settings disagree ({parts})."
 
 
 def _settles(claim: Claim, settings: Sequence[SettingResult]) -> str:
@@ -76,7 +76,7 @@ def _settles(claim: Claim, settings: Sequence[SettingResult]) -> str:
 _VERDICTS: dict[Outcome, Verdict] = {
     "supported": "better",
     "not supported": "worse",
-    "inconclusive": "tie",
+    "undecided": "tie",
 }
 
 

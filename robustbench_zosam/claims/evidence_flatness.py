@@ -63,12 +63,12 @@ def _correlation(setting: str, found: RankCorrelation) -> SettingResult:
 
 def _judged(found: RankCorrelation) -> tuple[Outcome, str]:
     if found.smallest_p >= 1 - found.level:
-        return "inconclusive", (
+        return "undecided", (
             f"{found.n_methods} methods cannot establish it, however they are ordered: at least 5 "
             "are needed."
         )
     if found.p is None or found.over_methods is None:
-        return "inconclusive", "The methods do not differ."
+        return "undecided", "The methods do not differ."
     return decide(-found.over_methods, found.p, found.level), (
         f"{found.n_methods} methods are a small sample, and a correlation between methods is no "
         "cause."

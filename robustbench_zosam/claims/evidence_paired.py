@@ -150,7 +150,7 @@ def _gain(row: ComparisonRow, level: float, expected: float) -> tuple[Outcome, s
     reason = {
         "supported": "The difference is positive and larger than chance.",
         "not supported": "The difference is negative and larger than chance.",
-        "inconclusive": "The interval includes zero: no difference can be told from chance.",
+        "undecided": "The interval includes zero: no difference can be told from chance.",
     }[outcome]
     if row["equivalence"]["equivalent"]:
         reason += f" It is below {_points(row['equivalence']['margin'])} either way."
@@ -167,7 +167,7 @@ def _equivalence(row: ComparisonRow, margin: float) -> tuple[Outcome, str]:
         if high < -margin or low > margin:
             return "not supported", "The whole interval lies beyond one point."
     return (
-        "inconclusive",
+        "undecided",
         "The interval reaches beyond the margin of one point, so closeness is not established.",
     )
 
@@ -177,7 +177,7 @@ def _noninferiority(row: ComparisonRow, margin: float) -> tuple[Outcome, str]:
         return "supported", f"A loss of {_points(margin)} is ruled out."
     if row["high"] is not None and row["high"] < -margin:
         return "not supported", f"The loss exceeds {_points(margin)}."
-    return "inconclusive", f"A loss of {_points(margin)} cannot be ruled out."
+    return "undecided", f"A loss of {_points(margin)} cannot be ruled out."
 
 
 def _invalid(results: Results, comparison: Comparison) -> int:
@@ -195,12 +195,12 @@ def _flatness(
     reason = {
         "supported": f"The {name} is smaller by more than chance.",
         "not supported": f"The {name} is larger by more than chance.",
-        "inconclusive": f"The {name}s cannot be told apart.",
+        "undecided": f"The {name}s cannot be told apart.",
     }[outcome]
     interval = "" if row["low"] is None else f" [{row['low']:+.3g}, {row['high']:+.3g}]"
     settles = settle_mean(row, outcome, row["difference"], "a difference of the size seen here")
     if invalid:
-        outcome = "inconclusive"
+        outcome = "undecided"
         reason = f"{invalid} of the measurements failed their validity check. {reason}"
         settles = (
             "An architecture or estimator for which the trace is valid (see docs/flatness.md)."

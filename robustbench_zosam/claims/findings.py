@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from robustbench_zosam.analysis.compare import verdict
+from robustbench_zosam.analysis.family import verdict
 from robustbench_zosam.analysis.planned import settings
 from robustbench_zosam.schema import Outcome, Results, SettingResult, Verdict
 
@@ -14,7 +14,7 @@ Evidence = Callable[[Results, float], list[SettingResult]]
 _OUTCOMES: dict[Verdict, Outcome] = {
     "better": "supported",
     "worse": "not supported",
-    "tie": "inconclusive",
+    "tie": "undecided",
 }
 
 

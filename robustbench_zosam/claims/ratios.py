@@ -59,7 +59,7 @@ def judge_ratio(
         limits: of the measurement, in a sentence.
     """
     low, high = found.effect["low"], found.effect["high"]
-    outcome: Outcome = "inconclusive"
+    outcome: Outcome = "undecided"
     reason = "One seed gives no interval." if low is None else f"The interval includes {bound:.2g}."
     if low is not None and high is not None and (low > bound or high < bound):
         there = "above" if low > bound else "below"

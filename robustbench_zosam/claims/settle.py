@@ -27,7 +27,7 @@ def settle_mean(row: PairedDifference, outcome: Outcome, expected: float, words:
         expected: the true difference that should not be missed.
         words: the same in words.
     """
-    if outcome != "inconclusive":
+    if outcome != "undecided":
         return _ELSEWHERE
     variance = variance_by_seeds(row["components"], row["n_images"])
     if variance is None:
@@ -56,7 +56,7 @@ def settle_ratio(
         bound: the ratio it is told from.
     """
     values = np.asarray(logs, dtype=np.float64)
-    if outcome != "inconclusive":
+    if outcome != "undecided":
         return _ELSEWHERE
     if values.size < 2:
         return "More training seeds: a single one has no interval."

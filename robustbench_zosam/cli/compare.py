@@ -18,7 +18,7 @@ def compare(
     first: Annotated[str, typer.Argument(help="METHOD, RUN:METHOD, or the directory RUN.")],
     second: Annotated[str, typer.Argument(help="Baseline, named in the same way.")],
     more: Annotated[
-        list[str] | None, typer.Argument(help="Further runs, all compared with the first.")
+        list[str] | None, typer.Argument(help="Further runs, each subtracted from the first.")
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIRECTORY", help="Run to which plain METHOD names belong.")
@@ -26,28 +26,36 @@ def compare(
     page: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write an HTML page.")
     ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Compare the clean images alone, whatever the suites.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare two methods, or the methods common to several runs, image by image.
 
-    Methods are named as in the report, for example `zo-sam-rigl-0.9 sgd-rigl-0.9`. A tie is
-    `equivalent` if a difference of a percentage point is ruled out, and `inconclusive` otherwise.
+    Differences are FIRST minus SECOND. Methods are named as in the report, for example
+    `zo-sam-rigl-0.9 sgd-rigl-0.9`. Training runs of one seed are paired; without a common seed the
+    comparison is unpaired, and finds less. `undecided` says that chance may explain a difference,
+    `equivalent` that one of a percentage point is ruled out.
     """
     folders = [Path(name) for name in (first, second, *(more or ()))]
     if all(folder.is_dir() for folder in folders):
-        between = _compare_runs(folders, page)
+        between = _compare_runs(folders, page, clean=clean)
         typer.echo(json.dumps(between, indent=1)) if as_json else _show_methods(between)
     else:
-        found = _compare_methods(first, second, more or [], out, page)
+        found = _compare_methods(first, second, more or [], out, page, clean=clean)
         typer.echo(json.dumps(found, indent=1)) if as_json else _show_rows(found)
     if page is not None:
         typer.echo(page, err=as_json)
 
 
-def _compare_runs(folders: Sequence[Path], page: Path | None) -> list[Comparison]:
+def _compare_runs(folders: Sequence[Path], page: Path | None, *, clean: bool) -> list[Comparison]:
+    from robustbench_zosam.analysis import corrected_together
     from robustbench_zosam.runs.compare_runs import compare_runs
 
-    found = [c for folder in folders[1:] for c in compare_runs(folder, folders[0])]
+    found = corrected_together([
+        c for folder in folders[1:] for c in compare_runs(folders[0], folder, clean=clean)
+    ])
     if page is not None:
         from robustbench_zosam.report.side_by_side import build_side_by_side
 
@@ -56,7 +64,7 @@ def _compare_runs(folders: Sequence[Path], page: Path | None) -> list[Comparison
 
 
 def _compare_methods(
-    first: str, second: str, more: list[str], out: Path, page: Path | None
+    first: str, second: str, more: list[str], out: Path, page: Path | None, *, clean: bool
 ) -> Comparison:
     from robustbench_zosam.errors import InputError
     from robustbench_zosam.runs.compare_runs import as_run, compare_sides, find_side
@@ -64,7 +72,7 @@ def _compare_methods(
     if more:
         raise InputError(f"{more[0]} is one too many: compare two methods, or any number of runs")
     mine, theirs = find_side(first, out), find_side(second, out)
-    found = compare_sides(mine, theirs)
+    found = compare_sides(mine, theirs, clean=clean)
     if page is not None:
         from robustbench_zosam.files import write_text
         from robustbench_zosam.report.build import render
@@ -75,9 +83,7 @@ def _compare_methods(
 
 
 def _show_rows(found: Comparison) -> None:
-    table = Table(
-        title=f"{found['method']} minus {found['baseline']}, percentage points of accuracy"
-    )
+    table = Table(title=_title(found["method"], found["baseline"], [found]))
     for name in ("corruption", "difference", "95 % interval", "p (Holm)", "verdict"):
         table.add_column(name, justify="left" if name == "corruption" else "right")
     for row in found["rows"]:
@@ -91,16 +97,22 @@ def _show_methods(found: Sequence[Comparison]) -> None:
     """Shows a table for each pair of runs, with a method in each row."""
     pairs = dict.fromkeys((_run(c["method"]), _run(c["baseline"])) for c in found)
     for run, other in pairs:
-        table = Table(title=f"{run} minus {other}, percentage points of accuracy")
-        for name in ("method", "images", "difference", "95 % interval", "p", "verdict"):
+        shown = [c for c in found if (_run(c["method"]), _run(c["baseline"])) == (run, other)]
+        table = Table(title=_title(run, other, shown))
+        for name in ("method", "images", "difference", "95 % interval", "p (Holm)", "verdict"):
             table.add_column(name, justify="left" if name == "method" else "right")
-        for comparison in found:
-            if (_run(comparison["method"]), _run(comparison["baseline"])) == (run, other):
-                name = comparison["method"].rpartition(":")[2]
-                for row in comparison["rows"]:
-                    if row["corruption"] in {"clean", "mean"}:
-                        table.add_row(name, row["corruption"], *_numbers(row))
+        for comparison in shown:
+            name = comparison["method"].rpartition(":")[2]
+            for row in comparison["rows"]:
+                if row["corruption"] in {"clean", "mean"}:
+                    table.add_row(name, row["corruption"], *_numbers(row))
         Console().print(table)
+
+
+def _title(first: str, second: str, found: Sequence[Comparison]) -> str:
+    """Returns what is subtracted from what, and whether training runs were paired."""
+    designs = dict.fromkeys(c.get("design", "paired") for c in found)
+    return f"{first} minus {second}, percentage points of accuracy, {' and '.join(designs)}"
 
 
 def _run(text: str) -> str:
@@ -127,13 +139,18 @@ def _remarks(found: Comparison) -> list[str]:
     """Returns what the table does not show, line by line."""
     first = found["rows"][0]
     lines = [f"{first['n_images']} images, {first['n_seeds']} seeds"]
+    if "nested" in first:
+        runs = " and ".join(map(str, first["nested"]["seeds"]))
+        lines = [
+            f"{first['n_images']} images; unpaired, since {runs} training runs have no seed in "
+            "common: differences between runs count in full"
+        ]
     for row in found["rows"][:2]:
         seeds = ", ".join(_points(value) for value in row["per_seed"])
         given = row["given_models"]
         limits = _interval(given["low"], given["high"]) if given else "–"
-        lines.append(
-            f"{row['corruption']}: per seed {seeds}; for these trained models alone {limits}"
-        )
+        each = f"per seed {seeds}; " if seeds else ""
+        lines.append(f"{row['corruption']}: {each}for these trained models alone {limits}")
     worst = found["worst"]
     if worst is not None:
         lines.append(

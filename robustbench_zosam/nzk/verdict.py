@@ -138,7 +138,7 @@ def _moments_claim(results: StudyResults) -> ClaimRow:
         f"{text.number(high['measured'])} ± {text.number(1.96 * high['se'], 2)} times the tangent "
         "kernel",
         test="difference above 3 standard errors; theory: m₄ + (d−1)m₂²",
-        verdict="not supported" if apart else "inconclusive",
+        verdict="not supported" if apart else "undecided",
         why="holds for independent vectors; with a shared vector the fourth moment enters"
         if apart
         else "the two cannot be told apart with these draws",
@@ -163,7 +163,7 @@ def _evolution_claim(linear: list[ProblemResult]) -> ClaimRow:
         source=_PAPER,
         measured="; ".join(words),
         test="points of the curve at the equal rate whose 95 % interval holds the prediction",
-        verdict="supported" if good else "inconclusive",
+        verdict="supported" if good else "undecided",
         why="exact for the mean output; the loss needs the noise term, which grows with the rate"
         if good
         else "with noise, fewer than four fifths of the points of a curve are met; neighbouring "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from robustbench_zosam.report import text
 from robustbench_zosam.report.comparisons import corruption_count, main_row, tally
 from robustbench_zosam.report.run import MethodView, Run, names
+from robustbench_zosam.report.verdict import in_points
 from robustbench_zosam.results.words import verdict_words
 from robustbench_zosam.schema import Comparison, ComparisonRow
 
@@ -50,10 +51,11 @@ def answers(run: Run) -> tuple[Answer, ...]:
 
 def _winner(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
     method, baseline, setting = names(*run.pair(main))
-    equal = "equal" if verdict_words(row) == "equivalent" else "tied"
-    short = {"better": method, "worse": baseline}.get(
-        row["verdict"], f"Neither: {method} and {baseline} are {equal}"
-    )
+    short = {
+        "better": method,
+        "worse": baseline,
+        "equivalent": f"Neither: {method} and {baseline} are equivalent",
+    }.get(verdict_words(row), f"Undecided between {method} and {baseline}")
     others = "; ".join(_others(run, main))
     sparse = run.by_id[main["method"]].facts["sparsity"]
     meaning = " (pruning method and sparsity)" if sparse else ""
@@ -64,13 +66,12 @@ def _winner(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
 
 def _front(run: Run) -> str:
     """Returns which method has the highest accuracy, and which cannot be told apart from it."""
-    for ranking in run.results.get("ranking") or ():
-        front = [run.by_id[name].label for name in ranking["groups"][0] if name in run.by_id]
-        if not ranking["setting"] and front:
-            others = text.listed(front[1:]) if len(front) < 4 else f"{len(front) - 1} others"
-            tied = f"; {others} cannot be told apart from it" if len(front) > 1 else ""
-            return f"Highest accuracy of all methods: {front[0]}{tied}."
-    return ""
+    if run.ranking is None:
+        return ""
+    front = [run.by_id[name].label for name in run.ranking["with_best"] if name in run.by_id]
+    others = text.listed(front[1:]) if len(front) < 4 else f"{len(front) - 1} others"
+    open_ = f"; not told from it: {others}" if len(front) > 1 else ""
+    return f"Highest mean of all methods: {front[0]}{open_}."
 
 
 def _others(run: Run, main: Comparison) -> Iterator[str]:
@@ -78,14 +79,7 @@ def _others(run: Run, main: Comparison) -> Iterator[str]:
         row = main_row(comparison)
         same = comparison["baseline"] == main["baseline"]
         if same and comparison["method"] != main["method"] and row is not None:
-            yield f"{run.by_id[comparison['method']].name} {_in_points(row)}"
-
-
-def _in_points(row: ComparisonRow) -> str:
-    """Returns a difference with its interval and verdict."""
-    span = text.interval(row["low"], row["high"], text.points)
-    numbers = f"{text.points(row['difference'])} {span}".rstrip()
-    return f"{numbers} ({verdict_words(row)})"
+            yield f"{run.by_id[comparison['method']].name} {in_points(row)}"
 
 
 def _size(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
@@ -118,12 +112,12 @@ def _scale(run: Run, main: Comparison) -> str:
         same = comparison["method"] == main["baseline"]
         if same and comparison["question"] == "sparsity" and row is not None:
             dense = run.by_id[comparison["baseline"]].label
-            return f" For scale, the baseline against {dense}: {_in_points(row)}."
+            return f" For scale, the baseline against {dense}: {in_points(row)}."
     return ""
 
 
 def _certainty(main: Comparison, row: ComparisonRow) -> Answer:
-    p = text.p_value(row["p"])
+    p = text.p_value(row["p"] if row["p_holm"] is None else row["p_holm"])
     shown = f"p {p}" if p.startswith("<") else f"p = {p}"
     margin = text.margin(row["equivalence"]["margin"])
     words = verdict_words(row)
@@ -131,15 +125,19 @@ def _certainty(main: Comparison, row: ComparisonRow) -> Answer:
     if row["verdict"] != "tie":
         short = f"{'For these trained models alone' if alone else 'Beyond chance'}, {shown}"
     elif words == "equivalent":
-        short = f"Yes: equal to within {margin}"
+        short = f"Yes: a difference of {margin} is ruled out"
     else:
-        short = f"No, inconclusive: chance may explain it, {shown}"
-    inconclusive = words == "inconclusive"
-    open_still = f" A true difference of {margin} is not ruled out." if inconclusive else ""
+        short = f"No, undecided: chance may explain it, {shown}"
+    undecided = words == "undecided"
+    open_still = (
+        f" Equality is not shown either: a true difference of {margin} is not ruled out."
+        if undecided
+        else ""
+    )
     better, worse, tie = tally(main)
     each = (
-        f" Corruption by corruption, it is better on {better}, worse on {worse} and tied on {tie}, "
-        "corrected for multiple comparisons."
+        f" Corruption by corruption, it is better on {better}, worse on {worse} and neither on "
+        f"{tie}, corrected for multiple comparisons."
         if corruption_count(main) > 1
         else ""
     )
@@ -176,29 +174,23 @@ def _reason(run: Run, main: Comparison, row: ComparisonRow) -> Answer:
         difference = f"{'+' * (not flatter)}{text.number(found['difference'])} {span}".rstrip()
         mine, base = (text.number(run.summary(m, "trace")["value"]) for m in run.pair(main))
         detail = f"Hessian trace {mine} against {base}: {difference}; lower is flatter. "
-    return Answer("Why?", short, (detail + _control(run, main)).strip())
+    return Answer("Why?", short, (detail + _control(run)).strip())
 
 
-def _control(run: Run, main: Comparison) -> str:
+def _control(run: Run) -> str:
     """Compares with the first control, which leaves out what is claimed to help."""
-    for comparison in run.results["comparisons"]:
-        control = run.by_id.get(comparison["baseline"])
+    for comparison in run.controls:
         row = main_row(comparison)
-        if (
-            control is not None
-            and row is not None
-            and comparison["method"] == main["method"]
-            and comparison["baseline"] != main["baseline"]
-            and control.facts["role"] == "control"
-        ):
-            meaning = {
-                "better": "what the control leaves out helps",
-                "worse": "what the control leaves out hurts",
-            }.get(row["verdict"], "what the control leaves out is not shown to help")
-            return (
-                f"Against its control, {control.name}, accuracy differs by "
-                f"{text.difference_text(row)}: {meaning}."
-            )
+        assert row is not None
+        meaning = {
+            "better": "what the control leaves out helps",
+            "worse": "what the control leaves out hurts",
+            "equivalent": "what the control leaves out makes no difference",
+        }.get(verdict_words(row), "whether what the control leaves out helps is undecided")
+        return (
+            f"Against its control, {run.by_id[comparison['baseline']].name}, accuracy differs by "
+            f"{text.difference_text(row)}: {meaning}."
+        )
     return ""
 
 

@@ -27,8 +27,8 @@ from robustbench_zosam.report.origin import materials, origin, recipe
 from robustbench_zosam.report.page import render_page, scripted_names
 from robustbench_zosam.report.panel import Block
 from robustbench_zosam.report.run import Run, load_run
-from robustbench_zosam.report.verdict import facts, question, verdict
-from robustbench_zosam.results.words import noise_words
+from robustbench_zosam.report.verdict import facts, question, together, verdict
+from robustbench_zosam.results.words import noise_words, order_note
 
 
 def build_report(run_folder: Path) -> Path:
@@ -68,6 +68,8 @@ def _contents(run: Run) -> dict[str, object]:
         "overview": overview(run),
         "glossary": tuple(glossary(run)),
         "tables": tables.method_tables(run),
+        "order": "" if run.ranking is None else order_note(run.ranking),
+        "together": together(run),
         "differences": forest(run),
         "heat": heat_map(run),
         "severity": severity_curves(run),

@@ -47,4 +47,5 @@ def _beside(control: ControlResult) -> str:
     against = control["against"]
     subject = against if " against " in against else f"against {against}"
     measured = text.minus(control["measured"])
-    return f"For comparison, {subject} ({control['group']}): {measured}, {control['verdict']}."
+    verdict = {"tie": "undecided"}.get(control["verdict"], control["verdict"])
+    return f"For comparison, {subject} ({control['group']}): {measured}, {verdict}."

@@ -16,9 +16,9 @@ from robustbench_zosam.sparsity.registry import SPARSIFIERS
 
 C = TypeVar("C", bound=Configurable[object])
 _TIE = (
-    "the two kinds of tie: for an equivalent pair, a difference of the margin ({margin} of "
-    "accuracy in either direction) is ruled out; for an inconclusive one it is not, and more seeds "
-    "or images may decide"
+    "for an equivalent pair, a difference of the margin ({margin} of accuracy in either direction) "
+    "is ruled out; for an undecided one it is not: nothing is shown, and more seeds or images may "
+    "decide"
 )
 _TRAINING_RUN = (
     "one method with one seed, which sets the initial weights and the order of the training data"
@@ -40,7 +40,7 @@ def glossary(run: Run) -> Iterator[tuple[str, str]]:
     rows = [row for comparison in run.results["comparisons"] for row in comparison["rows"]]
     if rows:
         margin = text.margin(rows[0]["equivalence"]["margin"])
-        yield "Equivalent, inconclusive", _TIE.format(margin=margin)
+        yield "Equivalent, undecided", _TIE.format(margin=margin)
 
 
 def _metrics(run: Run) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,7 @@ from robustbench_zosam.schema import (
     Landscape,
     MethodFacts,
     MetricSummary,
+    Ranking,
     Results,
     Robustness,
     Sparsity,
@@ -154,16 +155,38 @@ class Run:
 
     @cached_property
     def focus(self) -> Comparison | None:
-        """The comparison the page is about: of the method that is held against most controls."""
-        found = [c for c in self.main_comparisons if main_row(c) is not None]
-        methods = [c for c in found if self.by_id[c["method"]].facts["role"] == "method"]
-        return max(methods or found, key=self._scrutiny, default=None)
+        """The comparison the page is about: of the method in focus with its baseline.
 
-    def _scrutiny(self, comparison: Comparison) -> tuple[int, int]:
-        """Returns with how many controls, and with how many methods, one is compared."""
-        same = [c for c in self.results["comparisons"] if c["method"] == comparison["method"]]
-        others = [self.by_id[c["baseline"]] for c in same if c["baseline"] in self.by_id]
-        return sum(other.facts["role"] == "control" for other in others), len(others)
+        In focus is what `report.focus` names, or else the first method that is neither a baseline
+        nor a control.
+        """
+        order = [method.id for method in self.methods]
+        found = [c for c in self.main_comparisons if main_row(c) is not None]
+        found.sort(key=lambda c: order.index(c["method"]))
+        asked = (self.results["config"].get("report") or {}).get("focus")
+        named = [c for c in found if asked in _names(self.by_id[c["method"]])]
+        methods = [c for c in found if self.by_id[c["method"]].facts["role"] == "method"]
+        return next(iter(named or methods or found), None)
+
+    @cached_property
+    def controls(self) -> tuple[Comparison, ...]:
+        """The comparisons of the method in focus with its controls."""
+        main = self.focus
+        return tuple(
+            c
+            for c in self.results["comparisons"]
+            if main is not None
+            and c["method"] == main["method"]
+            and c["baseline"] != main["baseline"]
+            and c["baseline"] in self.by_id
+            and self.by_id[c["baseline"]].facts["role"] == "control"
+            and main_row(c) is not None
+        )
+
+    @property
+    def ranking(self) -> Ranking | None:
+        """The order of all methods; None where they were not compared."""
+        return next((r for r in self.results.get("ranking") or () if not r["setting"]), None)
 
     def pair(self, comparison: Comparison) -> tuple[MethodView, MethodView]:
         """Returns the method and the baseline of a comparison."""
@@ -220,6 +243,10 @@ class Run:
 def load_run(folder: Path) -> Run:
     """Reads the results and images that a run has stored in its output folder."""
     return Run(read_results(folder), load_gallery(folder / "gallery.npz"))
+
+
+def _names(method: MethodView) -> tuple[str, str]:
+    return method.id, method.facts["optimizer"]
 
 
 def names(method: MethodView, baseline: MethodView) -> tuple[str, str, str]:

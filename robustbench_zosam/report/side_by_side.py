@@ -136,7 +136,7 @@ def _differences(entries: Sequence[RunEntry]) -> Block | None:
     return Block(
         "differences",
         "Differences within each run",
-        "Right of the line is better than the baseline of that run. Open markers are ties.",
+        "Right of the line is better than the baseline of that run. Open markers are undecided.",
         "Paired differences of the mean accuracy over corruptions, with intervals; each panel has "
         "its own scale. Runs on different images or seeds cannot be tested against each other.",
         tuple(panels),
@@ -157,14 +157,14 @@ def _paired(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> Page
             text.condition(row["corruption"]),
             text.points(row["difference"], 2),
             text.interval(row["low"], row["high"], lambda v: text.points(v, 2)) or "none",
-            text.p_value(row["p"]),
+            text.p_value(row["p"] if row["p_holm"] is None else row["p_holm"]),
             verdict_words(row),
         )
         for comparison in comparisons
         for row in comparison["rows"]
         if row["corruption"] in OVERALL
     )
-    head = ("methods", "images", "difference", "interval", "p", "verdict")
+    head = ("methods", "images", "difference", "interval", "p (Holm)", "verdict")
     return PageTable("Between runs, in percentage points", head, rows) if rows else None
 
 

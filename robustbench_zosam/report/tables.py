@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,7 +10,8 @@ from robustbench_zosam.metrics import CellMetric, cell_metrics, columns
 from robustbench_zosam.report import text
 from robustbench_zosam.report.panel import PageTable
 from robustbench_zosam.report.run import MethodView, Run
-from robustbench_zosam.schema import Flatness, MetricSummary, Sparsity
+from robustbench_zosam.results.words import best_words, in_order
+from robustbench_zosam.schema import Flatness, MetricSummary, Ranking, Sparsity
 
 _GROUPS = {
     "Accuracy": (
@@ -88,15 +89,13 @@ class MethodRow:
     Attributes:
         seeds: finished of planned.
         cells: one per column.
-        rank: number of its tie group; empty where methods were not ranked.
-        ties: how many others are in the group.
+        best: how it stands to the best mean; empty where methods were not ranked.
     """
 
     method: MethodView
     seeds: str
     cells: tuple[TableCell, ...]
-    rank: str = ""
-    ties: int = 0
+    best: str = ""
 
     @property
     def detail(self) -> str:
@@ -115,8 +114,8 @@ class MethodTable:
 
     @property
     def ranked(self) -> bool:
-        """Returns whether its methods stand in tie groups."""
-        return any(row.rank for row in self.rows)
+        """Returns whether its methods are told from the best or not."""
+        return any(row.best for row in self.rows)
 
 
 def method_tables(run: Run) -> tuple[MethodTable, ...]:
@@ -132,25 +131,13 @@ def method_tables(run: Run) -> tuple[MethodTable, ...]:
             if any(run.summary(m, name)["value"] is not None for m in run.methods)
         )
         if shown:
-            ranks = {} if found else tie_groups(run)  # told once, in the first table
-            found.append(MethodTable(caption, shown, _method_rows(run, shown, ranks)))
+            ranking = None if found else run.ranking  # told once, in the first table
+            found.append(MethodTable(caption, shown, _method_rows(run, shown, ranking)))
     return tuple(found)
 
 
-def tie_groups(run: Run) -> dict[str, tuple[int, int]]:
-    """Returns each method's rank among all, and how many others share it."""
-    for ranking in run.results.get("ranking") or ():
-        if not ranking["setting"]:
-            return {
-                name: (place, len(group) - 1)
-                for place, group in enumerate(ranking["groups"], 1)
-                for name in group
-            }
-    return {}
-
-
 def _method_rows(
-    run: Run, columns: tuple[Column, ...], ranks: Mapping[str, tuple[int, int]]
+    run: Run, columns: tuple[Column, ...], ranking: Ranking | None
 ) -> tuple[MethodRow, ...]:
     best = [None if c.metric.name in _UNRANKED else _best(run, c.metric) for c in columns]
     return tuple(
@@ -161,10 +148,9 @@ def _method_rows(
                 _cell(run.summary(method, column.metric.name), column, most)
                 for column, most in zip(columns, best, strict=True)
             ),
-            str(ranks[method.id][0]) if method.id in ranks else "",
-            ranks[method.id][1] if method.id in ranks else 0,
+            "" if ranking is None else best_words(ranking, method.id),
         )
-        for method in run.methods
+        for method in in_order(run.ranking, run.methods, lambda m: m.id)
     )
 
 
@@ -222,6 +208,18 @@ def layers(run: Run) -> tuple[PageTable, ...]:
     )
 
 
+def _left_dense(sparsity: Sparsity) -> str:
+    """Returns what of the network is not among the maskable weights, in words."""
+    left = sparsity.get("left_dense") or []
+    if not left:
+        return ""
+    reasons = text.listed(sorted({each["reason"] for each in left}))
+    return (
+        f"; {sum(each['size'] for each in left):,} weights of {text.count(len(left), 'tensor')} "
+        f"are not maskable ({reasons})"
+    )
+
+
 def _layer_table(
     method: MethodView, seed: int, sparsity: Sparsity, flatness: Flatness | None
 ) -> PageTable:
@@ -239,5 +237,6 @@ def _layer_table(
     caption = (
         f"{method.label}, seed {seed}: {text.percent(sparsity['maskable'])} % of the "
         f"maskable and {text.percent(sparsity['total'])} % of all weights are zero"
+        + _left_dense(sparsity)
     )
     return PageTable(caption, ("layer", "weights", "active", "density (%)", "trace"), rows, method)

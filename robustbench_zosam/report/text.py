@@ -175,8 +175,8 @@ def listed(parts: Sequence[str]) -> str:
 
 
 def difference_text(row: ComparisonRow) -> str:
-    """Returns a tested difference of accuracies: points, interval, p."""
+    """Returns a tested difference of accuracies: points, interval, p as the verdict has it."""
     span = interval(row["low"], row["high"], points)
-    p = p_value(row["p"])
+    p = p_value(row["p"] if row["p_holm"] is None else row["p_holm"])
     sign = "" if p.startswith("<") else "=\u00a0"
     return f"{points(row['difference'])} points {span}".rstrip() + f", p\u00a0{sign}{p}"

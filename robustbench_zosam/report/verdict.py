@@ -8,10 +8,10 @@ from robustbench_zosam.report import text
 from robustbench_zosam.report.comparisons import corruption_count, main_row
 from robustbench_zosam.report.figures.tuning import edges, tuning_sentences
 from robustbench_zosam.report.run import Run, names
-from robustbench_zosam.results.words import noise_words
-from robustbench_zosam.schema import Comparison
+from robustbench_zosam.results.words import noise_words, verdict_words
+from robustbench_zosam.schema import Comparison, ComparisonRow
 
-_WORDS = {"better": "is more accurate", "worse": "is less accurate", "tie": "cannot be told apart"}
+_WORDS = {"better": "is more accurate than", "worse": "is less accurate than"}
 
 
 def verdict(run: Run) -> tuple[str, ...]:
@@ -54,8 +54,14 @@ def facts(run: Run) -> tuple[str, ...]:
         corruptions = text.count(len(suite["corruptions"]), "corruption")
         found.append(f"{suite['name']}: {corruptions} at {noun} {severities}.")
     methods, seeds = text.count(len(run.methods), "method"), text.count(run.seeds, "seed")
-    tuned = list(tuning_sentences(run))[:1]
+    tuned = list(tuning_sentences(run))[:1] or list(_untuned(run))
     return (*found, f"{methods}, {seeds} each.", *tuned, *_training(run))
+
+
+def _untuned(run: Run) -> Iterator[str]:
+    """Says that no method was tuned, where methods were trained: all had the same chance."""
+    if any(method.facts["kind"] == "trained" for method in run.methods):
+        yield "No method was tuned: each ran once with the settings below."
 
 
 def _training(run: Run) -> Iterator[str]:
@@ -97,11 +103,68 @@ def _lead(run: Run, comparison: Comparison) -> Iterator[str]:
     where = (
         "on clean images" if not corruptions else "under " + text.count(corruptions, "corruption")
     )
-    than = "from" if row["verdict"] == "tie" else "than"
     method, baseline, setting = names(*run.pair(comparison))
-    yield (
-        f"{method} {_WORDS[row['verdict']]} {than} {baseline} {where}"
-        f"{f' at {setting}' if setting else ''}: {text.difference_text(row)}."
+    where += f" at {setting}" if setting else ""
+    numbers = text.difference_text(row)
+    said = verdict_words(row)
+    if said == "equivalent":
+        margin = text.margin(row["equivalence"]["margin"])
+        yield (
+            f"{method} and {baseline} are equivalent {where}: a difference of {margin} is ruled "
+            f"out ({numbers})."
+        )
+    elif said == "undecided":
+        yield (
+            f"Undecided: chance may explain how {method} differs from {baseline} {where} "
+            f"({numbers})."
+        )
+    else:
+        yield f"{method} {_WORDS[said]} {baseline} {where}: {numbers}."
+    yield from _beside_controls(run, method)
+
+
+def _beside_controls(run: Run, method: str) -> Iterator[str]:
+    """Yields how the method in focus stands to its controls."""
+    found = [
+        (run.by_id[comparison["baseline"]].name, row)
+        for comparison in run.controls
+        if (row := main_row(comparison)) is not None
+    ]
+    if found:
+        parts = [f"{name} {in_points(row)}" for name, row in found]
+        noun = "its control" if len(found) == 1 else "its controls"
+        yield f"{method} against {noun}: {text.listed(parts)}."
+
+
+def in_points(row: ComparisonRow) -> str:
+    """Returns a difference with its interval and verdict."""
+    span = text.interval(row["low"], row["high"], text.points)
+    numbers = f"{text.points(row['difference'])} {span}".rstrip()
+    return f"{numbers} ({verdict_words(row)})"
+
+
+def together(run: Run) -> str:
+    """Returns for how many comparisons the verdicts hold at once; empty where there is but one."""
+    rows = [row for c in run.results["comparisons"] if (row := main_row(c)) is not None]
+    if len(rows) < 2:
+        return ""
+    beyond = sum(
+        row["verdict"] == "tie"
+        and row["low"] is not None
+        and row["high"] is not None
+        and (row["low"] > 0 or row["high"] < 0)
+        for row in rows
+    )
+    alone = (
+        f" {text.count(beyond, 'interval')} on the mean {'excludes' if beyond == 1 else 'exclude'} "
+        "zero and would be called a difference alone, but not among so many."
+        if beyond
+        else ""
+    )
+    return (
+        f"Verdicts hold for all {len(rows)} comparisons of this page at once (Holm’s correction "
+        "over their means): where no two methods differ, at most one such page in twenty calls "
+        f"any of them different.{alone}"
     )
 
 

@@ -157,7 +157,7 @@ def _comparison(found: Comparison, methods: Collection[str]) -> Iterator[str]:
     for row in paired:
         yield from _within(f"p in {where}", 0, 1, row["p"])
         yield from _ordered(where, row["low"], row["high"])
-        if len(row["per_seed"]) != row["n_seeds"]:
+        if "nested" not in row and len(row["per_seed"]) != row["n_seeds"]:
             yield f"{where} has {len(row['per_seed'])} differences of {row['n_seeds']} seeds"
     for accuracy in found["rows"]:
         yield from _within(f"p in {where}", 0, 1, accuracy["p_holm"], accuracy["equivalence"]["p"])
@@ -166,9 +166,12 @@ def _comparison(found: Comparison, methods: Collection[str]) -> Iterator[str]:
 
 
 def _ranking(found: Ranking, methods: Collection[str]) -> Iterator[str]:
-    yield from _unknown("a ranking", (n for group in found["groups"] for n in group), methods)
-    if [len(group) for group in found["groups"]] != [len(means) for means in found["means"]]:
+    yield from _unknown("a ranking", found["order"], methods)
+    yield from _twice("in a ranking, the method", found["order"])
+    if len(found["order"]) != len(found["means"]):
         yield "a ranking has not as many means as methods"
+    if not set(found["with_best"]) <= set(found["order"]):
+        yield "a ranking has methods beside the best that are not in its order"
 
 
 def _tuning(found: Tuning, methods: Collection[str]) -> Iterator[str]:

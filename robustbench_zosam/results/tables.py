@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from robustbench_zosam.metrics import Metric, cell_metrics, columns
-from robustbench_zosam.results.words import verdict_words
+from robustbench_zosam.metrics import Metric, columns
+from robustbench_zosam.results.words import best_words, in_order, order_note, verdict_words
 from robustbench_zosam.schema import MetricSummary, Results
 
 _COLUMNS = (  # of the table of methods; further metrics follow
@@ -78,39 +78,23 @@ def _methods(results: Results) -> PaperTable:
         for metric in columns(_COLUMNS)
         if any(_has_value(measures.get(metric.name)) for measures in summary.values())
     ]
-    ranks = {
-        name: place
-        for ranking in results["ranking"][:1]
-        for name, place in _places(ranking["groups"]).items()
-    }
+    ranking = next((r for r in results["ranking"] if not r["setting"]), None)
     rows = tuple(
         (
             method["label"],
-            *((ranks.get(method["id"], "–"),) if ranks else ()),
+            *((best_words(ranking, method["id"]) or "–",) if ranking else ()),
             *(_measure(summary[method["id"]].get(m.name), m.format.scale) for m in shown),
         )
-        for method in results["methods"]
+        for method in in_order(ranking, results["methods"], lambda m: m["id"])
         if method["id"] in summary
     )
-    label = cell_metrics()["mean_corruption_accuracy"].label
-    note = f" Rank by {label}; methods of one rank cannot be told from its best." if ranks else ""
+    note = f" {order_note(ranking)}" if ranking else ""
     return PaperTable(
         "methods",
         f"Means over seeds with 95 % intervals (Student's t; one seed has none).{note}",
-        ("method", *(("rank",) if ranks else ()), *map(_head, shown)),
+        ("method", *(("against best",) if ranking else ()), *map(_head, shown)),
         rows,
     )
-
-
-def _places(groups: list[list[str]]) -> dict[str, str]:
-    """Returns the place of each method; tied methods share theirs, as in "2–4"."""
-    places: dict[str, str] = {}
-    start = 1
-    for group in groups:
-        end = start + len(group) - 1
-        places |= dict.fromkeys(group, str(start) if start == end else f"{start}–{end}")
-        start = end + 1
-    return places
 
 
 def _head(metric: Metric) -> str:
@@ -144,7 +128,7 @@ def _differences(results: Results) -> PaperTable:
             row["corruption"],
             _points(row["difference"]),
             _interval(row["low"], row["high"]),
-            f"{row['p']:.2g}",
+            f"{row['p'] if row['p_holm'] is None else row['p_holm']:.2g}",
             verdict_words(row),
         )
         for c in results["comparisons"]
@@ -154,8 +138,9 @@ def _differences(results: Results) -> PaperTable:
     return PaperTable(
         "differences",
         "Paired differences of accuracy on the same images and seeds, in points, with 95 % "
-        "intervals; equivalent: a difference of the margin is ruled out.",
-        ("method − baseline", "images", "difference", "interval", "p", "verdict"),
+        "intervals; p and verdict hold for all comparisons at once (Holm). Undecided: chance may "
+        "explain the difference; equivalent: a difference of the margin is ruled out.",
+        ("method − baseline", "images", "difference", "interval", "p (Holm)", "verdict"),
         rows,
     )
 

@@ -9,12 +9,14 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.results.form import require_form
 from robustbench_zosam.schema import Results
 
-VERSION = 2
+VERSION = 3
 """Version of `results.json` that this release writes.
 
 1: the first. 2: Wilson limits of every accuracy, RMS calibration error, degradation per severity,
 equivalence, intervals for the trained models, exact tests, worst corruptions, tie groups, and
-claims with effects, controls, published numbers and what would settle them.
+claims with effects, controls, published numbers and what would settle them. 3: methods in the order
+of their means in place of tie groups, verdicts that hold for all comparisons of a run at once, and
+claims with their settings, pooled over those of the run.
 """
 
 Tree = dict[str, Any]  # results of an older version, whose form has no types
@@ -62,7 +64,6 @@ def upgrade(results: object, where: str = "results.json") -> Results:
 
 def _from_1(results: Tree) -> Tree:
     from robustbench_zosam.analysis import summarise
-    from robustbench_zosam.claims import evaluate_claims
     from robustbench_zosam.results.limits import with_limits
 
     tree: Any = results | {
@@ -76,9 +77,36 @@ def _from_1(results: Tree) -> Tree:
     }
     if tree["summary"]:
         tree["summary"] = summarise(tree["methods"], tree["cells"])
+    return dict(tree)
+
+
+def _from_2(results: Tree) -> Tree:
+    from robustbench_zosam.analysis import corrected_together
+    from robustbench_zosam.claims import evaluate_claims
+
+    tree: Any = results | {
+        "schema": 3,
+        "cells": [cell | {"schema": 3} for cell in results["cells"]],
+        "comparisons": corrected_together([
+            comparison | {"design": "paired"} for comparison in results["comparisons"]
+        ]),
+        "ranking": [_ranking_from_2(found) for found in results["ranking"]],
+    }
     if tree["claims"]:
         tree["claims"] = evaluate_claims(tree)
     return dict(tree)
+
+
+def _ranking_from_2(ranking: Tree) -> Tree:
+    names = [name for group in ranking["groups"] for name in group]
+    means = [mean for group in ranking["means"] for mean in group]
+    order = sorted(range(len(names)), key=lambda i: -means[i])
+    kept = {key: ranking[key] for key in ranking if key not in {"groups", "means"}}
+    return kept | {
+        "order": [names[i] for i in order],
+        "means": [means[i] for i in order],
+        "with_best": ranking["groups"][0],
+    }
 
 
 def _comparison_from_1(comparison: Tree) -> Tree:
@@ -90,4 +118,4 @@ def _comparison_from_1(comparison: Tree) -> Tree:
     return comparison | {"rows": rows, "worst": None, "slope": None, "exact": []}
 
 
-_READERS: Mapping[int, Callable[[Tree], Tree]] = {1: _from_1}
+_READERS: Mapping[int, Callable[[Tree], Tree]] = {1: _from_1, 2: _from_2}

@@ -95,6 +95,7 @@ class SuitePlan(BaseModel):
             "categories": {name: category(name) for name in self.corruptions},
             "left_out": list(self.left_out),
             "notes": list(self.notes),
+            "frost": self.frost,
         }
 
 

@@ -19,6 +19,7 @@ from robustbench_zosam.privacy import redacted
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.results import VERSION, tidy
 from robustbench_zosam.results.limits import with_limits
+from robustbench_zosam.robustness.content import content_digest
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Finished, V_co
 from robustbench_zosam.runs.gallery import write_gallery
 from robustbench_zosam.runs.plan import Plan
@@ -59,7 +60,7 @@ def _collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
         "recipe": recipe_facts(plan.config),
         "provenance": _provenance(plan, seconds),
         "data": plan.data.facts,
-        "suite": plan.suite.facts(),
+        "suite": {**plan.suite.facts(), "content": content_digest(plan.suite.open())},
         "methods": methods,
         "cells": cells,
         "failures": [

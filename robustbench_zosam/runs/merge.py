@@ -18,7 +18,8 @@ from robustbench_zosam.runs.joining import flat
 from robustbench_zosam.runs.plan import Plan, make_plan
 from robustbench_zosam.runs.run_folder import RunFolder, RunRecord
 
-_FREE = ("run.", "data.root", "model.allow_code", "seeds", "title")  # what runs may differ in
+# What runs may differ in.
+_FREE = ("run.", "report.", "data.root", "model.allow_code", "seeds", "title")
 _LEFT = ("lease-*", ".*", "cell.json", "result.json")  # what is made anew
 
 

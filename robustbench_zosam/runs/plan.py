@@ -175,6 +175,7 @@ class Plan:
             format=VERSION,
             suite=self.suite and self.suite.model_dump(mode="json", exclude={"folders"}),
             statistics=config.statistics,
+            report=config.report,
         )
 
 

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from robustbench_zosam.schema.comparisons import Verdict
 
-Outcome = Literal["supported", "not supported", "inconclusive", "not tested"]
+Outcome = Literal["supported", "not supported", "undecided", "not tested"]
 
 
 class Effect(TypedDict):

@@ -7,6 +7,7 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict
 
 Question = Literal["optimizer", "sparsity", "model"]
+Design = Literal["paired", "unpaired"]
 Verdict = Literal["better", "worse", "tie"]
 
 
@@ -54,8 +55,19 @@ class MeanSquares(TypedDict):
     """Of the interaction; 0 where there is none."""
 
 
+class NestedSquares(TypedDict):
+    """Mean squares of two tables on the same images whose training runs are not paired."""
+
+    method: MeanSquares
+    baseline: MeanSquares
+    seeds: list[int]
+    """Training runs of the method and of the baseline."""
+    difference: float
+    """Variance over the images of the difference of the methods' means."""
+
+
 class PairedDifference(TypedDict):
-    """A mean difference, method minus baseline, over common seeds and images."""
+    """A mean difference, method minus baseline, over common images, and seeds where paired."""
 
     difference: float
     """In the unit of the scores."""
@@ -70,12 +82,16 @@ class PairedDifference(TypedDict):
     p: float
     """Two-sided, of no difference."""
     per_seed: list[float]
+    """Empty where training runs are not paired."""
     n_seeds: int
+    """The smaller number where training runs are not paired."""
     n_images: int
     components: VarianceComponents
     """Estimates; a negative one is set to zero."""
     squares: NotRequired[MeanSquares | None]
-    """Absent in runs of version 1."""
+    """Absent in runs of version 1, and where training runs are not paired."""
+    nested: NotRequired[NestedSquares]
+    """Where training runs are not paired."""
 
 
 class MeasurePaired(PairedDifference):
@@ -110,9 +126,10 @@ class ComparisonRow(PairedDifference):
     detail: str
     """What the interval covers."""
     p_holm: float | None
-    """Corrected over the corruptions; None for clean and mean."""
+    """Corrected over the corruptions; that of clean and of mean over the comparisons made together,
+    None where there is only one."""
     verdict: Verdict
-    """A tie is no difference that can be told from chance; see `equivalence`."""
+    """"tie" is undecided, since chance may explain it, or equivalent; see `equivalence`."""
     equivalence: Equivalence
     given_models: Limits | None
 
@@ -149,6 +166,8 @@ class Comparison(TypedDict):
     """What differs between the two."""
     metric: NotRequired[str]
     family_correction: NotRequired[str]
+    design: NotRequired[Design]
+    """Whether training runs of one seed are paired; absent before version 3, where all were."""
     rows: list[ComparisonRow]
     """Clean, mean, then each corruption."""
     worst: WorstCorruptions | None
@@ -163,14 +182,16 @@ class Comparison(TypedDict):
 
 
 class Ranking(TypedDict):
-    """Methods in groups whose members cannot be told from their best, the best group first."""
+    """Methods in the order of their means."""
 
     metric: str
     """"mean" over all corruptions and severities, or "clean" without corruptions."""
-    groups: list[list[str]]
-    """Method ids, in each group the best first."""
-    means: list[list[float]]
+    order: list[str]
+    """Method ids, the best mean first."""
+    means: list[float]
     """Accuracies over seeds, in the same order."""
+    with_best: list[str]
+    """Those that are not told from the best, itself included; not shown to be equal to it."""
     pairs: int
     """Comparisons that Holm's correction covers."""
     setting: str

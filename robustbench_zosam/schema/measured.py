@@ -113,6 +113,14 @@ class SparseLayer(TypedDict):
     """active / size."""
 
 
+class LeftDense(TypedDict):
+    """A parameter of two or more dimensions that sparse training does not mask."""
+
+    name: str
+    size: int
+    reason: str
+
+
 class Sparsity(TypedDict):
     """The sparsity of one trained model."""
 
@@ -126,5 +134,7 @@ class Sparsity(TypedDict):
     collapsed: NotRequired[list[str]]
     """Layers that are down to the one weight which every sparsifier leaves."""
     layers: NotRequired[list[SparseLayer]]
+    left_dense: NotRequired[list[LeftDense]]
+    """Weights that are not among the maskable ones, such as embeddings."""
     exploration: NotRequired[float | None]
     """Fraction of the maskable weights that were ever active; None for a loaded checkpoint."""

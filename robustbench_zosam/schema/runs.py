@@ -73,6 +73,10 @@ class SuiteFacts(TypedDict):
     """Corruption to category."""
     left_out: list[str]
     notes: NotRequired[list[str]]
+    frost: NotRequired[str]
+    """Textures of frost, "published" or "synthetic"; empty without frost."""
+    content: NotRequired[str]
+    """sha256 of labels and sample images of every condition: whether two runs saw the same."""
 
 
 class MethodFacts(TypedDict):

@@ -13,10 +13,12 @@ from robustbench_zosam.statistics.intervals import Estimate, holm, t_interval, w
 from robustbench_zosam.statistics.mcnemar import McNemar, mcnemar
 from robustbench_zosam.statistics.paired import paired_difference
 from robustbench_zosam.statistics.power import seeds_to_find
+from robustbench_zosam.statistics.unpaired import unpaired_difference
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # two methods
     "paired_difference",
+    "unpaired_difference",
     "MARGIN",
     "equivalence",
     "BootstrapDifference",

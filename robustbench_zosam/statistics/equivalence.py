@@ -6,7 +6,8 @@ from scipy import special
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.schema import Equivalence, PairedDifference
-from robustbench_zosam.statistics.crossed import Pivot
+from robustbench_zosam.statistics.crossed import Mixture, Pivot
+from robustbench_zosam.statistics.unpaired import UnpairedPivot
 
 MARGIN = 0.01  # one point of accuracy
 
@@ -35,9 +36,16 @@ def equivalence(paired: PairedDifference, margin: float = MARGIN) -> Equivalence
         p = 1.0
     elif paired["se"] == 0:
         p = (1 - margin) ** paired["n_images"] if distance > 0 else 1.0
-    elif (squares := paired.get("squares")) is None:  # results of version 1 have Student's t
+    elif (errors := _errors(paired)) is None:  # results of version 1 have Student's t
         p = float(special.stdtr(paired["df"], -distance / paired["se"]))
     else:
-        tail = Pivot(squares, paired["n_seeds"], paired["n_images"]).tail(abs(distance))
+        tail = errors.tail(abs(distance))
         p = tail if distance > 0 else 1 - tail
     return {"margin": margin, "p": p, "equivalent": p < (1 - paired["level"]) / 2}
+
+
+def _errors(found: PairedDifference) -> Mixture | None:
+    if "nested" in found:
+        return UnpairedPivot(found["nested"], found["n_images"])
+    squares = found.get("squares")
+    return squares and Pivot(squares, found["n_seeds"], found["n_images"])

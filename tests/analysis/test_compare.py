@@ -5,7 +5,7 @@ import pytest
 
 from robustbench_zosam.analysis import CellScores, compare, plan_comparisons
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.statistics import holm, mcnemar, paired_difference
+from robustbench_zosam.statistics import holm, mcnemar, paired_difference, unpaired_difference
 
 CONDITIONS = ("clean/0", "fog/1", "fog/5", "snow/1", "snow/5")
 
@@ -73,9 +73,17 @@ def test_one_seed_says_that_it_is_conditional():
     assert "conditional on one training seed" in found["rows"][0]["detail"]
 
 
-def test_no_common_seed_is_refused():
-    with pytest.raises(InputError, match="share no finished seed"):
-        compare("a", "b", cells(0.9, (0,)), cells(0.9, (1,)))
+def test_without_a_common_seed_runs_are_not_paired_and_the_comparison_says_so():
+    a, b = cells(0.9, (0, 1, 2), trace=1.0), cells(0.6, (7, 8), trace=5.0)
+    found = compare("a", "b", a, b)
+    assert (found["design"], found["exact"]) == ("unpaired", [])
+    first, second = (np.stack([c.correct[0] for c in x]) for x in (a, b))
+    oracle = unpaired_difference(first, second)
+    assert {key: found["rows"][0][key] for key in oracle} == oracle
+    assert "unpaired, over 3 and 2 other seeds" in found["rows"][0]["detail"]
+    assert found["rows"][1]["verdict"] == "better"
+    assert found["flatness"]["difference"] < -3
+    assert compare("a", "b", a, cells(0.6, (2, 8)))["design"] == "paired"
 
 
 def test_different_conditions_are_refused():
@@ -89,6 +97,15 @@ def test_flatness_is_compared_over_images_where_both_measured_it():
     assert found["flatness"]["difference"] < -3
     assert found["flatness"]["n_images"] == 50
     assert compare("a", "b", cells(0.9, trace=1.0), cells(0.9))["flatness"] is None
+
+
+def test_models_that_no_image_tells_apart_are_equivalent_however_few_the_images():
+    same = compare("a", "b", cells(0.7, n=9), cells(0.7, n=9))["rows"]
+    assert all(row["equivalence"]["equivalent"] for row in same)
+    others = cells(0.7, n=9)
+    others[0].correct[0, 0] ^= 1  # one clean image
+    row = compare("a", "b", cells(0.7, n=9), others)["rows"][1]
+    assert (row["difference"], row["equivalence"]["equivalent"]) == (0, False)
 
 
 def test_a_tie_says_whether_the_difference_is_small():

@@ -20,30 +20,29 @@ def runs(abilities, rng, seeds=5, images=300, conditions=CONDITIONS):
     return found
 
 
-def test_clear_differences_make_groups_in_order():
+def test_clear_differences_are_told_from_the_best():
     found = rank(runs({"low": 0.0, "high": 2.0, "middle": 1.0}, np.random.default_rng(0)))
-    assert found["groups"] == [["high"], ["middle"], ["low"]]
+    assert found["order"] == ["high", "middle", "low"]
+    assert found["with_best"] == ["high"]
     assert found["metric"] == "mean"
     assert found["pairs"] == 3
     assert found["means"] == sorted(found["means"], reverse=True)
 
 
-def test_equal_methods_are_one_group_however_many():
+def test_equal_methods_are_not_told_from_the_best_however_many():
     # 150 rankings of six equal methods; the chance of any split is at most 5 % in each (Holm over
     # all 15 pairs): more than 17 splits have a probability of about 0.1 %.
     rng = np.random.default_rng(1)
     names = dict.fromkeys("abcdef", 0.8)
-    splits = sum(len(rank(runs(names, rng, seeds=3, images=60))["groups"]) > 1 for _ in range(150))
+    drawn = (rank(runs(names, rng, seeds=3, images=60)) for _ in range(150))
+    splits = sum(len(found["with_best"]) < len(names) for found in drawn)
     assert splits <= 17
 
 
-def test_a_group_is_anchored_at_its_best():
+def test_those_beside_the_best_are_in_the_order_of_their_means():
     found = rank(runs({"a": 1.5, "b": 1.5, "c": 0.2, "d": 0.2}, np.random.default_rng(0)))
-    assert [set(group) for group in found["groups"]] == [{"a", "b"}, {"c", "d"}]
-    assert all(
-        group[0] == max(group, key=dict(zip(group, means, strict=True)).get)
-        for group, means in zip(found["groups"], found["means"], strict=True)
-    )
+    assert set(found["with_best"]) == {"a", "b"}
+    assert found["with_best"] == found["order"][:2]
 
 
 def test_without_corruptions_the_clean_accuracy_is_ranked():
@@ -51,9 +50,9 @@ def test_without_corruptions_the_clean_accuracy_is_ranked():
     assert rank(scores)["metric"] == "clean"
 
 
-def test_a_single_method_is_its_own_group():
+def test_a_single_method_is_the_best():
     found = rank(runs({"a": 0.0}, np.random.default_rng(0)))
-    assert (found["groups"], found["pairs"]) == ([["a"]], 0)
+    assert (found["order"], found["with_best"], found["pairs"]) == (["a"], ["a"], 0)
 
 
 def test_nothing_and_unpaired_runs_are_refused():
@@ -65,8 +64,8 @@ def test_nothing_and_unpaired_runs_are_refused():
         rank(scores)
 
 
-def test_nobody_shares_a_rank_with_the_best_who_differs_from_it():
-    """A steady method in the middle differs from the best; an unsteady one below does not."""
+def test_the_order_is_that_of_the_means_whoever_is_told_from_the_best():
+    """A steady method in the middle is told from the best; an unsteady one below is not."""
     right = {"best": [320] * 6, "steady": [300] * 6, "unsteady": [390, 150] * 3}
     scores = {
         name: [CellScores(s, ("clean/0",), [np.arange(400) < k]) for s, k in enumerate(counts)]
@@ -74,5 +73,6 @@ def test_nobody_shares_a_rank_with_the_best_who_differs_from_it():
     }
     pair = compare("steady", "best", scores["steady"], scores["best"])["rows"][0]
     assert pair["verdict"] == "worse"
-    assert rank(scores)["groups"] == [["best", "unsteady"], ["steady"]]
-    assert rank({k: scores[k] for k in ("steady", "best")})["groups"] == [["best"], ["steady"]]
+    found = rank(scores)
+    assert found["order"] == ["best", "steady", "unsteady"]
+    assert found["with_best"] == ["best", "unsteady"]

@@ -132,8 +132,8 @@ def test_a_p_value_of_the_level_itself_is_a_tie():
     assert compare("a", "b", right, wrong, level=at)["rows"][0]["verdict"] == "tie"
     assert compare("a", "b", right, wrong, level=below)["rows"][0]["verdict"] == "better"
     assert compare("a", "b", wrong, right, level=below)["rows"][0]["verdict"] == "worse"
-    assert rank({"a": right, "b": wrong}, level=at)["groups"] == [["a", "b"]]
-    assert rank({"b": wrong, "a": right}, level=below)["groups"] == [["a"], ["b"]]
+    assert rank({"a": right, "b": wrong}, level=at)["with_best"] == ["a", "b"]
+    assert rank({"b": wrong, "a": right}, level=below)["with_best"] == ["a"]
 
 
 def test_a_ranking_reports_the_means_it_orders_by():
@@ -143,7 +143,7 @@ def test_a_ranking_reports_the_means_it_orders_by():
     means = {name: table(x, weights).mean() for name, x in runs.items()}
     assert found["pairs"] == 3
     assert found["metric"] == "mean"
-    assert found["groups"][-1] == ["low"]
-    for group, values in zip(found["groups"], found["means"], strict=True):
-        assert list(values) == sorted(values, reverse=True)
-        assert values == pytest.approx([means[name] for name in group])
+    assert found["order"][-1] == "low"
+    assert found["with_best"] == found["order"][:2]
+    assert found["means"] == sorted(found["means"], reverse=True)
+    assert found["means"] == pytest.approx([means[name] for name in found["order"]])

@@ -43,7 +43,7 @@ def test_every_claim_names_its_published_numbers_and_their_source():
 
 @pytest.mark.parametrize(
     ("difference", "p", "outcome"),
-    [(0.02, 0.001, "supported"), (-0.02, 0.001, "not supported"), (0.02, 0.2, "inconclusive")],
+    [(0.02, 0.001, "supported"), (-0.02, 0.001, "not supported"), (0.02, 0.2, "undecided")],
 )
 def test_robustness_claim_follows_the_paired_test(difference, p, outcome):
     found = verdicts(run([comparison("zo-sam", "sgd", difference, 0.005, p)]))["zo-sam-robustness"]
@@ -54,7 +54,7 @@ def test_robustness_claim_follows_the_paired_test(difference, p, outcome):
 
 @pytest.mark.parametrize(
     ("difference", "half", "outcome"),
-    [(-0.003, 0.002, "supported"), (-0.003, 0.02, "inconclusive"), (-0.03, 0.01, "not supported")],
+    [(-0.003, 0.002, "supported"), (-0.003, 0.02, "undecided"), (-0.03, 0.01, "not supported")],
 )
 def test_closeness_needs_the_whole_interval(difference, half, outcome):
     found = verdicts(run([comparison("zo-sam", "sam", difference, half, 0.5)]))["zo-sam-near-sam"]
@@ -70,7 +70,7 @@ def test_flatter_means_a_smaller_trace(sign, outcome):
     broken["flatness"]["gate"]["passed"] = False
     results["cells"] = [broken]
     found = verdicts(results)["zo-sam-flatter"]
-    assert found["verdict"] == "inconclusive"
+    assert found["verdict"] == "undecided"
     assert "validity check" in found["why"]
 
 
@@ -84,7 +84,7 @@ def test_cost_is_the_ratio_of_throughputs():
     found = verdicts(run(cells=cells))["zo-sam-cost"]
     assert found["verdict"] == "supported"
     assert "1.5" in found["measured"]
-    assert verdicts(run(cells=cells[::3]))["zo-sam-cost"]["verdict"] == "inconclusive"
+    assert verdicts(run(cells=cells[::3]))["zo-sam-cost"]["verdict"] == "undecided"
 
 
 def test_five_methods_in_perfect_order_support_flatter_is_more_robust_and_four_cannot():
@@ -95,7 +95,7 @@ def test_five_methods_in_perfect_order_support_flatter_is_more_robust_and_four_c
     ]
     assert verdicts(run(cells=cells))["flatter-robust"]["verdict"] == "supported"
     found = verdicts(run(cells=cells[:8]))["flatter-robust"]
-    assert found["verdict"] == "inconclusive"
+    assert found["verdict"] == "undecided"
     assert "cannot establish" in found["why"]
 
 
@@ -114,14 +114,14 @@ def test_a_gain_that_a_control_matches_is_not_attributed_to_the_queries():
 
 def test_a_published_gain_above_the_interval_is_ruled_out():
     found = verdicts(run([comparison("zo-sam", "sgd", 0.0, 0.01, 0.9)]))["zo-sam-robustness"]
-    assert found["verdict"] == "inconclusive"
+    assert found["verdict"] == "undecided"
     assert "A gain of 3.1 points is ruled out here." in found["why"]
     assert (found["effect"]["value"], found["effect"]["unit"]) == (0.0, "accuracy")
 
 
 @pytest.mark.parametrize(
     ("difference", "half", "outcome"),
-    [(0.0, 0.005, "supported"), (0.0, 0.02, "inconclusive"), (-0.03, 0.01, "not supported")],
+    [(0.0, 0.005, "supported"), (0.0, 0.02, "undecided"), (-0.03, 0.01, "not supported")],
 )
 def test_keeping_accuracy_needs_a_loss_to_be_ruled_out(difference, half, outcome):
     results = run([comparison("ssam-f", "sam", difference, half, 0.5)])
@@ -139,7 +139,7 @@ def test_passes_are_counted_and_not_inferred():
 
 
 @pytest.mark.parametrize(
-    ("share", "outcome"), [(0.77, "supported"), (0.5, "not supported"), (0.667, "inconclusive")]
+    ("share", "outcome"), [(0.77, "supported"), (0.5, "not supported"), (0.667, "undecided")]
 )
 def test_throughput_is_held_against_three_quarters(share, outcome):
     cells = [
@@ -182,7 +182,7 @@ def test_claims_are_strict_json():
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
-def test_settings_that_disagree_are_inconclusive():
+def test_settings_that_disagree_are_undecided():
     good, bad = (
         comparison("zo-sam", "sgd", 0.02, 0.01, 0.01),
         comparison("z2", "s2", -0.02, 0.01, 0.01),
@@ -192,7 +192,7 @@ def test_settings_that_disagree_are_inconclusive():
         m | {"id": i, "sparsity": 0.5} for m, i in ((method("sgd"), "s2"), (method("zo-sam"), "z2"))
     ]
     found = verdicts(results)["zo-sam-robustness"]
-    assert found["verdict"] == "inconclusive"
+    assert found["verdict"] == "undecided"
     assert "rigl 90 %: supported; rigl 50 %: not supported" in found["why"]
 
 
@@ -239,8 +239,8 @@ def diagnosed(optimizer, seed, variances, square=2.0):
     [
         ((0.3, 0.33, 0.36), "supported"),
         ((2.0, 2.1, 1.9), "not supported"),
-        ((0.5, 2.0, 1.0), "inconclusive"),
-        ((0.3,), "inconclusive"),
+        ((0.5, 2.0, 1.0), "undecided"),
+        ((0.3,), "undecided"),
     ],
 )
 def test_the_claim_of_lower_gradient_variance_is_a_ratio_over_seeds(factors, verdict):

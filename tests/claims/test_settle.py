@@ -26,7 +26,7 @@ def test_the_planned_seeds_find_the_effect_as_often_as_promised():
 
 def test_what_images_alone_limit_no_number_of_seeds_finds():
     assert seeds_to_find(0.001, lambda n: 1e-4 + 1e-6 / n) is None
-    words = settle_mean(row(image=1.0), "inconclusive", 0.001, "it")
+    words = settle_mean(row(image=1.0), "undecided", 0.001, "it")
     assert words.startswith("More than 200 seeds, or more test images")
 
 
@@ -39,7 +39,7 @@ def test_what_images_alone_limit_no_number_of_seeds_finds():
     ],
 )
 def test_it_says_how_many_seeds(changes, words):
-    assert words in settle_mean(row(**changes), "inconclusive", 0.03, "it")
+    assert words in settle_mean(row(**changes), "undecided", 0.03, "it")
 
 
 def test_what_is_decided_needs_other_settings():
@@ -48,8 +48,8 @@ def test_what_is_decided_needs_other_settings():
 
 
 def test_ratios_are_planned_on_their_logarithms():
-    assert "About " in settle_ratio([0.5, -0.5, 0.1], "inconclusive", 1.5, 0.95)
-    assert "single" in settle_ratio([0.5], "inconclusive", 1.5, 0.95)
-    assert "More than 200" in settle_ratio([2.0, -2.0], "inconclusive", 1.01, 0.95)
-    near = settle_ratio([0.0, 0.01, 0.02], "inconclusive", 1.5, 0.95)
+    assert "About " in settle_ratio([0.5, -0.5, 0.1], "undecided", 1.5, 0.95)
+    assert "single" in settle_ratio([0.5], "undecided", 1.5, 0.95)
+    assert "More than 200" in settle_ratio([2.0, -2.0], "undecided", 1.01, 0.95)
+    near = settle_ratio([0.0, 0.01, 0.02], "undecided", 1.5, 0.95)
     assert near.startswith("3 seeds are about enough to find a ratio of 1.50")

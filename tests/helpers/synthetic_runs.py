@@ -202,7 +202,11 @@ def make_results(
     results: Results = {
         "schema": VERSION,
         "title": f"digits: {len(methods)} methods × {seeds} seeds",
-        "config": {"training": {"epochs": EPOCHS, "lr": 0.1}, "seeds": list(range(seeds))},
+        "config": {
+            "training": {"epochs": EPOCHS, "lr": 0.1},
+            "seeds": list(range(seeds)),
+            "report": {"focus": "zo-sam"},
+        },
         "provenance": {
             "finished": "2026-01-01T00:00:00Z",
             "command": "zosam-robust evaluate --config digits.toml --out run",

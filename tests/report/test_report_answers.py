@@ -33,10 +33,15 @@ def told(results, verdict, *, equivalent=False, flatness=None):
         (
             "tie",
             False,
-            "Neither: ZO-SAM and SGD are tied",
-            "No, inconclusive: chance may explain it",
+            "Undecided between ZO-SAM and SGD",
+            "No, undecided: chance may explain it",
         ),
-        ("tie", True, "Neither: ZO-SAM and SGD are equal", "Yes: equal to within 1 point"),
+        (
+            "tie",
+            True,
+            "Neither: ZO-SAM and SGD are equivalent",
+            "Yes: a difference of 1 point is ruled out",
+        ),
     ],
 )
 def test_who_won_and_how_certainly(results, verdict, equivalent, winner, certain):
@@ -87,7 +92,7 @@ def test_cost_says_how_far_timings_spread(results):
 
 def test_words_of_the_page_are_those_it_uses(results):
     words = dict(glossary(Run(results, None)))
-    assert {"ZO-SAM", "SGD", "RigL", "Hessian trace", "Equivalent, inconclusive"} <= set(words)
+    assert {"ZO-SAM", "SGD", "RigL", "Hessian trace", "Equivalent, undecided"} <= set(words)
     assert "2603.13115" in words["ZO-SAM"]
     unknown = copy.deepcopy(results)
     unknown["methods"][1]["optimizer"] = "of-a-plug-in"

@@ -264,9 +264,9 @@ def test_failures_are_listed(make, build):
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("better", "is more accurate than"),
-        ("worse", "is less accurate than"),
-        ("tie", "told apart from"),
+        ("better", "ZO-SAM is more accurate than SGD"),
+        ("worse", "ZO-SAM is less accurate than SGD"),
+        ("tie", "Undecided: chance may explain how ZO-SAM differs from SGD"),
     ],
 )
 def test_the_verdict_is_as_plain_for_a_loss(make, write, tmp_path, word, sentence):
@@ -274,7 +274,7 @@ def test_the_verdict_is_as_plain_for_a_loss(make, write, tmp_path, word, sentenc
     for comparison in results["comparisons"]:
         comparison["rows"][1]["verdict"] = word
     found = verdict(load_run(write(tmp_path, results)))
-    assert found[0].startswith(f"ZO-SAM {'cannot be ' if word == 'tie' else ''}{sentence}")
+    assert found[0].startswith(sentence)
 
 
 def test_one_seed_is_said(make, write, tmp_path):

@@ -58,10 +58,10 @@ def test_frames_of_a_run_without_cells_are_empty(small):
     assert tables(empty) == ()
 
 
-def test_a_tie_is_equivalent_or_inconclusive_and_never_a_win():
+def test_a_tie_is_equivalent_or_undecided_and_never_a_win():
     tie = {"verdict": "tie", "equivalence": {"equivalent": True}}
     assert verdict_words(tie) == "equivalent"
-    assert verdict_words(tie | {"equivalence": {"equivalent": False}}) == "inconclusive"
+    assert verdict_words(tie | {"equivalence": {"equivalent": False}}) == "undecided"
     assert verdict_words(tie | {"verdict": "worse"}) == "worse"
 
 
@@ -93,16 +93,16 @@ def test_latex_escapes_what_it_would_obey(small):
     assert r"\textbackslash{}" in latex(tables(poisoned(small))[0])
 
 
-def test_methods_carry_the_rank_of_their_tie_group(small):
+def test_methods_say_how_they_stand_to_the_best_mean(small):
     table = tables(small)[0]
-    assert table.head[1] == "rank"
-    groups = small["ranking"][0]["groups"]
-    first = dict(zip([m["id"] for m in small["methods"]], table.rows, strict=True))[groups[0][0]]
-    assert first[1] == ("1" if len(groups[0]) == 1 else f"1–{len(groups[0])}")
+    assert table.head[1] == "against best"
+    assert table.rows[0][1] == "best mean"
+    assert {row[1] for row in table.rows[1:]} <= {"undecided", "lower"}
+    assert "Undecided: not told from the best mean" in table.caption
 
 
-def test_old_results_have_no_ranks(version1):
-    assert "rank" not in tables(upgrade(version1))[0].head
+def test_the_first_results_have_no_order(version1):
+    assert "against best" not in tables(upgrade(version1))[0].head
 
 
 def test_a_notebook_shows_tables_and_gives_frames(run, small):

@@ -58,7 +58,7 @@ def test_a_mean_is_planned_with_its_variance_components():
     """The planned number finds the effect in simulated crossed tables as often as promised."""
     components = {"seed": 0.02**2, "image": 0.05**2, "residual": 0.3**2}
     row = {"components": components, "n_seeds": 2, "n_images": 400, "level": 0.95}
-    seeds = number(settle_mean(row, "inconclusive", 0.02, "it"))
+    seeds = number(settle_mean(row, "undecided", 0.02, "it"))
     rng, trials = np.random.default_rng(0), 4000
 
     def power(n):
@@ -79,7 +79,7 @@ def test_each_component_counts_by_its_own_size(field, value):
     images, effect = 100, 0.055
     components = {"seed": 0.0, "image": 0.0, "residual": 0.0, field: value}
     row = {"components": components, "n_seeds": 2, "n_images": images, "level": 0.9}
-    words = settle_mean(row, "inconclusive", effect, "it")
+    words = settle_mean(row, "undecided", effect, "it")
     share = {"seed": lambda n: 4e-4 / n, "image": lambda n: 4e-4, "residual": lambda n: 3.6e-3 / n}
     expected = seeds_to_find(effect, share[field], level=0.9)
     assert number(words) == expected > 2
@@ -90,9 +90,9 @@ def test_a_ratio_is_planned_on_the_spread_of_its_logarithms():
     logs = np.array([0.1, 0.5, -0.2, 0.3])
     for expected, bound in ((1.5, 1.0), (0.5, 0.75), (1.2, 1.0)):
         effect = abs(math.log(expected / bound)) / logs.std(ddof=1)
-        words = settle_ratio(logs, "inconclusive", expected, 0.95, bound=bound)
+        words = settle_ratio(logs, "undecided", expected, 0.95, bound=bound)
         assert abs(number(words) - exact_size(effect, 0.95, 0.8)) <= 1
         assert f"to find a ratio of {expected:.2f} with 80 % probability" in words
-    assert number(settle_ratio(logs, "inconclusive", 1.5, 0.99)) > number(
-        settle_ratio(logs, "inconclusive", 1.5, 0.95)
+    assert number(settle_ratio(logs, "undecided", 1.5, 0.99)) > number(
+        settle_ratio(logs, "undecided", 1.5, 0.95)
     )

@@ -103,7 +103,7 @@ class TestSingleMeasures:
         [
             (1.05, "above", "supported"),
             (1.05, "below", "not supported"),
-            (1.35, "above", "inconclusive"),
+            (1.35, "above", "undecided"),
             (1.7, "below", "supported"),
             (1.7, "above", "not supported"),
         ],

@@ -34,12 +34,12 @@ def forest(run: Run) -> Block | None:
         "differences",
         "Differences from the baseline",
         "Right of the line: more accurate than the baseline on the same images. Filled markers "
-        "differ by more than chance; open markers are ties.",
+        "differ by more than chance; open ones are undecided, or equivalent if the table says so.",
         f"Markers are paired differences of accuracy (method − baseline) with "
         f"{100 * first['level']:g} % intervals {_sample(first)}, all severities weighted equally. "
-        "Small ticks: individual seeds; arrowheads: the interval extends further. Verdicts on "
-        "individual corruptions hold after Holm’s correction over the corruptions; the intervals "
-        "themselves are uncorrected.",
+        "Small ticks: individual seeds; arrowheads: the interval extends further. Verdicts hold "
+        "after Holm’s correction, on single corruptions over the corruptions, on clean images and "
+        "the mean over all comparisons; the intervals themselves are uncorrected.",
         panels,
         tuple(methods),
         tuple(_table(run, c) for c in chosen),
@@ -86,7 +86,7 @@ def _panel(run: Run, comparison: Comparison, scale: tuple[float, float]) -> Pane
     mean = next((r for r in rows if r["corruption"] == "mean"), rows[0])
     alt = (
         f"{method.label} against {baseline.label}: mean {text.difference_text(mean)}; better "
-        f"on {better}, worse on {worse}, tied on {tie} corruptions."
+        f"on {better}, worse on {worse}, neither on {tie} corruptions."
     )
     return Panel(against(method, baseline), chart.svg(alt), method=method)
 
