@@ -45,7 +45,7 @@ class _Replayed:
 
 
 @dataclass(frozen=True)
-class Trial:
+class EstimatorTrial:
     """The estimators on the first chunk, where they share their products.
 
     Attributes:
@@ -62,7 +62,7 @@ class Trial:
         return min(self.errors, key=lambda name: self.errors[name])
 
 
-def try_estimators(model: BoundModel, products: int) -> Trial:
+def try_estimators(model: BoundModel, products: int) -> EstimatorTrial:
     """Tries Hutchinson's, the control variate and XTrace on the first chunk.
 
     Args:
@@ -93,7 +93,7 @@ def try_estimators(model: BoundModel, products: int) -> Trial:
     errors = {
         name: _error(samples[name]) * math.sqrt(spent[name] / max(products, 1)) for name in samples
     }
-    return Trial(samples, errors)
+    return EstimatorTrial(samples, errors)
 
 
 def _error(samples: Tensor) -> float:

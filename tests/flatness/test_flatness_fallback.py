@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from robustbench_zosam.flatness import hessian_trace
-from robustbench_zosam.flatness.fallback import Trial
+from robustbench_zosam.flatness.fallback import EstimatorTrial
 
 
 class Attention(nn.Module):
@@ -94,4 +94,4 @@ def test_auto_takes_the_least_error_and_stays_within_its_products(
 def test_the_least_error_is_chosen():
     none = torch.zeros(2, 1, 2)
     errors = {"hvp": 3.0, "control-variate": 1.0, "xtrace": 2.0}
-    assert Trial(dict.fromkeys(errors, none), errors).best == "control-variate"
+    assert EstimatorTrial(dict.fromkeys(errors, none), errors).best == "control-variate"

@@ -54,7 +54,7 @@ def _together(call: Call, theta: Theta, a: Tensor, g: Tensor) -> dict[str, Tenso
     """Returns gradients by role, (b, p, ...), all images in one vectorised call."""
 
     def of_image(x: Tensor, u: Tensor) -> dict[str, Tensor]:
-        _, pull = vjp(lambda values: call(values, x[None])[0], dict(theta))
+        pull = vjp(lambda values: call(values, x[None])[0], dict(theta))[1]
 
         def pulled(one: Tensor) -> dict[str, Tensor]:
             found: dict[str, Tensor] = pull(one)[0]

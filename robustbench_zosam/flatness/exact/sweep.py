@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.exact.engine import Engine
+from robustbench_zosam.flatness.exact.squared_gradients import SquaredGradients
 from robustbench_zosam.flatness.model.bound import BoundModel
 from robustbench_zosam.flatness.model.network import Predictions
 from robustbench_zosam.flatness.noise import rademacher
@@ -121,7 +121,7 @@ def sweep(model: BoundModel, plan: SweepPlan) -> Sums:
     Raises:
         UnsupportedError: the images of a mini-batch interact.
     """
-    engine = Engine.of(model)
+    engine = SquaredGradients.of(model)
     images = model.data.images
     sums = Sums.zeros(len(images), model.network.device)
     directions = _Directions(model.predictions, plan)
@@ -141,7 +141,7 @@ def label_gradients(model: BoundModel) -> Sums:
     Raises:
         UnsupportedError: the images of a mini-batch interact.
     """
-    engine, images = Engine.of(model), model.data.images
+    engine, images = SquaredGradients.of(model), model.data.images
     sums = Sums.zeros(len(images), model.network.device)
     directions = _Directions(model.predictions, SweepPlan())
     for rows in torch.split(torch.arange(len(images), device=model.network.device), model.chunk):

@@ -28,7 +28,7 @@ _INTERACT = 1e-4  # of the logits: what another image in the mini-batch may chan
 
 
 @dataclass(frozen=True)
-class Engine:
+class SquaredGradients:
     """How the squared gradients of each active tensor are formed.
 
     Attributes:
@@ -43,7 +43,7 @@ class Engine:
     whole: Weights
 
     @classmethod
-    def of(cls, model: BoundModel) -> Engine:
+    def of(cls, model: BoundModel) -> SquaredGradients:
         """Returns the engine of a model, compared with autograd on two images.
 
         Raises:
@@ -65,7 +65,9 @@ class Engine:
             loose |= wrong
 
     @classmethod
-    def _without(cls, model: BoundModel, layers: list[RecordedLayer], loose: set[str]) -> Engine:
+    def _without(
+        cls, model: BoundModel, layers: list[RecordedLayer], loose: set[str]
+    ) -> SquaredGradients:
         network, active = model.network, model.active
         kept = [layer for layer in layers if not loose & set(layer.names.values())]
         covered = {name for layer in kept for name in layer.names.values()}
@@ -112,7 +114,7 @@ class Recording:
         logits: with their graph, (b, C).
     """
 
-    engine: Engine
+    engine: SquaredGradients
     images: Tensor
     tape: Tape
     logits: Tensor
