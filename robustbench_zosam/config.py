@@ -148,7 +148,8 @@ class SuiteConfig(Section):
     """Names, or the groups common (the 15 of the published means), extra (4 more) and all."""
     severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     preset: str = "auto"
-    """Severity constants of cifar, tiny-imagenet, imagenet or inception; auto: by image size."""
+    """Severity constants of cifar, tiny-imagenet, imagenet, inception, or digits (calibrated for
+    digits of 16 pixels); auto: by image size."""
     seed: Seed = 0
     reference: str = "auto"
     """Model whose errors normalise mCE: none, alexnet-imagenet-c, or a CSV file; auto: AlexNet on
