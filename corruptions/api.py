@@ -35,7 +35,8 @@ def corrupt(
             least 16 pixels; one channel is taken as grey-scale.
         name: the corruption, one of `names("all")`.
         severity: 1 (weakest) to 5.
-        preset: whose constants: `"cifar"`, `"tiny-imagenet"`, `"imagenet"` or `"inception"`.
+        preset: whose constants: `"cifar"`, `"tiny-imagenet"`, `"imagenet"` or `"inception"`, or
+            `"digits"`, calibrated for digits of 16 pixels and comparable with none of these.
         seed: any integer; another seed gives independent draws.
         start: index of the first image in its data set.
         textures: folder of the published frost textures; without it, the one named by the

@@ -14,11 +14,12 @@ from typing import Final
 Row = tuple[float, ...]
 Table = tuple[Row, Row, Row, Row, Row]
 
-PRESETS: Final = ("cifar", "tiny-imagenet", "imagenet", "inception")
+PUBLISHED: Final = ("cifar", "tiny-imagenet", "imagenet", "inception")
+PRESETS: Final = (*PUBLISHED, "digits")
 
 
 def _each(cifar: Table, tiny: Table, imagenet: Table, inception: Table) -> dict[str, Table]:
-    return dict(zip(PRESETS, (cifar, tiny, imagenet, inception), strict=True))
+    return dict(zip(PUBLISHED, (cifar, tiny, imagenet, inception), strict=True))
 
 
 def _column(s1: float, s2: float, s3: float, s4: float, s5: float) -> Table:

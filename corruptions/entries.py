@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from corruptions import constants as table
+from corruptions.calibrated import DIGITS
 from corruptions.info import CorruptionInfo
 
-ENTRIES: Final = (
+_PUBLISHED: Final = (
     CorruptionInfo(
         "gaussian_noise",
         "noise",
@@ -192,4 +194,9 @@ ENTRIES: Final = (
         extra=True,
         random=False,
     ),
+)
+
+ENTRIES: Final = tuple(
+    replace(entry, constants=entry.constants | {"digits": DIGITS[entry.name]})
+    for entry in _PUBLISHED
 )

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
 """What is opened, whatever a file is called: no other format starts a program, as EPS does."""
 MOST_PIXELS = 2**26
 DAMAGED = (
@@ -21,7 +21,7 @@ DAMAGED = (
     Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
 """What Pillow raises for damaged files; an error of this module is a `ValueError`."""
-_ONE_PICTURE = {"PNG", "WEBP", "TIFF"}  # JPEG of cameras may hold a preview behind the picture
+_ONE_PICTURE = {"PNG", "GIF", "WEBP", "TIFF"}  # cameras put a preview behind the picture
 
 
 @contextmanager

@@ -48,6 +48,9 @@ class DataConfig(Section):
     test_fraction: Fraction = 0.3
     """Fraction of all images held out where the data has no test split."""
     split_seed: Seed = 0
+    flip: StrictBool | None = None
+    """Whether training images are mirrored at random; by default as the data set says: digits are
+    not, photographs are. Set it to false where a mirrored image is of another class, or of none."""
     label_noise: UnitInterval = 0.0
     """Share of the training images that are given a wrong class, drawn from the others."""
     label_noise_matrix: PathText | None = None
@@ -145,7 +148,8 @@ class SuiteConfig(Section):
     """Names, or the groups common (the 15 of the published means), extra (4 more) and all."""
     severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     preset: str = "auto"
-    """Severity constants of cifar, tiny-imagenet, imagenet or inception; auto: by image size."""
+    """Severity constants of cifar, tiny-imagenet, imagenet, inception, or digits (calibrated for
+    digits of 16 pixels); auto: by image size."""
     seed: Seed = 0
     reference: str = "auto"
     """Model whose errors normalise mCE: none, alexnet-imagenet-c, or a CSV file; auto: AlexNet on
@@ -159,7 +163,7 @@ class FlatnessConfig(Section):
 
     enabled: StrictBool = True
     images: Positive = 512
-    method: Literal["auto", "exact", "output-probe", "hvp", "control-variate"] = "auto"
+    method: Literal["auto", "exact", "output-probe", "hvp", "control-variate", "xtrace"] = "auto"
     params: Literal["all", "weights", "masked-layers"] = "all"
     probes: Positive = 30
     seed: Seed = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -225,6 +226,14 @@ def _named_values(text: str) -> dict[str, object]:
     return found
 
 
+_SUBJECTS = ("recipe", "data.", "model.", "checkpoints", "suite.source")
+
+
+def _names_subject(overrides: Mapping[str, object], assignments: list[str] | None) -> bool:
+    """Returns whether somebody says what is trained or tested, and not only how."""
+    return any(key.lstrip().startswith(_SUBJECTS) for key in (*overrides, *(assignments or ())))
+
+
 def subject_options(
     data: str | None, data_root: Path | None, model: str | None, device: str | None
 ) -> dict[str, object]:
@@ -257,6 +266,7 @@ def build_config(
         **given: option values by dotted key with `__` for the dot; None and () mean not given.
     """
     from robustbench_zosam.loading import load_config
+    from robustbench_zosam.recipes import EMBEDDED
 
     overrides = {
         key.replace("__", "."): str(value) if isinstance(value, Path) else value
@@ -265,6 +275,8 @@ def build_config(
     }
     if isinstance(seeds := overrides.get("seeds"), str):
         overrides["seeds"] = parse_seeds(seeds)
+    if "recipe" in given and not (file or grid or tune or _names_subject(overrides, assignments)):
+        overrides["recipe"] = EMBEDDED
     data = overrides.get("data.name")
     if isinstance(data, str) and data.startswith("folder:"):
         overrides["data.name"], overrides["data.root"] = data.split(":", 1)

@@ -23,16 +23,26 @@ class Split:
     Attributes:
         images: uint8, shape (n, 3, h, w); in memory or streamed.
         labels: class indices, shape (n,).
+
+    Raises:
+        InputError: they are of another type or shape.
     """
 
     images: Pixels
     labels: Labels
 
     def __post_init__(self) -> None:
-        assert self.images.dtype == np.uint8
-        assert self.images.ndim == 4
-        assert self.images.shape[1] == 3
-        assert len(self.images) == len(self.labels)
+        shape, dtype = tuple(self.images.shape), self.images.dtype
+        if dtype != np.uint8 or self.images.ndim != 4 or shape[1] != 3:
+            raise InputError(
+                f"images are {dtype} of shape {shape}: give uint8 of shape (n, 3, height, width)"
+            )
+        labels = np.shape(self.labels), getattr(self.labels, "dtype", type(self.labels).__name__)
+        if labels != ((shape[0],), np.int64):
+            raise InputError(
+                f"labels are {labels[1]} of shape {labels[0]}: give int64 of shape ({shape[0]},), "
+                "one for each image"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)

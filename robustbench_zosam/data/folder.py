@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -33,6 +33,8 @@ def load(config: DataConfig) -> Dataset:
     Args:
         config: `root` is required; `image_size` is 32 unless given.
 
+    Training images are mirrored unless `flip` says no: most photographs keep their class.
+
     Returns:
         The data with classes in alphabetical order.
 
@@ -60,14 +62,9 @@ def load(config: DataConfig) -> Dataset:
 
 def _arrange(source: FileSource) -> tuple[dict[str, Listing], tuple[str, ...]]:
     """Finds the split and the class of each file."""
-    files = images(source.files)
+    files = images(source)
     depth = _enclosing_depth(files)
-    tops = {file.parts[depth] for file in files if len(file.parts) > depth + 1}
-    has_splits = (
-        bool(tops)
-        and all(top.lower() in _SPLITS for top in tops)
-        and "train" in {_SPLITS[top.lower()] for top in tops}
-    )
+    has_splits = _has_splits(source, [file.parts[depth:] for file in files])
     class_depth = depth + 1 if has_splits else depth
     grouped: dict[str, list[tuple[PurePosixPath, str]]] = defaultdict(list)
     for file in files:
@@ -80,6 +77,7 @@ def _arrange(source: FileSource) -> tuple[dict[str, Listing], tuple[str, ...]]:
             f"{source.root} holds images of {len(classes)} class(es) where at least 2 are needed: "
             "put the images of each class into a folder of its own"
         )
+    _require_training(source, grouped)
     number = {name: index for index, name in enumerate(classes)}
     listings = {
         split: Listing(
@@ -91,11 +89,50 @@ def _arrange(source: FileSource) -> tuple[dict[str, Listing], tuple[str, ...]]:
     return listings, classes
 
 
+def _has_splits(source: FileSource, files: Sequence[tuple[str, ...]]) -> bool:
+    """Returns whether the uppermost folders are splits; a mixture is refused, not guessed at.
+
+    Args:
+        files: parts of the paths, from these folders on.
+
+    Raises:
+        InputError: splits stand beside other folders, or there is no training split.
+    """
+    tops = {parts[0] for parts in files if len(parts) > 1}
+    named = {top for top in tops if top.lower() in _SPLITS}
+    kinds = {_SPLITS[top.lower()] for top in named}
+    nested = bool(named) and all(len(parts) > 2 for parts in files if parts[0] in named)
+    if tops == named and "train" in kinds:
+        return True
+    if len(kinds) > 1 or (named and nested):  # else a class happens to be called so
+        others = ", ".join(sorted(tops - named))
+        lacking = f"beside {others}" if others else "but no train"
+        raise InputError(
+            f"{source.root} holds the splits {', '.join(sorted(named))} {lacking}: keep train, val "
+            "and test alone in it, each with a folder for every class, or class folders alone"
+        )
+    return False
+
+
+def _require_training(
+    source: FileSource, grouped: Mapping[str, Sequence[tuple[PurePosixPath, str]]]
+) -> None:
+    """Refuses classes that only other splits have images of."""
+    known = {name for _, name in grouped.get("train", grouped.get("all", ()))}
+    for split, members in grouped.items():
+        missing = sorted({name for _, name in members} - known)
+        if missing:
+            raise InputError(
+                f"{source.root} has images of {', '.join(missing[:3])} in {split} and none in "
+                "train: add training images of every class, or remove these folders"
+            )
+
+
 def _enclosing_depth(files: tuple[PurePosixPath, ...]) -> int:
     depth = 0
     while files and all(len(f.parts) > depth + 2 for f in files):
         tops = {file.parts[depth] for file in files}
-        if len(tops) != 1 or tops <= _SPLITS.keys():
+        if len(tops) != 1 or {top.lower() for top in tops} <= _SPLITS.keys():
             break
         depth += 1
     return depth

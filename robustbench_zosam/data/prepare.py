@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from robustbench_zosam.arrays import read_arrays
 from robustbench_zosam.config import DataConfig, canonical_json
+from robustbench_zosam.data.checks import checked, code_of, read
 from robustbench_zosam.data.dataset import Dataset, Labels, Split
 from robustbench_zosam.data.noise import noise_key, with_label_noise
 from robustbench_zosam.data.pixels import Images, Pixels, StreamedImages
@@ -25,6 +26,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path, parse_json, warn_of_damage
 from robustbench_zosam.schema import DataFacts
 
+_NEWER = {"flip"}  # settings that older files lack, left out of the key where they are not used
 _NOISE = {"label_noise", "label_noise_matrix", "label_noise_seed"}  # in the key by what they say
 
 
@@ -64,8 +66,8 @@ def prepare(config: DataConfig, cache: Path, scratch: Path | None = None) -> Pre
     if entry.folder is not None:  # published data: what else lies in the root is not read
         place = locate(config.root, entry.folder)
     source = listing_key(place) if place and place.exists() else []
-    settings = config.model_dump(mode="json", exclude=_NOISE) | noise_key(config)
-    key = hashlib.sha256(canonical_json([settings, source]).encode())
+    settings = config.model_dump(mode="json", exclude=_NOISE | _unused(config)) | noise_key(config)
+    key = hashlib.sha256(canonical_json([settings, source, code_of(entry)]).encode())
     file = cache / f"data-{config.name}-{key.hexdigest()[:16]}.npz"
     facts = _facts_if_sound(file) if file.exists() else None
     if facts is None:
@@ -73,6 +75,10 @@ def prepare(config: DataConfig, cache: Path, scratch: Path | None = None) -> Pre
         dataset = load_dataset(config)
         facts = _store(dataset, file, dataset.facts())
     return Prepared(file, facts)
+
+
+def _unused(config: DataConfig) -> set[str]:
+    return {name for name in _NEWER if getattr(config, name) is None}
 
 
 def open_prepared(file: Path) -> Prepared:
@@ -119,9 +125,13 @@ def load_dataset(config: DataConfig) -> Dataset:
     """Returns the data that a configuration means, with the label noise it asks for.
 
     Raises:
-        InputError: the data is missing or damaged, or its noise cannot be made.
+        InputError: the data is missing, damaged or no classification task, or its noise cannot be
+            made.
     """
-    return with_label_noise(DATASETS[config.name].load()(config), config)
+    data = checked(config.name, read(config))
+    if config.flip is not None:
+        data = replace(data, horizontal_flip=config.flip)
+    return with_label_noise(data, config)
 
 
 def without_test(prepared: Prepared) -> Prepared:

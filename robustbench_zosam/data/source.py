@@ -19,7 +19,11 @@ from robustbench_zosam.data.pixels import Read, StreamedImages, decode, open_zip
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.machine import memory_bytes
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
+_SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif",
+    ".tiff",
+}  # fmt: skip
+_OTHERS = {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".dng", ".nef", ".cr2"}
 DATA_ROOT = "data"
 _SHARE = 0.25  # of the memory that decoded images may take; every process has its own copy
 _NOT_DATA = (".", "__MACOSX")  # what systems and archivers leave behind
@@ -125,9 +129,15 @@ def climbs_out(name: str) -> bool:
     return bool(path.anchor) or ".." in path.parts
 
 
-def images(files: Iterable[PurePosixPath]) -> tuple[PurePosixPath, ...]:
-    """Returns the files with the suffix of an image."""
-    return tuple(file for file in files if file.suffix.lower() in _SUFFIXES)
+def images(source: FileSource) -> tuple[PurePosixPath, ...]:
+    """Returns the files with the suffix of an image; images that cannot be read are refused."""
+    unread = [file for file in source.files if file.suffix.lower() in _OTHERS]
+    if unread:
+        raise InputError(
+            f"{source.root} holds {len(unread)} images in a format that is not read, such as "
+            f"{unread[0]}: convert them to PNG or JPEG, or move them away"
+        )
+    return tuple(file for file in source.files if file.suffix.lower() in _SUFFIXES)
 
 
 def listing_key(root: Path) -> list[list[object]]:

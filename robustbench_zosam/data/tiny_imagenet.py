@@ -48,7 +48,7 @@ class _Tree:
         depth = len(self.top.parts)
         return tuple(
             file
-            for file in images(self.source.files)
+            for file in images(self.source)
             if len(file.parts) == depth + len(parts) + 1
             and all(
                 wanted in {None, found}

@@ -1,23 +1,25 @@
-"""The sparsity of a trained model, from its masks."""
+"""The sparsity of a trained model, from its masks and weights."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from robustbench_zosam.schema import SparseLayer, Sparsity
-from robustbench_zosam.sparsity.layers import maskable_layers
+from robustbench_zosam.sparsity.layers import MaskableLayer, left_out, maskable_layers
+from robustbench_zosam.sparsity.masks import astray
 
 
 def sparsity_facts(model: nn.Module, masks: dict[str, Tensor]) -> Sparsity:
     """Returns both sparsities, of the maskable weights and of all parameters, and each layer's.
 
     A layer is called collapsed when it is down to the one weight that every sparsifier leaves it.
+    A weight that is not zero counts as active, whatever its mask says.
 
     Args:
         masks: parameter name to bool mask.
     """
     found = maskable_layers(model, ())
-    active = [int(masks[x.name].sum()) if x.name in masks else x.size for x in found]
+    active = [_active(x, masks.get(x.name)) for x in found]
     layers: list[SparseLayer] = [
         {"name": x.name, "size": x.size, "active": count, "density": count / x.size}
         for x, count in zip(found, active, strict=True)
@@ -35,4 +37,13 @@ def sparsity_facts(model: nn.Module, masks: dict[str, Tensor]) -> Sparsity:
             x.name for x, count in zip(found, active, strict=True) if count == 1 < x.size
         ],
         "layers": layers,
+        "left_dense": [
+            {"name": x.name, "size": x.size, "reason": x.reason} for x in left_out(model)
+        ],
     }
+
+
+def _active(layer: MaskableLayer, mask: Tensor | None) -> int:
+    if mask is None:
+        return layer.size
+    return int(mask.sum()) + int(astray(layer.weight, mask))

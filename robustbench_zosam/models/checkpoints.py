@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from robustbench_zosam.config import ModelConfig
 from robustbench_zosam.errors import InputError
@@ -25,6 +25,7 @@ from robustbench_zosam.models.fitting import (
     skeleton,
 )
 from robustbench_zosam.models.header import SparseTensor, parse_header
+from robustbench_zosam.models.masks import masks_from_zeros, require_known
 from robustbench_zosam.models.outputs import keep_outputs, output_names
 from robustbench_zosam.models.tensor_files import read_tensors, save_tensors, sha256_of
 from robustbench_zosam.models.third_party import match_names, read_state_dict, take_masks
@@ -75,7 +76,11 @@ def save_checkpoint(
         classes: class names in the order of the logits.
         image_size: side length in pixels.
         facts: further JSON values for the header.
+
+    Raises:
+        InputError: a mask is of no tensor of the model.
     """
+    require_known(model.backbone, masks or {})
     tensors: dict[str, Tensor] = {}
     shapes: dict[str, dict[str, list[int]]] = {}
     for name, value in model.backbone.state_dict().items():
@@ -178,7 +183,7 @@ def _load(
     model.backbone.load_state_dict(state)
     require_finite_predictions(file, model.eval(), image_size)
     found = {f"backbone.{names[name]}": mask for name, mask in masks.items()}
-    found = (_masks_from_zeros(model) | found) if config.zeros_as_mask else found
+    found = (masks_from_zeros(model.backbone) | found) if config.zeros_as_mask else found
     return Checkpoint(model, config, found, classes, image_size, {})
 
 
@@ -277,15 +282,6 @@ def _decode_all(
 def _without_backbone(name: str, expected: Mapping[str, Tensor]) -> str:
     """Returns a tensor's name in the network; files of version 0.1.0 have the classifier's."""
     return name if name in expected else name.removeprefix("backbone.")
-
-
-def _masks_from_zeros(model: nn.Module) -> Masks:
-    weights = {
-        f"{name}.weight": module.weight.detach()
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    }
-    return {name: weight != 0 for name, weight in weights.items() if (weight == 0).any()}
 
 
 def _count_classes(

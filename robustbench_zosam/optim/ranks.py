@@ -12,6 +12,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from robustbench_zosam.checks import require_choice
 from robustbench_zosam.optim.space import ParameterSpace
 from robustbench_zosam.seeds import derive_seed
+from robustbench_zosam.sparsity.ranks import process_count
 
 MODES = ("shared", "own")
 
@@ -32,11 +33,7 @@ class Ranks:
     @property
     def count(self) -> int:
         """Number of ranks."""
-        import torch.distributed as dist  # not part of every build of torch
-
-        if not (dist.is_available() and dist.is_initialized()):
-            return 1
-        return dist.get_world_size()
+        return process_count()
 
     @property
     def shared(self) -> bool:

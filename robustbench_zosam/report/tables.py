@@ -38,6 +38,8 @@ _GROUPS = {
         "mean_corruption_brier",
         "sparsity_maskable",
         "sparsity_total",
+        "inference_flops",
+        "training_flops",
     ),
 }
 _NAMED = tuple(name for names in _GROUPS.values() for name in names)
@@ -228,6 +230,30 @@ def layers(run: Run) -> tuple[PageTable, ...]:
     )
 
 
+def _left_dense(sparsity: Sparsity) -> str:
+    """Returns what of the network is not among the maskable weights, in words."""
+    left = sparsity.get("left_dense") or []
+    if not left:
+        return ""
+    reasons = text.listed(sorted({each["reason"] for each in left}))
+    return (
+        f"; {sum(each['size'] for each in left):,} weights of {text.count(len(left), 'tensor')} "
+        f"are not maskable ({reasons})"
+    )
+
+
+def _operations(sparsity: Sparsity) -> str:
+    """Returns what sparsity would save of the operations for an image, in words."""
+    found = sparsity.get("flops")
+    if not found:
+        return ""
+    sparse, dense = (f"{found[kind] / 1e9:.3g}" for kind in ("sparse", "dense"))
+    return (
+        f"; without the zeros an image takes {sparse} of {dense} GFLOPs "
+        f"({text.percent(found['ratio'])} %), but training and evaluation here compute with them"
+    )
+
+
 def _layer_table(
     method: MethodView, seed: int, sparsity: Sparsity, flatness: Flatness | None
 ) -> PageTable:
@@ -245,5 +271,7 @@ def _layer_table(
     caption = (
         f"{method.label}, seed {seed}: {text.percent(sparsity['maskable'])} % of the "
         f"maskable and {text.percent(sparsity['total'])} % of all weights are zero"
+        + _left_dense(sparsity)
+        + _operations(sparsity)
     )
     return PageTable(caption, ("layer", "weights", "active", "density (%)", "trace"), rows, method)

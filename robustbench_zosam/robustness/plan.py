@@ -29,6 +29,10 @@ _SYNTHETIC_FROST = (
     "Frost uses procedural textures, so it is not comparable with published suites; set "
     "CORRUPTIONS_FROST_DIR to a folder of the original textures."
 )
+_CALIBRATED = (
+    "Severities are calibrated for digits of 16 pixels, so they are not comparable with published "
+    "suites."
+)
 
 
 class SuitePlan(BaseModel):
@@ -129,8 +133,15 @@ def plan_generated(config: SuiteConfig, facts: DataFacts, cache: Path) -> SuiteP
         preset=preset,
         seed=config.seed,
         frost=frost if "frost" in names else "",
-        notes=(_SYNTHETIC_FROST,) if frost == "synthetic" and "frost" in names else (),
+        notes=tuple(_notes(names, preset, frost)),
     )
+
+
+def _notes(names: tuple[str, ...], preset: str, frost: str) -> Iterator[str]:
+    if frost == "synthetic" and "frost" in names:
+        yield _SYNTHETIC_FROST
+    if preset == "digits":
+        yield _CALIBRATED
 
 
 def plan_validation(

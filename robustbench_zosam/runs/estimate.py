@@ -11,6 +11,7 @@ import torch
 
 from robustbench_zosam.config import ExperimentConfig, TrainingConfig
 from robustbench_zosam.data import load_prepared
+from robustbench_zosam.models import build_model
 from robustbench_zosam.optim import OPTIMIZERS
 from robustbench_zosam.recipes import recipe_facts
 from robustbench_zosam.runs.cell_store import CellSpec
@@ -19,6 +20,7 @@ from robustbench_zosam.runs.plan import Plan
 from robustbench_zosam.runs.stage_training import make_setup, recipe
 from robustbench_zosam.runs.subject import subject
 from robustbench_zosam.schema import Results
+from robustbench_zosam.sparsity import left_out
 from robustbench_zosam.training.setup import TrainingSetup, train_step
 
 OnProgress = Callable[[int, int], None]
@@ -46,8 +48,24 @@ def describe(
     lines = [*_settings(plan.config.model_dump(mode="json")), *_recipe(plan.config), ""]
     lines = lines if settings else []
     lines += [*subject(plan), ""]
+    lines += [*_left_dense(plan)]
     lines += [*_cells(plan, _times(plan, earlier, on_progress), earlier)]
     return "\n".join(lines)
+
+
+def _left_dense(plan: Plan) -> Iterator[str]:
+    """Yields which weights no sparsifier of the plan prunes, if there are any to be left out."""
+    cell = next((c for c in plan.cells if c.method.sparsity and c.model is not None), None)
+    if cell is None or cell.model is None:
+        return
+    size = plan.data.facts["image_size"]
+    model = build_model(cell.model, cell.classes, (0,) * 3, (1,) * 3, image_size=size)
+    left = left_out(model)
+    if left:
+        shown = ", ".join(f"{x.name} ({x.reason})" for x in left[:3])
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        yield f"not maskable: {sum(x.size for x in left):,} weights in {shown}{more}"
+        yield ""
 
 
 def _todo(plan: Plan) -> list[CellSpec]:

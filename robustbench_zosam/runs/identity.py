@@ -66,7 +66,13 @@ def training_identity(
         seed=seed,
         training=training_of(config, method),
         threads=threads,
+        **_flip(config),
     )
+
+
+def _flip(config: ExperimentConfig) -> dict[str, bool]:
+    """Returns whether images are mirrored, where that is not left to the data."""
+    return {} if config.data.flip is None else {"flip": config.data.flip}
 
 
 def _outputs(model: ModelConfig | None) -> dict[str, str]:

@@ -65,6 +65,8 @@ from robustbench_zosam.schema.landscapes import (
 from robustbench_zosam.schema.measured import (
     Condition,
     ConditionScores,
+    InferenceFlops,
+    LeftDense,
     MeanScores,
     NamedAccuracy,
     RelativeErrors,
@@ -109,6 +111,7 @@ from robustbench_zosam.schema.training import (
     HistoryRow,
     TimeTo,
     Training,
+    TrainingFlops,
     TrainingRecord,
     Validation,
 )
@@ -151,6 +154,8 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "GradientMoments",
     "TimeTo",
     "Sparsity",
+    "InferenceFlops",
+    "LeftDense",
     "SparseLayer",
     "Robustness",
     "RobustnessScores",
@@ -181,6 +186,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "StoredTrained",
     "StoredLoaded",
     "Normalisation",
+    "TrainingFlops",
     "TrainingRecord",
     # over seeds, and between methods
     "Summary",

@@ -113,6 +113,26 @@ class SparseLayer(TypedDict):
     """active / size."""
 
 
+class LeftDense(TypedDict):
+    """A parameter of two or more dimensions that sparse training does not mask."""
+
+    name: str
+    size: int
+    reason: str
+
+
+class InferenceFlops(TypedDict):
+    """Floating-point operations for one image; a multiplication and an addition are two."""
+
+    dense: int
+    """As computed where zeros are computed with, as everywhere here."""
+    sparse: float
+    """With active weights alone."""
+    ratio: float
+    """sparse / dense."""
+    image_size: int
+
+
 class Sparsity(TypedDict):
     """The sparsity of one trained model."""
 
@@ -126,5 +146,8 @@ class Sparsity(TypedDict):
     collapsed: NotRequired[list[str]]
     """Layers that are down to the one weight which every sparsifier leaves."""
     layers: NotRequired[list[SparseLayer]]
+    left_dense: NotRequired[list[LeftDense]]
+    """Weights that are not among the maskable ones, such as embeddings."""
+    flops: NotRequired[InferenceFlops]
     exploration: NotRequired[float | None]
     """Fraction of the maskable weights that were ever active; None for a loaded checkpoint."""

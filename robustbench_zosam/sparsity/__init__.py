@@ -8,7 +8,12 @@ if TYPE_CHECKING:
     from robustbench_zosam.sparsity.allocation import er, erk, exact_counts, uniform
     from robustbench_zosam.sparsity.factory import create_masker
     from robustbench_zosam.sparsity.info import SparsifierInfo
-    from robustbench_zosam.sparsity.layers import MaskableLayer, maskable_layers
+    from robustbench_zosam.sparsity.layers import (
+        DenseParameter,
+        MaskableLayer,
+        left_out,
+        maskable_layers,
+    )
     from robustbench_zosam.sparsity.masker import Masker
     from robustbench_zosam.sparsity.masks import MaskSet
     from robustbench_zosam.sparsity.policy import Examples, MaskedLayer, Moment, Policy, Start
@@ -30,6 +35,8 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "MaskableLayer",
     "MaskedLayer",
     "maskable_layers",
+    "left_out",
+    "DenseParameter",
     # densities
     "er",
     "erk",

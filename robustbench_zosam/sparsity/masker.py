@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,51 +13,26 @@ from torch.optim import Optimizer
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.seeds import derive_seed
+from robustbench_zosam.sparsity import ranks
 from robustbench_zosam.sparsity.layers import maskable_layers
-from robustbench_zosam.sparsity.masks import MaskSet, Slots, optimizer_slots
+from robustbench_zosam.sparsity.masker_state import MaskerState
+from robustbench_zosam.sparsity.masks import MaskSet, Slots, astray, optimizer_slots
 from robustbench_zosam.sparsity.policy import (
     Examples,
     MaskedLayer,
     Moment,
     Policy,
-    PolicyState,
     Start,
 )
 from robustbench_zosam.sparsity.report import LayerDensity, SparsityReport, TopologyEvent
-
-
-class MaskerOptions(TypedDict):
-    """Arguments of every masker (see `Masker`)."""
-
-    sparsity: float
-    total_steps: int
-    seed: NotRequired[int]
-    dense_layers: NotRequired[Sequence[str]]
-    examples: NotRequired[Examples | None]
-
-
-class MaskerState(TypedDict):
-    """All that resuming bit by bit needs, but weights and optimizer state."""
-
-    step: int
-    masks: dict[str, Tensor]
-    explored: dict[str, Tensor]
-    fresh: dict[str, Tensor]
-    counts: list[int]
-    generator: Tensor
-    events: list[tuple[int, int, int, int, bool]]
-    policy: PolicyState
-    rewind_to: NotRequired[dict[str, Tensor] | None]
-    """Weights and buffers, of methods that rewind them."""
-    hidden: NotRequired[dict[str, Tensor]]
-    """Weights off the masks, of methods that train them."""
 
 
 class Masker(MaskSet):
     """Keeps a model sparse as a policy decides; driven by the optimizer, once per step.
 
     Weights stay ordinary leaf parameters that hold exact zeros. Masks are stored, never derived
-    from the weights. The weights are masked at construction.
+    from the weights. The weights are masked at construction. In data-parallel training, where
+    there is a default process group, every rank builds the masker, and the first one's masks hold.
 
     Args:
         model: any module; move it to its device first.
@@ -97,12 +72,18 @@ class Masker(MaskSet):
         self._generator = torch.Generator().manual_seed(derive_seed("masks", seed))
         start = Start(model, self.layers, sparsity, self._generator, examples)
         masks = policy.initial_masks(start)
+        self._take_from_first(masks)
         # without masks the model is dense, and every layer stays out of the engine's way
         self._masked = self.layers[: len(masks)]
         super().__init__({x.weight: m for x, m in zip(self._masked, masks, strict=True)})
         self._counts = [int(mask.sum()) for mask in masks]
+        self._used = [0] * len(masks)
         self._explored = self._copies() if policy.dynamic else {}
         self._fresh = {n: torch.zeros_like(m) for n, m in self._explored.items()}
+
+    def _take_from_first(self, masks: list[Tensor]) -> None:
+        ranks.take_from_first(masks)
+        ranks.take_generator_from_first(self._generator, self.layers[0].weight.device)
 
     @property
     def masks(self) -> dict[str, Tensor]:
@@ -150,7 +131,21 @@ class Masker(MaskSet):
         if not self.policy.replaces_step:
             self._change_when_due(slots)
         self._zero(slots)
+        self._count_step()
+
+    def _count_step(self) -> None:
+        self._used = [used + n for used, n in zip(self._used, self._counts, strict=True)]
         self.step += 1
+
+    def mean_densities(self) -> dict[str, float]:
+        """Returns the density of each masked layer, averaged over the steps so far."""
+        used = zip(self._masked, self._used if self.step else self._counts, strict=True)
+        return {x.name: n / max(self.step, 1) / x.size for x, n in used}
+
+    @property
+    def dense_gradients(self) -> int:
+        """Steps so far whose gradient was needed of the inactive weights too."""
+        return len(self.events) if self.policy.gradient else 0
 
     def _change_when_due(self, slots: Slots) -> bool:
         if not self.policy.due(self._moment):
@@ -159,9 +154,13 @@ class Masker(MaskSet):
             self.events.append(TopologyEvent(self.step, 0, 0, 0, skipped=True))
             return False
         layers = self._masked_layers()
-        proposed = self.policy.propose(layers, self._moment, self._generator)
-        self._adopt(layers, proposed, slots)
+        self._adopt(layers, self._proposed(layers), slots)
         return True
+
+    def _proposed(self, layers: list[MaskedLayer]) -> list[Tensor]:
+        proposed = self.policy.propose(layers, self._moment, self._generator)
+        self._take_from_first(proposed)
+        return proposed
 
     def _masked_layers(self) -> list[MaskedLayer]:
         return [MaskedLayer(x.name, x.weight, self._masks[x.weight]) for x in self._masked]
@@ -194,8 +193,12 @@ class Masker(MaskSet):
         self.events.append(event)
 
     def report(self) -> SparsityReport:
-        """Returns counts from the masks, over the maskable weights and over all parameters."""
-        counts = self._active_counts()
+        """Returns counts over the maskable weights and over all parameters.
+
+        A weight off the masks that is not zero counts as active: no optimizer drives the masker.
+        """
+        astray = self._astray()
+        counts = {name: n + astray.get(name, 0) for name, n in self._active_counts().items()}
         layers = tuple(
             LayerDensity(x.name, x.shape, x.size, counts[x.name], counts[x.name] / x.size)
             for x in self.layers
@@ -212,7 +215,16 @@ class Masker(MaskSet):
             total=self._total,
             exploration=explored / maskable,
             layers=layers,
+            astray=sum(astray.values()),
         )
+
+    @torch.no_grad()
+    def _astray(self) -> dict[str, int]:
+        """Returns how many weights of each masked layer are not zero although off the mask."""
+        if not self._masked:
+            return {}
+        found = [astray(x.weight, self._masks[x.weight]) for x in self._masked]
+        return dict(zip(self.masks, torch.stack(found).tolist(), strict=True))
 
     def _active_counts(self) -> dict[str, int]:
         counts = {layer.name: layer.size for layer in self.layers}
@@ -222,14 +234,18 @@ class Masker(MaskSet):
         return counts
 
     def check(self, optimizer: Optimizer | None = None) -> None:
-        """Asserts that weights and optimizer state are exactly 0 off the masks, and the counts."""
+        """Asserts that weights and optimizer state are exactly 0 off the masks, and the counts.
+
+        Raises:
+            InputError: the masks of data-parallel processes differ; all of them make the check.
+        """
+        ranks.require_same(list(self.masks.values()))
         slots = optimizer_slots(optimizer) if optimizer is not None else (lambda _: [])
         for layer in self._masked:
             off = ~self._masks[layer.weight].to(layer.weight.device)
             for tensor in (layer.weight.detach(), *slots(layer.weight)):
                 assert not tensor[off].any(), f"{layer.name} is not zero off its mask"
-        active = self._active_counts()
-        counts = [active[layer.name] for layer in self._masked]
+        counts = [self._active_counts()[layer.name] for layer in self._masked]
         assert all(counts), "a layer has no active weight"
         assert counts == self._counts, "the count of a layer has changed"
 
@@ -244,6 +260,8 @@ class Masker(MaskSet):
             "generator": self._generator.get_state(),
             "events": [dataclasses.astuple(event) for event in self.events],
             "policy": self.policy.state_dict(),
+            "sparsifier": type(self.policy).__name__,
+            "used": list(self._used),
         }
 
     @torch.no_grad()
@@ -253,6 +271,12 @@ class Masker(MaskSet):
         Raises:
             InputError: the masks are of another model, or of another sparsifier.
         """
+        own = type(self.policy).__name__
+        if state.get("sparsifier", own) != own:
+            raise InputError(
+                f"the saved masks are of {state['sparsifier']}, not {own}: build the masker with "
+                "the sparsifier that was saved"
+            )
         shapes = {name: mask.shape for name, mask in state["masks"].items()}
         if shapes != {name: mask.shape for name, mask in self.masks.items()}:
             raise InputError(
@@ -266,6 +290,7 @@ class Masker(MaskSet):
         self._explored = {name: mask.clone() for name, mask in state["explored"].items()}
         self._fresh = {name: mask.clone() for name, mask in state["fresh"].items()}
         self._counts = list(state["counts"])
+        self._used = list(state.get("used") or [n * state["step"] for n in self._counts])
         self._generator.set_state(state["generator"].cpu())
         self.events = [TopologyEvent(*event) for event in state["events"]]
         self.policy.load_state_dict(state["policy"])

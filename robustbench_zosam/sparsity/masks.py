@@ -27,6 +27,17 @@ def state_tensors(optimizer: Optimizer, param: Tensor) -> list[Tensor]:
     return [v for v in state.values() if isinstance(v, Tensor) and v.shape == param.shape]
 
 
+def astray(weight: Tensor, mask: Tensor) -> Tensor:
+    """Returns how many finite weights off a mask are not zero, 0-d; NaN off a mask is a divergence.
+
+    Example:
+        >>> astray(torch.tensor([1.0, 2.0, 0.0]), torch.tensor([True, False, False]))
+        tensor(1)
+    """
+    off = ~mask.to(weight.device)
+    return (off & (weight.detach() != 0) & weight.detach().isfinite()).sum()
+
+
 class MaskSet:
     """Fixed masks: the interface an optimizer drives once per step, and its simplest case.
 

@@ -50,6 +50,8 @@ class SparsityReport:
         exploration: R_s, the fraction of maskable weights that were ever active (Liu et al. 2021,
             ITOP).
         layers: one entry per maskable layer.
+        astray: weights off the masks that are not zero, and are counted as active; there are none
+            where an optimizer drives the masker.
     """
 
     sparsifier: str
@@ -61,6 +63,7 @@ class SparsityReport:
     total: int
     exploration: float
     layers: tuple[LayerDensity, ...]
+    astray: int = 0
 
     @property
     def collapsed(self) -> tuple[str, ...]:

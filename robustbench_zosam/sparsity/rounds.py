@@ -10,7 +10,8 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from robustbench_zosam.sparsity.masker import Masker, MaskerOptions, MaskerState
+from robustbench_zosam.sparsity.masker import Masker
+from robustbench_zosam.sparsity.masker_state import MaskerOptions, MaskerState
 from robustbench_zosam.sparsity.masks import Slots
 from robustbench_zosam.sparsity.policy import Policy
 from robustbench_zosam.sparsity.report import TopologyEvent
@@ -143,7 +144,7 @@ class RoundsMasker(Masker):
             self.events.append(TopologyEvent(self.step, 0, 0, 0, skipped=True))
             return False
         layers = self._masked_layers()
-        self._adopt(layers, self.policy.propose(layers, self._moment, self._generator), slots)
+        self._adopt(layers, self._proposed(layers), slots)
         if self._rewind_to is not None:
             self._model.load_state_dict(self._rewind_to)
             self._zero(lambda _: [])

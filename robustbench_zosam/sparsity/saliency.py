@@ -10,8 +10,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from robustbench_zosam.checks import require_integer
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.sparsity.allocation import target_count
 from robustbench_zosam.sparsity.policy import Policy, Start
 from robustbench_zosam.sparsity.selection import keep_highest
@@ -60,6 +62,7 @@ class Saliency(Policy):
     """Scores all weights together and keeps the highest, in one round or several.
 
     Density falls exponentially over the rounds, and each round scores what the one before left.
+    Equal scores at the threshold are drawn from at random.
     """
 
     training: ClassVar[bool] = True
@@ -72,16 +75,28 @@ class Saliency(Policy):
         """Scores and prunes; `round((1 - sparsity) * N)` entries are true in all."""
         target, size = target_count(start.sizes, start.sparsity), sum(start.sizes)
         masks = [torch.ones_like(x.weight, dtype=torch.bool) for x in start.layers]
-        with _seeded(start), torch.enable_grad():
+        # fused attention has no second derivative
+        with _seeded(start), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             scratch = ScratchModel(start, training=self.training, dtype=self.dtype)
             self.arrange(scratch, start)
             for done in range(1, self.rounds + 1):
                 scratch.apply(masks)
                 scores = self.scores(scratch, start)
+                self._require_signal(scores, masks)
                 scores = [s.masked_fill(~m, -torch.inf) for s, m in zip(scores, masks, strict=True)]
                 left = round(size * (target / size) ** (done / self.rounds))
-                masks = keep_highest(scores, target if done == self.rounds else max(left, target))
+                count = target if done == self.rounds else max(left, target)
+                masks = keep_highest(scores, count, start.generator)
         return masks
+
+    def _require_signal(self, scores: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
+        if any(bool((s * m).any()) for s, m in zip(scores, masks, strict=True)):
+            return
+        raise InputError(
+            f"{type(self).__name__} scores every weight of this model 0, and has nothing to rank "
+            "them by: a layer of zeros (classifiers often start so) stops the gradient; initialise "
+            "it at random, or choose another sparsifier"
+        )
 
     def arrange(self, scratch: ScratchModel, start: Start) -> None:
         """Prepares the copy of the model before the first round; its weights may be changed."""

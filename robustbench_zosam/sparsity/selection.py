@@ -29,11 +29,15 @@ def shared_counts(
     return exact_counts(sizes, densities, target_count(sizes, sparsity))
 
 
-def keep_highest(scores: Sequence[Tensor], total: int) -> list[Tensor]:
+def keep_highest(
+    scores: Sequence[Tensor], total: int, generator: torch.Generator | None = None
+) -> list[Tensor]:
     """Returns bool masks of the `total` highest scores over all layers, at least one in each.
 
     Args:
         scores: one tensor per layer; -inf for what must not be kept; a NaN is an `InputError`.
+        generator: a CPU generator, which draws among equal scores where not all of them are kept;
+            None takes them in an order of torch's.
 
     Example:
         >>> masks = keep_highest([torch.tensor([1.0, 5.0]), torch.tensor([3.0, 4.0])], 3)
@@ -47,10 +51,26 @@ def keep_highest(scores: Sequence[Tensor], total: int) -> list[Tensor]:
     starts = itertools.accumulate(sizes[:-1], initial=0)
     best = [start + int(s.argmax()) for start, s in zip(starts, scores, strict=True)]
     flat[best] = math.inf  # no layer is left empty
-    mask = torch.zeros_like(flat, dtype=torch.bool)
-    mask[flat.topk(total).indices] = True
-    parts = mask.split_with_sizes(sizes)
+    parts = _highest(flat, total, generator).split_with_sizes(sizes)
     return [part.view(score.shape) for part, score in zip(parts, scores, strict=True)]
+
+
+def _highest(flat: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+    """Returns a bool mask, (n,), of the highest scores."""
+    best = flat.topk(count)
+    mask = torch.zeros_like(flat, dtype=torch.bool)
+    if generator is None:
+        mask[best.indices] = True
+        return mask
+    lowest = best.values[-1]
+    mask = flat > lowest
+    tied = (flat == lowest).nonzero().squeeze(1)
+    wanted = count - int(mask.sum())
+    if wanted < len(tied):
+        drawn = torch.randperm(len(tied), generator=generator)[:wanted]
+        tied = tied[drawn.to(tied.device)]
+    mask[tied] = True
+    return mask
 
 
 def keep_highest_each(scores: Sequence[Tensor], counts: Sequence[int]) -> list[Tensor]:

@@ -9,9 +9,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from robustbench_zosam.sparsity.layers import maskable_layers
-from robustbench_zosam.sparsity.masker import Masker, MaskerOptions, MaskerState
+from robustbench_zosam.sparsity.masker import Masker
+from robustbench_zosam.sparsity.masker_state import MaskerOptions, MaskerState
 from robustbench_zosam.sparsity.masks import Slots
 from robustbench_zosam.sparsity.policy import Policy
+from robustbench_zosam.sparsity.ranks import take_from_first
 
 
 class StraightThrough(Policy):
@@ -38,6 +40,7 @@ class StraightThroughMasker(Masker):
     def __init__(self, model: nn.Module, policy: Policy, **options: Unpack[MaskerOptions]) -> None:
         layers = maskable_layers(model, options.get("dense_layers", ()))
         initial = {layer.name: layer.weight.detach().clone() for layer in layers}
+        take_from_first(initial.values())
         super().__init__(model, policy, **options)
         assert isinstance(policy, StraightThrough)
         self._decay = policy.decay
@@ -62,14 +65,18 @@ class StraightThroughMasker(Masker):
         """Chooses new masks and hides what is off them."""
         del slots
         layers = self._masked_layers()
-        proposed = self.policy.propose(layers, self._moment, self._generator)
-        for layer, new in zip(layers, proposed, strict=True):
+        for layer, new in zip(layers, self._proposed(layers), strict=True):
             self._hidden[layer.name] = layer.weight.detach() * ~new
             self._masks[layer.weight] = new
             self._explored[layer.name] = self._explored[layer.name].to(new.device) | new
         self.version += 1
         self._zero(lambda _: [])
-        self.step += 1
+        self._count_step()
+
+    @property
+    def dense_gradients(self) -> int:
+        """Steps so far whose gradient was needed of the inactive weights too: all of them."""
+        return self.step
 
     def check(self, optimizer: Optimizer | None = None) -> None:
         """Asserts that weights are exactly 0 off the masks, and the counts; the state is dense."""

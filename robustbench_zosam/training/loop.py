@@ -17,7 +17,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import warn_of_damage
 from robustbench_zosam.optim.guards import random_state, set_random_state
 from robustbench_zosam.schema import HistoryRow, TrainingRecord
-from robustbench_zosam.sparsity.masker import MaskerState
+from robustbench_zosam.sparsity.masker_state import MaskerState
 from robustbench_zosam.training.average import Average, AverageState
 from robustbench_zosam.training.recalibrate import recalibrate
 from robustbench_zosam.training.record import (

@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.sparsity import create_masker, maskable_layers
+from robustbench_zosam.measurement.sparsity import sparsity_facts
+from robustbench_zosam.sparsity import create_masker, left_out, maskable_layers
 
 
 def names(model, *patterns):
@@ -21,7 +23,53 @@ def test_weights_of_convolutions_and_linear_maps_and_nothing_else():
         "line": nn.Conv1d(4, 4, 3),
         "head": nn.Linear(8, 3),
     })
-    assert names(model) == ["conv.weight", "up.weight", "head.weight"]
+    assert names(model) == ["conv.weight", "up.weight", "line.weight", "head.weight"]
+
+
+def test_convolutions_of_every_dimension_and_recurrent_weights_are_masked():
+    model = nn.ModuleDict({
+        "one": nn.ConvTranspose1d(4, 4, 3),
+        "three": nn.Conv3d(2, 4, 3),
+        "memory": nn.LSTM(4, 6, proj_size=3),
+        "cell": nn.GRUCell(4, 4),
+        "cross": nn.MultiheadAttention(8, 2, kdim=4),
+    })
+    masker = create_masker("random", model, sparsity=0.5, total_steps=1)
+    assert list(masker.masks) == [
+        "one.weight",
+        "three.weight",
+        *(f"memory.weight_{kind}_l0" for kind in ("ih", "hh", "hr")),
+        "cell.weight_ih",
+        "cell.weight_hh",
+        *(f"cross.{kind}_proj_weight" for kind in "qkv"),
+        "cross.out_proj.weight",
+    ]
+    assert left_out(model) == ()
+
+
+def test_what_stays_dense_is_listed_with_its_reason():
+    pruned = prune.random_unstructured(nn.Linear(3, 3), "weight", 0.5)
+    model = nn.ModuleDict({
+        "stem": nn.Conv2d(3, 4, 1),
+        "depthwise": nn.Conv2d(4, 4, 3, groups=4),
+        "words": nn.Embedding(5, 4),
+        "normed": parametrizations.weight_norm(nn.Linear(3, 4)),
+        "pruned": pruned,
+        "head": nn.Linear(4, 2),
+    })
+    model.register_parameter("positions", nn.Parameter(torch.zeros(7, 4)))
+    found = {x.name: (x.size, x.reason) for x in left_out(model, ["stem"])}
+    assert found == {
+        "positions": (28, "a parameter of ModuleDict"),
+        "stem.weight": (12, "dense_layers"),
+        "depthwise.weight": (36, "depthwise"),
+        "words.weight": (20, "embedding"),
+        "normed.parametrizations.weight.original0": (4, "parametrised"),
+        "normed.parametrizations.weight.original1": (12, "parametrised"),
+        "pruned.weight_orig": (9, "parametrised"),
+    }
+    facts = sparsity_facts(model, {"head.weight": torch.zeros(2, 4, dtype=torch.bool)})
+    assert [x["name"] for x in facts["left_dense"]] == [x.name for x in left_out(model)]
 
 
 @pytest.mark.parametrize(("groups", "maskable"), [(1, True), (2, True), (4, False)])

@@ -245,3 +245,29 @@ def test_a_mask_set_refuses_what_is_no_mask():
         MaskSet({torch.zeros(3): torch.ones(3)})
     with pytest.raises(InputError, match=r"shape \(3,\)"):
         MaskSet({torch.zeros(3): torch.ones(2, dtype=torch.bool)})
+
+
+def test_a_report_looks_at_the_weights(network):
+    model = network()
+    masker = create_masker("random", model, sparsity=0.9, total_steps=9)
+    assert (masker.report().sparsity_maskable, masker.report().astray) == (
+        pytest.approx(0.9, abs=1e-3),
+        0,
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # knows nothing of the masks
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    report = masker.report()
+    assert report.sparsity_maskable == 0
+    assert report.active == report.maskable
+    assert report.astray == round(0.9 * report.maskable)
+
+
+def test_the_state_of_another_sparsifier_is_refused(network):
+    one = create_masker("set", network(), sparsity=0.5, total_steps=50)
+    other = create_masker("rigl", network(), sparsity=0.5, total_steps=50)
+    with pytest.raises(InputError, match="the saved masks are of SET, not RigL"):
+        other.load_state_dict(one.state_dict())
+    old = {key: value for key, value in one.state_dict().items() if key != "sparsifier"}
+    one.load_state_dict(old)  # of version 0.1.0

@@ -9,6 +9,7 @@ from torch import nn
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.sparsity import SPARSIFIERS, Start, create_masker, maskable_layers
 from robustbench_zosam.sparsity.saliency import ScratchModel
+from robustbench_zosam.sparsity.selection import keep_highest
 
 INPUTS, CLASSES = 4, 3
 
@@ -271,3 +272,14 @@ def test_a_small_dense_network_is_the_one_of_the_first_channels():
     expected = [np.zeros_like(mask) for mask in found]
     expected[0][:4] = expected[1][:4, :4] = expected[2][:, :4] = True
     assert all(np.array_equal(f, e) for f, e in zip(found, expected, strict=True))
+
+
+def test_equal_scores_at_the_threshold_are_drawn_from_at_random():
+    scores = [torch.tensor([3.0, 0, 0, 0]), torch.tensor([2.0, 0, 0, 0])]
+    drawn = [
+        torch.cat(keep_highest(scores, 4, torch.Generator().manual_seed(seed))).tolist()
+        for seed in range(40)
+    ]
+    assert all(mask[0] and mask[4] and sum(mask) == 4 for mask in drawn)
+    assert all(any(mask[i] for mask in drawn) for i in range(8))
+    assert drawn[0] == torch.cat(keep_highest(scores, 4, torch.Generator().manual_seed(0))).tolist()
