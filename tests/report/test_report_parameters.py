@@ -32,11 +32,11 @@ def test_the_radius_shows_its_value_and_no_word_for_it(make):
 def test_options_that_one_method_lacks_are_its_defaults(make):
     results = make(**SMALL, dense=False)
     results["methods"][1]["options"] = {"rho": 0.1}
-    results["methods"][1]["sparsifier_options"] = {"interval": 50}
+    results["methods"][1]["sparsifier_options"] = {"drop_fraction": 0.5}
     table = differing(Run(results, None))
-    assert table.head[2:] == ("rho", "sparsifier interval")
-    default = SPARSIFIERS["rigl"].defaults["interval"]
-    assert [row[2:] for row in table.rows] == [("–", f"{default}"), ("0.1", "50")]
+    assert table.head[2:] == ("rho", "sparsifier drop fraction")
+    default = SPARSIFIERS["rigl"].defaults["drop_fraction"]
+    assert [row[2:] for row in table.rows] == [("–", f"{default}"), ("0.1", "0.5")]
 
 
 def test_one_method_differs_in_nothing(make):

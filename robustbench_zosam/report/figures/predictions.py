@@ -78,7 +78,8 @@ def _score_tables(run: Run) -> Iterator[PageTable]:
         if rows:
             method, baseline = run.pair(comparison)
             head = ("score", "images", "difference", "verdict", "interval", "p (Holm)")
-            yield PageTable(f"{against(method, baseline)}: less is better", head, rows, method)
+            caption = f"{against(method, baseline)} (less is better, overconfidence best at zero)"
+            yield PageTable(caption, head, rows, method)
 
 
 def _score(row: ScoreRow) -> tuple[str, ...]:
