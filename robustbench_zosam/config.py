@@ -163,7 +163,7 @@ class FlatnessConfig(Section):
 
     enabled: StrictBool = True
     images: Positive = 512
-    method: Literal["auto", "exact", "output-probe", "hvp", "control-variate"] = "auto"
+    method: Literal["auto", "exact", "output-probe", "hvp", "control-variate", "xtrace"] = "auto"
     params: Literal["all", "weights", "masked-layers"] = "all"
     probes: Positive = 30
     seed: Seed = 0

@@ -64,7 +64,7 @@ def flatness(
         str | None,
         typer.Option(
             metavar="METHOD",
-            help="Of the trace: auto, exact, output-probe, hvp or control-variate.",
+            help="Of the trace: auto, exact, output-probe, hvp, control-variate or xtrace.",
         ),
     ] = None,
     spectrum: Annotated[bool, typer.Option(help="Outer eigenvalues, by Lanczos iteration.")] = True,
@@ -196,4 +196,5 @@ _LINES: tuple[tuple[str, Callable[[Flatness], str]], ...] = (
     ("λ1 / λ5", _of_spectrum(lambda s: (s["lambda_1_over_5"],))),
     ("λmin", _of_spectrum(lambda s: (s["smallest"], s["smallest_residual"]))),
     ("method", lambda f: f["method"]),
+    ("share left out of Σ p(1 − p)", lambda f: f"{f.get('skipped_mass', 0.0):.1g}"),
 )

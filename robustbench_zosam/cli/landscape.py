@@ -70,6 +70,15 @@ def landscape(
             help="Largest step [default: 1; along eigenvectors, where the loss has risen by 2].",
         ),
     ] = None,
+    statistics_images: Annotated[
+        int,
+        typer.Option(
+            "--bn-images",
+            metavar="N",
+            min=2,
+            help="Training images that batch norms are recalibrated on, between models.",
+        ),
+    ] = 1024,
     norm: Annotated[NormName, typer.Option(help="Scale of random directions.")] = NormName.FILTER,
     assign: o.Assign = None,
     device: o.Device = None,
@@ -112,6 +121,7 @@ def landscape(
             norm.value,
             span,
             lambda _, done, total: bar(done, total),
+            statistics_images,
         )
         found = drawing.draw(directions.value)
     figure = draw_figure(found, out / "landscape.png")
@@ -151,16 +161,25 @@ def _of_several(name: str, facts: ModelPath | ModelMap) -> list[str]:
     if "marks" in facts:
         return [
             f"{m['name']}: at ({m['x']:.3g}, {m['y']:.3g}), {m['off_plane']:.2g} off the plane, "
-            f"loss {_said(m['loss'])}"
+            f"loss {_said(m['loss'])}{_own(m['own_loss'])}"
             for m in facts["marks"]
         ]
     loss, error = facts["barrier"], facts["error_barrier"]
     shared = facts["mask_overlap"]
+    own, ends = facts["own_losses"], facts["end_losses"]
     return [
+        f"{name} {end}: loss {_said(found)}{_own(before)}"
+        for end, found, before in zip(("first", "second"), ends, own, strict=True)
+    ] + [
         f"{name}: loss barrier {_said(loss['value'])} ± {_said(loss['se'])} nats at "
         f"{loss['position']:.2f}, error barrier {_said(error['value'])}"
         + (f", supports overlap by {shared:.2f}" if shared is not None else "")
     ]
+
+
+def _own(loss: float | None) -> str:
+    """Says what the loss is before batch norms are recalibrated."""
+    return "" if loss is None else f" ({_said(loss)} with the model's own batch-norm statistics)"
 
 
 def _said(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import get_args
@@ -26,6 +27,8 @@ from robustbench_zosam.flatness.spectrum import EigenResult, measure_eigenvalues
 from robustbench_zosam.flatness.trace import MethodChoice, TraceResult
 from robustbench_zosam.flatness.trace_methods import TraceMeasurement
 
+_SAMPLES = 128  # random output directions of all images together, at least
+
 
 class Curvature:
     """The curvature of the mean cross-entropy around one model, over its active coordinates.
@@ -42,8 +45,8 @@ class Curvature:
         labels: (n,) int64.
         masks: parameter name to boolean tensor, True where active; None: nothing is pruned.
         params: "all", "weights" (tensors of dimension 2 and more), or "masked-layers".
-        chunk: images per pass; None: 16 for predictions and the trace, 32 for eigenvalues and
-            density, 64 for sharpness.
+        chunk: images per pass; None: 16 for predictions and the exact trace, 32 for eigenvalues,
+            density and other products, 64 for sharpness.
         seed: seed of all draws.
         dtype: type to compute in; that of the model when None.
         verdict: an earlier verdict of the gate on this architecture, to save its cost.
@@ -90,7 +93,7 @@ class Curvature:
         method: MethodChoice = "auto",
         class_threshold: float = 1e-6,
         probes: int = 30,
-        output_samples: int = 8,
+        output_samples: int | None = None,
         include_pruned: bool = False,
     ) -> TraceResult:
         """Returns the trace of the Hessian, as `hessian_trace` does."""
@@ -100,9 +103,12 @@ class Curvature:
             )
         if probes < 1:
             raise InputError(f"probes must be at least 1, got {probes}")
-        plan = SweepPlan(class_threshold, output_samples, self._seed)
+        samples = output_samples or max(8, math.ceil(_SAMPLES / len(self._data)))
+        plan = SweepPlan(class_threshold, samples, self._seed)
         with self._opened(16, include_pruned) as model:
-            return TraceMeasurement(model, plan, probes, lambda: self._gate(model)).measure(method)
+            chunk = 32 if self._chunk is None else self._chunk
+            measured = TraceMeasurement(model, plan, probes, lambda: self._gate(model), chunk)
+            return measured.measure(method)
 
     def eigenvalues(
         self,

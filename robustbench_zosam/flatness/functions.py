@@ -27,10 +27,10 @@ def hessian_trace(
     masks: Masks | None = None,
     method: MethodChoice = "auto",
     params: Params = "all",
-    chunk: int = 16,
+    chunk: int | None = None,
     class_threshold: float = 1e-6,
     probes: int = 30,
-    output_samples: int = 8,
+    output_samples: int | None = None,
     seed: int = 0,
     dtype: torch.dtype | None = None,
     include_pruned: bool = False,
@@ -38,21 +38,23 @@ def hessian_trace(
 ) -> TraceResult:
     """Measures the trace of the Hessian of the mean cross-entropy over the active coordinates.
 
-    "exact" needs a network whose logits are affine in each parameter tensor taken alone (the gate)
-    and made of convolutions, linear layers and batch norms; it has no probe noise up to 20 classes.
-    "output-probe" needs the gate only, "hvp" nothing. "control-variate" needs known layers but not
-    the gate: it adds the exact trace of the Gauss-Newton matrix and probes of the rest, which pays
-    where the gate fails only mildly (a smooth activation). "auto" takes the first
-    of the first three that applies; the result says which one and why.
+    "exact" needs a network whose logits are affine in each parameter tensor taken alone (the gate);
+    it has no probe noise up to 20 classes. "output-probe" is its substitute where the images of a
+    mini-batch interact. The others need nothing: "hvp" are plain probes; "control-variate" adds the
+    exact trace of the Gauss-Newton matrix and probes of the rest; "xtrace" is XTrace. "auto" takes
+    "exact" behind the gate, and else the one of the last three with the least error per product on
+    the first images; the result says which one and why.
 
     Args:
         model, images, labels, masks, params, seed, dtype, verdict: see `Curvature`.
         method: how to compute it.
-        chunk: images per pass.
+        chunk: images per pass; None: 16 for the exact method, 32 for products.
         class_threshold: the exact method leaves out a class for the images that give it less
-            probability; 0 visits all.
-        probes: random probes of the two estimators, one after another: many take time, not memory.
-        output_samples: random output directions per image in the exact method above 20 classes.
+            probability than this times the mean of sum_c p_c (1 - p_c); 0 visits all.
+        probes: random probes, one after another: many take time, not memory; under "auto" and
+            "xtrace" the products with H and G for each chunk of images.
+        output_samples: random output directions per image in the exact method above 20 classes;
+            None: 8, or more for fewer than 16 images.
         include_pruned: measure pruned directions as well.
 
     Returns:

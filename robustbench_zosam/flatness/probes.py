@@ -6,7 +6,8 @@ variance is about half that of one probe for all images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,7 @@ from robustbench_zosam.flatness.means import SampleMean, of_chunks, standard_err
 from robustbench_zosam.flatness.model.bound import BoundModel
 from robustbench_zosam.flatness.noise import rademacher
 from robustbench_zosam.flatness.operators.hessian import SumOverChunks
+from robustbench_zosam.flatness.operators.linear import LinearOperator
 
 
 @dataclass(frozen=True)
@@ -24,46 +26,66 @@ class ChunkSamples:
     """Samples of chunk sums.
 
     Attributes:
-        totals: (chunks, probes, 2) float64: sum over the chunk's images, (plain, adaptive).
+        totals: of each chunk (probes, 2) float64: sum over its images, (plain, adaptive).
         counts: images in each chunk, (chunks,).
         per_layer: parameter name to (2,), mean over probes, divided by n.
     """
 
-    totals: Tensor
+    totals: list[Tensor]
     counts: Tensor
     per_layer: dict[str, Tensor]
 
+    @property
+    def means(self) -> Tensor:
+        """Mean over the probes of each chunk, (chunks, 2)."""
+        return torch.stack([samples.mean(0) for samples in self.totals])
+
     def summary(self, which: int) -> SampleMean:
         """Summarises the plain (0) or the adaptive (1) trace."""
-        samples = self.totals[..., which]  # (chunks, probes)
-        by_probe = samples.sum(0) / self.counts.sum()
+        errors = [standard_error(samples[:, which]) for samples in self.totals]
+        known = [se for se in errors if se is not None]
+        se = math.hypot(*known) / self.counts.sum().item() if len(known) == len(errors) else None
         layers = {name: value[which].item() for name, value in self.per_layer.items()}
-        return of_chunks(samples.mean(1), self.counts, layers, standard_error(by_probe))
+        return of_chunks(self.means[:, which], self.counts, layers, se)
 
 
-def operator_probe(model: BoundModel, operator: SumOverChunks, probes: int) -> ChunkSamples:
+Sampler = Callable[[LinearOperator, Callable[[int], Tensor], int], Iterator[Tensor]]
+"""Operator, probes by index, and number of probes or products to samples of its diagonal."""
+
+
+def operator_probe(
+    model: BoundModel, operator: SumOverChunks, count: int, sampler: Sampler = diagonal_samples
+) -> ChunkSamples:
     """Returns sampled traces of an operator, such as the Hessian of a differentiable network.
 
     Args:
         operator: of the model. For H - G, the variance of a probe is that of the off-diagonal
             entries of H - G alone.
-        probes: Rademacher probes for each chunk, each with a product; a probe depends on (seed,
-            tensor name, probe, chunk) alone.
+        count: what the sampler takes for each chunk; a probe depends on (seed, tensor name, probe,
+            chunk) alone.
+        sampler: Hutchinson's or XTrace's.
 
     Source: Hutchinson 1990; Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
     """
+    return collect(
+        model,
+        (
+            sampled_sums(model, sampler(part, draws(model, index), count))
+            for index, part in enumerate(operator.parts())
+        ),
+    )
 
-    def samples() -> Iterator[Tensor]:
-        for index, part in enumerate(operator.parts()):
 
-            def draw(probe: int, index: int = index) -> Tensor:
-                return model.active.draw(
-                    lambda shape, name: rademacher(shape, model.seed, name, probe, index)
-                )
+def draws(model: BoundModel, chunk: int) -> Callable[[int], Tensor]:
+    """Returns the random signs of a chunk, by the index of the probe."""
+    return lambda probe: model.active.draw(
+        lambda shape, name: rademacher(shape, model.seed, name, probe, chunk)
+    )
 
-            yield torch.stack([_sums(model, d) for d in diagonal_samples(part, draw, probes)])
 
-    return _collect(model, samples())
+def sampled_sums(model: BoundModel, diagonals: Iterable[Tensor]) -> Tensor:
+    """Returns samples of plain and theta^2-weighted sums over tensors, (probes, tensors, 2)."""
+    return torch.stack([_sums(model, diagonal) for diagonal in diagonals])
 
 
 def output_probe(model: BoundModel, probes: int) -> ChunkSamples:
@@ -89,22 +111,22 @@ def output_probe(model: BoundModel, probes: int) -> ChunkSamples:
                 sums.append(_sums(model, flat.double().square() / len(images)))
             yield torch.stack(sums)
 
-    return _collect(model, samples())
+    return collect(model, samples())
 
 
 def _sums(model: BoundModel, diagonal: Tensor) -> Tensor:
     """Returns plain and theta^2-weighted sums over each tensor, shape (tensors, 2)."""
-    with torch.no_grad():
-        both = torch.stack([diagonal, diagonal * model.theta.double().square()], 1)
-        parts = torch.split(both, list(model.active.sizes.values()))
-        return torch.stack([part.sum(0) for part in parts])
+    sizes = list(model.active.sizes.values())
+    plain = [part.sum() for part in torch.split(diagonal, sizes)]
+    adaptive = [part.sum() for part in torch.split(diagonal * model.theta_squared, sizes)]
+    return torch.stack([torch.stack(plain), torch.stack(adaptive)], 1)
 
 
-def _collect(model: BoundModel, samples: Iterator[Tensor]) -> ChunkSamples:
+def collect(model: BoundModel, samples: Iterator[Tensor]) -> ChunkSamples:
     """Gathers (probes, tensors, 2) samples of each chunk's share of the mean."""
-    shares = torch.stack([sample.cpu() for sample in samples])
+    shares = [sample.cpu() for sample in samples]
     counts = [len(part) for part in model.data.chunks(model.chunk)]
-    layers = shares.mean(1).sum(0)  # (tensors, 2)
+    layers = torch.stack([one.mean(0) for one in shares]).sum(0)  # (tensors, 2)
     per_layer = dict(zip(model.active.masks, layers.unbind(0), strict=True))
-    totals = shares.sum(2) * len(model.data)
+    totals = [one.sum(1) * len(model.data) for one in shares]
     return ChunkSamples(totals, torch.tensor(counts, dtype=torch.float64), per_layer)

@@ -13,8 +13,8 @@ from robustbench_zosam.flatness.means import SampleMean
 from robustbench_zosam.flatness.model.bound import CurvatureResult
 from robustbench_zosam.schema import Flatness
 
-Method = Literal["exact", "output-probe", "hvp", "control-variate"]
-MethodChoice = Literal["auto", "exact", "output-probe", "hvp", "control-variate"]
+Method = Literal["exact", "output-probe", "hvp", "control-variate", "xtrace"]
+MethodChoice = Literal["auto", "exact", "output-probe", "hvp", "control-variate", "xtrace"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,8 @@ class TraceResult(CurvatureResult):
         adaptive_trace: sum of theta_i^2 H_ii, which does not change when a filter before a batch
             norm, or a ReLU pair, is rescaled.
         fisher_model: trace of the Fisher information, labels drawn from the model, which is that of
-            the Gauss-Newton matrix; the trace itself where the gate passed, None under "hvp".
+            the Gauss-Newton matrix; the trace itself where the gate passed, None under "hvp" and
+            "xtrace".
         fisher_empirical: mean squared norm of the gradient of one image's own loss; None where
             images interact (batch statistics).
         skipped_mass: fraction of the mean of sum_c p_c (1 - p_c) in classes that the exact method

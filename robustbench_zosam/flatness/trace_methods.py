@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.flatness.algorithms.exchangeable import exchangeable_samples
+from robustbench_zosam.flatness.algorithms.hutchinson import diagonal_samples
 from robustbench_zosam.flatness.exact.gate import GateResult
-from robustbench_zosam.flatness.exact.sweep import Sums, SweepPlan, sweep
+from robustbench_zosam.flatness.exact.sweep import Sums, SweepPlan, label_gradients, sweep
 from robustbench_zosam.flatness.exact.tape import UnsupportedError
+from robustbench_zosam.flatness.fallback import estimate
 from robustbench_zosam.flatness.means import SampleMean, of_chunks, of_images
 from robustbench_zosam.flatness.model.bound import BoundModel
 from robustbench_zosam.flatness.operators.gauss_newton import RemainderOperator
 from robustbench_zosam.flatness.operators.hessian import HessianOperator
-from robustbench_zosam.flatness.probes import ChunkSamples, operator_probe, output_probe
+from robustbench_zosam.flatness.probes import ChunkSamples, Sampler, operator_probe, output_probe
 from robustbench_zosam.flatness.trace import Method, MethodChoice, TraceResult
 
 _OUTPUT_CHUNK = 16  # cross-image terms of output probes double the deviation in chunks of 128
@@ -31,7 +34,8 @@ class TraceMeasurement:
     Attributes:
         model: what is measured.
         plan: passes of the exact method.
-        probes: of the estimators.
+        probes: of the estimators: probes, or products for each chunk of images.
+        product_chunk: images per pass of estimators that multiply with H.
         gate: tests the model, or returns what is known of it.
         verdict: of the gate, once it was needed.
     """
@@ -40,6 +44,7 @@ class TraceMeasurement:
     plan: SweepPlan
     probes: int
     gate: Callable[[], GateResult]
+    product_chunk: int
     verdict: GateResult | None = None
 
     def measure(self, method: MethodChoice) -> TraceResult:
@@ -51,7 +56,9 @@ class TraceMeasurement:
         if method == "auto":
             return self._automatic()
         if method == "hvp":
-            return self._hvp("asked for")
+            return self._by_products("hvp", "asked for", diagonal_samples)
+        if method == "xtrace":
+            return self._by_products("xtrace", "asked for", exchangeable_samples)
         if method == "control-variate":
             return self._supported(self._control_variate, method)
         if refusal := self._refusal():
@@ -73,11 +80,23 @@ class TraceMeasurement:
 
     def _automatic(self) -> TraceResult:
         if refusal := self._refusal():
-            return self._hvp(f"the gate refused: {refusal}")
+            return self._estimated(f"the gate refused: {refusal}")
         try:
             return self._exact("the gate passed")
         except UnsupportedError as error:
-            return self._output_probe(f"the gate passed, but the exact method has {error}")
+            return self._output_probe(f"the gate passed, but {error}")
+
+    def _estimated(self, reason: str) -> TraceResult:
+        """Measures with the estimator that has the least error per product for this model."""
+        model = replace(self.model, chunk=self.product_chunk)
+        chosen, samples = estimate(model, self.probes)
+        reason += f"; of the estimators, {chosen} had the least error per product"
+        if chosen != "control-variate":
+            return self._sampled(model, chosen, reason, samples)
+        try:
+            return self._corrected_by(model, samples, reason)
+        except UnsupportedError:
+            return self._by_products("hvp", reason, diagonal_samples)  # images interact
 
     def _refusal(self) -> str:
         """Returns why the gate does not pass, empty if it does."""
@@ -91,24 +110,28 @@ class TraceMeasurement:
         return self._result("exact", reason, trace, adaptive, fisher, trace, skipped)
 
     def _control_variate(self, reason: str) -> TraceResult:
-        sums, m = sweep(self.model, self.plan), self.model
+        m = replace(self.model, chunk=self.product_chunk)
         remainder = RemainderOperator(m.network, m.data, m.active, m.chunk)
-        beyond = operator_probe(m, remainder, self.probes)
-        trace, adaptive = (self._corrected(sums, beyond, which) for which in (0, 1))
+        return self._corrected_by(m, operator_probe(m, remainder, self.probes), reason)
+
+    def _corrected_by(self, model: BoundModel, beyond: ChunkSamples, reason: str) -> TraceResult:
+        """Adds the sampled trace of H - G, in the chunks of a model, to the exact one of G."""
+        sums = sweep(self.model, self.plan)
+        trace, adaptive = (self._corrected(sums, beyond, which, model.chunk) for which in (0, 1))
         fisher, known = self._own_fisher(sums), self._exact_mean(sums, 0)
         return self._result(
-            "control-variate", reason, trace, adaptive, fisher, known, sums.skipped_mass
+            "control-variate", reason, trace, adaptive, fisher, known, sums.skipped_mass, model
         )
 
-    def _corrected(self, sums: Sums, beyond: ChunkSamples, which: int) -> SampleMean:
+    def _corrected(self, sums: Sums, beyond: ChunkSamples, which: int, chunk: int) -> SampleMean:
         """Adds the estimated trace of H - G to the exact one of G, chunk by chunk."""
         exact, extra = self._exact_mean(sums, which), beyond.summary(which)
         assert exact.per_image is not None
-        parts = torch.split(exact.per_image, self.model.chunk)
+        parts = torch.split(exact.per_image, chunk)
         by_chunk = torch.stack([part.sum() for part in parts])
         layers = {name: exact.per_layer[name] + extra.per_layer[name] for name in extra.per_layer}
         errors = [se for se in (exact.se_probes, extra.se_probes) if se is not None]
-        totals = by_chunk + beyond.totals[..., which].mean(1)
+        totals = by_chunk + beyond.means[:, which]
         return of_chunks(totals, beyond.counts, layers, math.hypot(*errors) if errors else None)
 
     def _own_fisher(self, sums: Sums) -> SampleMean:
@@ -130,10 +153,10 @@ class TraceMeasurement:
         model = replace(self.model, chunk=min(self.model.chunk, _OUTPUT_CHUNK))
         return self._sampled(model, "output-probe", reason, output_probe(model, self.probes))
 
-    def _hvp(self, reason: str) -> TraceResult:
-        m = self.model
+    def _by_products(self, method: Method, reason: str, sampler: Sampler) -> TraceResult:
+        m = replace(self.model, chunk=self.product_chunk)
         hessian = HessianOperator(m.network, m.data, m.active, m.chunk)
-        return self._sampled(m, "hvp", reason, operator_probe(m, hessian, self.probes))
+        return self._sampled(m, method, reason, operator_probe(m, hessian, self.probes, sampler))
 
     def _sampled(
         self, model: BoundModel, method: Method, reason: str, samples: ChunkSamples
@@ -142,7 +165,8 @@ class TraceMeasurement:
         if model.bound()["batch_statistics"]:
             reason += "; it uses batch statistics, so that the value belongs to this chunk size"
         else:
-            fisher = _fisher_one_by_one(model)
+            with suppress(UnsupportedError):
+                fisher = self._own_fisher(label_gradients(self.model))
         trace, adaptive = (samples.summary(which) for which in (0, 1))
         known = trace if method == "output-probe" else None
         return self._result(method, reason, trace, adaptive, fisher, known, model=model)
@@ -169,17 +193,3 @@ class TraceMeasurement:
             reason=reason,
             gate=self.verdict,
         )
-
-
-def _fisher_one_by_one(model: BoundModel) -> SampleMean:
-    """Returns the empirical Fisher trace from one backward pass for each image."""
-    masks, network = model.active.masks, model.network
-    rows: list[Tensor] = []
-    for one in model.data.chunks(1):
-        loss = F.cross_entropy(network(one.images), one.labels.to(network.device))
-        gradients = torch.autograd.grad(loss, network.select(masks), materialize_grads=True)
-        pairs = zip(gradients, masks.values(), strict=True)
-        rows.append(torch.stack([(g.double().square() * mask).sum() for g, mask in pairs]))
-    table = torch.stack(rows)  # (n, tensors)
-    layers = dict(zip(masks, table.mean(0).tolist(), strict=True))
-    return of_images(table.sum(1), layers)

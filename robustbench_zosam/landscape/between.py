@@ -20,7 +20,7 @@ from robustbench_zosam.landscape.states import (
     weights_of,
 )
 from robustbench_zosam.landscape.summary import Array
-from robustbench_zosam.landscape.surface import surface
+from robustbench_zosam.landscape.surface import own_loss, surface
 
 
 def between(
@@ -51,7 +51,7 @@ def between(
         masks: of both models; entries outside are taken for zero.
         points: from one model to the other, both included.
         margin: how far the line extends beyond either.
-        statistics: images for the batch norms; the same images when None.
+        statistics: images for the batch norms, a thousand or more; the same images when None.
         fixed_mask: project the second model on the support of the first.
         chunk: images per forward pass.
 
@@ -103,6 +103,8 @@ def between(
         accuracies=1 - errors.mean(1),
         barrier=barrier(positions, per_image),
         error_barrier=barrier(positions, errors),
+        own_losses=(own_loss(first, one, data, chunk), own_loss(second, two, data, chunk)),
+        statistics_images=len(inputs),
         mask_overlap=overlap(kept[0], kept[1]),
         sparsities=(sparsity(kept[0]), sparsity(kept[1])),
         distance=length(step),

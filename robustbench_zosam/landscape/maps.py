@@ -62,6 +62,9 @@ class PathResult(Curves):
         positions: t; 0 is the first model and 1 the second, (points,).
         losses: mean cross-entropy, nats, (points,).
         accuracies: fraction of images classified correctly, (points,).
+        own_losses: of both models with their own running statistics, nats; the path has others
+            where it recalibrates, also at its ends.
+        statistics_images: images that the batch norms are recalibrated on.
         mask_overlap: intersection over union of the supports; None without masks.
         sparsities: of the masked tensors of both.
         fixed_mask: whether the second was projected on the support of the first.
@@ -70,11 +73,19 @@ class PathResult(Curves):
 
     barrier: Barrier
     error_barrier: Barrier
+    own_losses: tuple[float, float]
+    statistics_images: int
     mask_overlap: float | None
     sparsities: tuple[float, float]
     distance: float
     fixed_mask: bool
     n: int
+
+    @property
+    def end_losses(self) -> tuple[float, float]:
+        """Losses of the path at both models, batch norms recalibrated, nats."""
+        first, second = (int(np.abs(self.positions - t).argmin()) for t in (0, 1))
+        return float(self.losses[first]), float(self.losses[second])
 
     def to_dict(self) -> ModelPath:
         """Returns everything as strict JSON values."""
@@ -84,6 +95,9 @@ class PathResult(Curves):
             "accuracies": self.accuracies.tolist(),
             "barrier": self.barrier.to_dict(),
             "error_barrier": self.error_barrier.to_dict(),
+            "own_losses": strict(list(self.own_losses)),
+            "end_losses": strict(list(self.end_losses)),
+            "statistics_images": self.statistics_images,
             "mask_overlap": self.mask_overlap,
             "sparsities": list(self.sparsities),
             "distance": strict(self.distance),
@@ -103,9 +117,10 @@ class PathResult(Curves):
 
 @dataclass(frozen=True)
 class Mark:
-    """A model near a plane, with its own loss (nats) and accuracy, batch norms recalibrated.
+    """A model near a plane, with its loss (nats) and accuracy, batch norms recalibrated.
 
     Attributes:
+        own_loss: with its own running statistics, nats; None where they are not known.
         off_plane: its distance from the plane, in units of the axes.
     """
 
@@ -113,6 +128,7 @@ class Mark:
     x: float
     y: float
     loss: float
+    own_loss: float | None
     accuracy: float
     off_plane: float
 
@@ -123,6 +139,7 @@ class Mark:
             "x": strict(self.x),
             "y": strict(self.y),
             "loss": strict(self.loss),
+            "own_loss": strict(self.own_loss),
             "accuracy": self.accuracy,
             "off_plane": strict(self.off_plane),
         }
@@ -138,6 +155,7 @@ class MapResult:
         losses: rows along the second axis, (points, points), nats; accuracies likewise.
         unit_length: what 1 on both axes is in weight space.
         explained: share of the models' variance along either axis; None for three models.
+        statistics_images: images that the batch norms are recalibrated on.
         n: number of images.
     """
 
@@ -149,6 +167,7 @@ class MapResult:
     marks: tuple[Mark, ...]
     unit_length: float
     explained: tuple[float, float] | None
+    statistics_images: int
     n: int
 
     def to_dict(self) -> ModelMap:
@@ -164,6 +183,7 @@ class MapResult:
             "unit_length": strict(self.unit_length),
             "explained": strict(self.explained),
             "nonfinite": int((~np.isfinite(self.losses)).sum()),
+            "statistics_images": self.statistics_images,
             "n": self.n,
             "bn": "recalibrated",
             "unit": "nats",

@@ -30,7 +30,7 @@ from robustbench_zosam.landscape.states import (
     weights_of,
 )
 from robustbench_zosam.landscape.summary import Array
-from robustbench_zosam.landscape.surface import surface
+from robustbench_zosam.landscape.surface import own_loss, surface
 
 _PARALLEL = 1e-6  # a second axis shorter than this, relative to the first, is rounding
 
@@ -42,7 +42,7 @@ class Grid:
     Attributes:
         points: along either axis.
         margin: around the models, as a share of their extent.
-        statistics: images for the batch norms; the measured ones when None.
+        statistics: images for the batch norms, a thousand or more; the measured ones when None.
         chunk: images per forward pass.
         finished: rows of an earlier call, (k, 2, points).
     """
@@ -128,7 +128,9 @@ def three_models(
         raise InputError(f"the models {', '.join(models)} lie on one line: no plane is theirs")
     axes = _Axes(origin, u, combination([(length(u) / length(v), v)]))
     model = next(iter(models.values()))
-    return _map("plane", model, axes, states, images, labels, grid or Grid(), None)
+    grid, data = grid or Grid(), Data(images, labels)
+    own = {name: own_loss(models[name], state, data, grid.chunk) for name, state in states.items()}
+    return _map("plane", model, axes, states, data, grid, None, own)
 
 
 def trajectory(
@@ -138,6 +140,7 @@ def trajectory(
     labels: Tensor,
     *,
     grid: Grid | None = None,
+    own_losses: Mapping[str, float] | None = None,
 ) -> MapResult:
     """Evaluates the plane of the two principal directions of a training run.
 
@@ -151,6 +154,7 @@ def trajectory(
         images: (n, 3, h, w) floating point in [0, 1].
         labels: (n,) int64.
         grid: how the plane is evaluated.
+        own_losses: losses of the checkpoints with their own batch-norm statistics, by name, nats.
 
     Returns:
         The map, with the checkpoints marked and the share of variance either axis explains.
@@ -186,7 +190,8 @@ def trajectory(
     unit = [_principal(steps, vectors[:, i], values[i]) for i in (0, 1)]
     axes = _Axes(origin, *unit)
     explained = (float(values[0] / values.sum()), float(values[1] / values.sum()))
-    return _map("pca", model, axes, states, images, labels, grid or Grid(), explained)
+    data = Data(images, labels)
+    return _map("pca", model, axes, states, data, grid or Grid(), explained, own_losses or {})
 
 
 def _principal(steps: Sequence[Weights], vector: Array, value: float) -> dict[str, Tensor]:
@@ -199,17 +204,17 @@ def _map(
     model: nn.Module,
     axes: _Axes,
     states: Mapping[str, Weights],
-    images: Tensor,
-    labels: Tensor,
+    data: Data,
     grid: Grid,
     explained: tuple[float, float] | None,
+    own_losses: Mapping[str, float],
 ) -> MapResult:
     places = {name: axes.place(state) for name, state in states.items()}
     x, y = (_ticks([place[axis] for place in places.values()], grid) for axis in (0, 1))
     rows = finished_rows(grid.finished, grid.points)
-    data, model = Data(images, labels), unwrap(model)
+    model = unwrap(model)
     report = counter(grid.progress, grid.points**2, done=len(rows) * grid.points)
-    statistics = images if grid.statistics is None else grid.statistics
+    statistics = data.images if grid.statistics is None else grid.statistics
     with surface(model, data, list(axes.origin), grid.chunk, statistics) as open_surface:
         names, device = open_surface.names, open_surface.base[0].device
         across, down = (
@@ -225,10 +230,20 @@ def _map(
         marks = []
         for name, state in states.items():
             loss, accuracy = open_surface.at([state[key].to(device) for key in names])
-            marks.append(Mark(name, *places[name][:2], loss, accuracy, places[name][2]))
+            x_, y_, off = places[name]
+            marks.append(Mark(name, x_, y_, loss, own_losses.get(name), accuracy, off))
     values = np.stack(rows, 1)
     return MapResult(
-        kind, x, y, values[0], values[1], tuple(marks), length(axes.first), explained, len(data)
+        kind=kind,
+        x=x,
+        y=y,
+        losses=values[0],
+        accuracies=values[1],
+        marks=tuple(marks),
+        unit_length=length(axes.first),
+        explained=explained,
+        statistics_images=len(statistics),
+        n=len(data),
     )
 
 

@@ -70,21 +70,39 @@ class Surface:
 
 
 def recalibrate(module: nn.Module, images: Sequence[Tensor]) -> None:
-    """Replaces running statistics of batch norms by the mean over chunks of images.
+    """Replaces running statistics of batch norms by those of all images, each with equal weight.
 
     The norms are left in evaluation mode.
+
+    Args:
+        images: in chunks.
     """
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the plain mean of all chunks
         norm.train()  # the norms alone: dropout stays off
+    seen = 0
     for part in images if norms else ():
+        seen += len(part)
+        for norm in norms:
+            norm.momentum = len(part) / seen  # the mean over images, not over chunks
         module(part)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()
+
+
+def _even_chunks(images: Tensor) -> list[Tensor]:
+    """Returns chunks of nearly equal size: a last one of a single image has no variance."""
+    return list(torch.tensor_split(images, math.ceil(len(images) / _STATISTICS)))
+
+
+def own_loss(model: nn.Module, weights: Mapping[str, Tensor], data: Data, chunk: int) -> float:
+    """Returns the mean loss at some weights with the model's own batch-norm statistics, nats."""
+    with surface(model, data, list(weights), chunk) as opened:
+        device = opened.base[0].device
+        return opened.at([weights[name].to(device) for name in opened.names])[0]
 
 
 @contextmanager
@@ -108,11 +126,7 @@ def surface(
         base = [parameter.data for parameter in tensors]
         device, dtype = device_of(model), next(model.parameters()).dtype
         whole = Data(quick_layout(data.images.to(device, dtype)), data.labels.to(device))
-        inputs = (
-            []
-            if statistics is None
-            else list(torch.split(statistics.to(device, dtype), _STATISTICS))
-        )
+        inputs = [] if statistics is None else _even_chunks(statistics.to(device, dtype))
         try:
             with torch.inference_mode():
                 yield Surface(model, list(whole.chunks(chunk)), list(names), tensors, base, inputs)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from robustbench_zosam.config import LandscapeConfig, canonical_json
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_json
-from robustbench_zosam.flatness import EigenResult, top_eigenvalues
+from robustbench_zosam.flatness import Data, EigenResult, top_eigenvalues
 from robustbench_zosam.landscape import (
     Grid,
     MapResult,
@@ -30,6 +32,7 @@ from robustbench_zosam.landscape import (
 from robustbench_zosam.landscape.directions import Direction, Norm
 from robustbench_zosam.landscape.export import Slice
 from robustbench_zosam.landscape.states import weights_of
+from robustbench_zosam.landscape.surface import own_loss
 from robustbench_zosam.measurement.flatness import image_hash
 from robustbench_zosam.measurement.trained_models import TrainedModels, about
 from robustbench_zosam.privacy import redacted
@@ -50,6 +53,7 @@ class Drawing:
     Attributes:
         norm: scale of random directions.
         span: range along eigenvectors; None: where the sharpest quadratic has risen by 2 nats.
+        statistics_images: training images that batch norms are recalibrated on, at most.
     """
 
     trained: TrainedModels
@@ -58,6 +62,7 @@ class Drawing:
     norm: Norm
     span: float | None
     on_progress: Progress
+    statistics_images: int = 1024
     slices: dict[str, ModelSlices | ModelPath | ModelMap] = field(default_factory=dict)
 
     def draw(self, kind: str) -> LandscapeFile:
@@ -172,6 +177,7 @@ class Drawing:
                 self.trained.images,
                 self.trained.labels,
                 masks=(self.trained.masks(first), self.trained.masks(other)),
+                statistics=self._statistics,
                 progress=self._reporter(label),
             )
             self._keep_alone(label, found)
@@ -200,13 +206,22 @@ class Drawing:
             s.images,
             s.labels,
             grid=self._grid("training", rows),
+            own_losses={
+                name: own_loss(one.model, weights_of(one.model), Data(s.images, s.labels), 64)
+                for name, one in s.models.items()
+            },
         )
         self._keep_alone("training-pca", found)
         rows.remove()
 
+    @cached_property
+    def _statistics(self) -> Tensor:
+        return self.trained.statistics_images(self.statistics_images)
+
     def _grid(self, what: str, rows: RowFile) -> Grid:
         return Grid(
             points=self.settings.grid,
+            statistics=self._statistics,
             progress=self._reporter(what),
             on_row=rows.add,
             finished=rows.finished,
@@ -216,7 +231,14 @@ class Drawing:
         weights = [weights_of(one.model) for one in self.trained.models.values()]
         sums = [[v.double().sum().item() for v in state.values()] for state in weights]
         settings = canonical_json(self.settings)
-        key = json.dumps([settings, image_hash(self.trained), how, name, sums])
+        key = json.dumps([
+            settings,
+            image_hash(self.trained),
+            how,
+            name,
+            sums,
+            self.statistics_images,
+        ])
         return RowFile(self.out / f".{name}-{kind}-rows.npz", key, self.settings.grid)
 
     def _reporter(self, what: str) -> Callable[[int, int], None]:

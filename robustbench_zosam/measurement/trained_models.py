@@ -32,6 +32,7 @@ class TrainedModels:
         data: where the images are from.
         images: (n, 3, h, w) in [0, 1], the same for all models.
         split: the split they are from.
+        seed: of the choice of images.
     """
 
     models: dict[str, Checkpoint]
@@ -39,6 +40,13 @@ class TrainedModels:
     images: Tensor
     labels: Tensor
     split: str
+    seed: int = 0
+
+    def statistics_images(self, count: int) -> Tensor:
+        """Returns training images to recompute batch-norm statistics from, class by class."""
+        train = self.data.splits["train"]
+        chosen = train.take(balanced_subset(train.labels, count, self.seed))
+        return to_unit(torch.from_numpy(chosen.images[:]).to(self.images.device))
 
     def masks(self, name: str) -> dict[str, Tensor]:
         """Returns a model's masks on the device of the images."""
@@ -110,7 +118,8 @@ def load_trained_models(
     chosen = found.splits[split]
     chosen = chosen.take(balanced_subset(chosen.labels, images, seed))
     pixels = to_unit(torch.from_numpy(chosen.images[:]).to(device))
-    return TrainedModels(models, found, pixels, torch.from_numpy(chosen.labels).to(device), split)
+    targets = torch.from_numpy(chosen.labels).to(device)
+    return TrainedModels(models, found, pixels, targets, split, seed)
 
 
 def _files(path: Path) -> list[Path]:

@@ -177,7 +177,7 @@ class Flatness(TypedDict):
     dead_filters: NotRequired[int]
     """Output filters without any active weight."""
     skipped_mass: NotRequired[float]
-    """Mean probability of the classes that the exact method leaves out."""
+    """Fraction of the mean of sum_c p_c (1 - p_c) in classes that the exact method leaves out."""
     method: str
     reason: NotRequired[str]
     """Why this method."""

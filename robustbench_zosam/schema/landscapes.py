@@ -107,6 +107,12 @@ class ModelPath(TypedDict):
     accuracies: list[float]
     barrier: BarrierHeight
     error_barrier: BarrierHeight
+    own_losses: list[float | None]
+    """Of both models with their own batch-norm statistics, in nats."""
+    end_losses: list[float | None]
+    """Of both models with recalibrated ones, in nats."""
+    statistics_images: int
+    """Images that batch norms are recalibrated on."""
     mask_overlap: float | None
     sparsities: list[float]
     distance: float
@@ -124,6 +130,8 @@ class ModelMark(TypedDict):
     x: float
     y: float
     loss: float | None
+    own_loss: float | None
+    """With its own batch-norm statistics, in nats; None where they are not known."""
     accuracy: float
     off_plane: float
 
@@ -141,6 +149,8 @@ class ModelMap(TypedDict):
     unit_length: float
     explained: list[float] | None
     nonfinite: int
+    statistics_images: int
+    """Images that batch norms are recalibrated on."""
     n: int
     bn: str
     unit: str

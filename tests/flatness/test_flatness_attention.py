@@ -30,7 +30,7 @@ def test_trace_eigenvalues_sharpness_and_slices(tools, images, labels):
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         dense = tools.dense_hessian(net, images, labels)
     trace = hessian_trace(net, images, labels, probes=100, chunk=6, dtype=torch.float64)
-    assert trace.method == "hvp"
+    assert trace.method in {"hvp", "control-variate", "xtrace"}
     assert "not affine" in trace.reason
     assert abs(trace.value - dense.trace().item()) < 4 * trace.se_probes
     top = top_eigenvalues(net, images, labels, k=1, steps=40, tol=1e-8, dtype=torch.float64)

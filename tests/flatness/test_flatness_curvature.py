@@ -62,7 +62,7 @@ def test_predictions_and_the_gate_run_once(model, images, labels):
         return sum(seen)
 
     n, curvature = len(images), Curvature(model, images, labels)
-    sweep = n + 4  # and two images, together and alone, for the comparison with autograd
+    sweep = n + 8  # and two images, twice together and alone: do they interact, and autograd
     assert forwards(curvature.trace) == n + 2 + len(images[:8]) + sweep  # 2: is there a gradient
     assert forwards(curvature.trace, include_pruned=True) == sweep
     assert forwards(curvature.eigenvalues, k=1, steps=3, tol=0) == 3 * n + n  # n: standard error

@@ -51,7 +51,7 @@ def test_hvp_of_a_smooth_network_agrees_with_its_dense_hessian(tools, images, la
     net = tools.settle(tools.Residual(activation=nn.GELU))
     masks = tools.random_masks(net)
     diagonal = tools.dense_hessian(net, images, labels).diagonal() * tools.flat_masks(net, masks)
-    found = hessian_trace(net, images, labels, masks=masks, probes=500, chunk=4)
+    found = hessian_trace(net, images, labels, masks=masks, method="hvp", probes=500, chunk=4)
     assert found.method == "hvp"
     assert abs(found.value - diagonal.sum().item()) < 4 * found.se_probes
 

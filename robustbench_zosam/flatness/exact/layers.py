@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 _CACHED = 1 << 20  # numbers in one temporary that a CPU's cache still holds
 _LARGE = 1 << 26  # elsewhere: few launches, bounded memory
-_BLOCK = 1 << 14  # squares that are summed in the network's own type; the sums in float64
+_BLOCK = 1 << 11  # squares that are summed in the network's own type; the sums in float64
 _CONV = nn.Conv2d
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -45,6 +45,10 @@ def rule_for(module: nn.Module) -> Rule | None:
         if isinstance(module, norm) and _inherits(module, norm, "forward"):
             fixed = module.running_mean is not None and not module.training
             return _norm_squares if fixed else None
+    if isinstance(module, nn.LayerNorm) and _inherits(module, nn.LayerNorm, "forward"):
+        return _layer_norm_squares
+    if isinstance(module, nn.GroupNorm) and _inherits(module, nn.GroupNorm, "forward"):
+        return _group_norm_squares
     return None
 
 
@@ -56,7 +60,7 @@ def _inherits(module: nn.Module, base: type[nn.Module], *methods: str) -> bool:
 def _linear_squares(module: nn.Module, a: Tensor, g: Tensor, weights: Weights) -> Squares:
     squares: Squares = {}
     if "bias" in weights:
-        squares["bias"] = _weighted_sums(_position_sums(g, -1).square(), weights["bias"])
+        squares["bias"] = weighted_sums(_position_sums(g, -1).square(), weights["bias"])
     if "weight" in weights and a.ndim == 2:  # an outer product: the double sum factorises
         columns = weights["weight"].view(g.shape[-1], a.shape[-1], -1).unbind(-1)
         a2 = a.double().square()
@@ -73,7 +77,7 @@ def _conv_squares(module: nn.Module, a: Tensor, g: Tensor, weights: Weights) -> 
     assert isinstance(module, _CONV)
     squares: Squares = {}
     if "bias" in weights:
-        squares["bias"] = _position_sums(g, 2).square() @ weights["bias"]
+        squares["bias"] = weighted_sums(_position_sums(g, 2).square(), weights["bias"])
     if "weight" in weights:
         positions, kernel = g.shape[3] * g.shape[4], module.kernel_size[0] * module.kernel_size[1]
         step = _images_at_once(a.shape[1] * kernel * positions, a)
@@ -106,11 +110,11 @@ def _contracted(rows: Tensor, patches: Tensor, weights: Tensor) -> Tensor:
     for y, x in zip(torch.split(rows, step, 1), torch.split(patches, step), strict=True):
         stacked = y.movedim(0, 2).flatten(2, 3)  # (b, groups, p * out / groups, positions)
         gradient = torch.unflatten(stacked @ x.mT, 2, (passes, out)).flatten(3)
-        sums.append(_weighted_sums(gradient.square_(), by_group).sum(1).movedim(1, 0))
+        sums.append(weighted_sums(gradient.square_(), by_group).sum(1).movedim(1, 0))
     return torch.cat(sums, 1)
 
 
-def _weighted_sums(squares: Tensor, weights: Tensor) -> Tensor:
+def weighted_sums(squares: Tensor, weights: Tensor) -> Tensor:
     """Returns squares @ weights in float64: long sums of positive numbers in float32 are low."""
     parts = zip(torch.split(squares, _BLOCK, -1), torch.split(weights, _BLOCK, -2), strict=True)
     return torch.stack([(x @ w).double() for x, w in parts]).sum(0)
@@ -148,15 +152,40 @@ def _norm_squares(module: nn.Module, a: Tensor, g: Tensor, weights: Weights) -> 
     assert isinstance(module, _NORMS)
     assert module.running_mean is not None
     assert module.running_var is not None
+    shape = (1, -1) + (1,) * (a.ndim - 2)
+    scale = (module.running_var.to(a.dtype) + module.eps).rsqrt().view(shape)
+    normalised = (a - module.running_mean.to(a.dtype).view(shape)) * scale
+    return _affine_squares(g, normalised, weights, lambda x: _position_sums(x, 2))
+
+
+def _layer_norm_squares(module: nn.Module, a: Tensor, g: Tensor, weights: Weights) -> Squares:
+    assert isinstance(module, nn.LayerNorm)
+    axes = len(module.normalized_shape)
+    normalised = F.layer_norm(a, module.normalized_shape, eps=module.eps)
+
+    def summed(x: Tensor) -> Tensor:
+        positions = list(range(2, x.ndim - axes))
+        return (x.sum(positions) if positions else x).flatten(2)
+
+    return _affine_squares(g, normalised, weights, summed)
+
+
+def _group_norm_squares(module: nn.Module, a: Tensor, g: Tensor, weights: Weights) -> Squares:
+    assert isinstance(module, nn.GroupNorm)
+    normalised = F.group_norm(a, module.num_groups, eps=module.eps)
+    return _affine_squares(g, normalised, weights, lambda x: _position_sums(x, 2))
+
+
+def _affine_squares(
+    g: Tensor, normalised: Tensor, weights: Weights, summed: Callable[[Tensor], Tensor]
+) -> Squares:
+    """Returns the squares of scale and shift after a normalisation, one pass at a time."""
     squares: Squares = {}
     if "bias" in weights:
-        squares["bias"] = _position_sums(g, 2).square() @ weights["bias"]
+        squares["bias"] = weighted_sums(summed(g).square(), weights["bias"])
     if "weight" in weights:
-        shape = (1, -1) + (1,) * (a.ndim - 2)
-        scale = (module.running_var.to(a.dtype) + module.eps).rsqrt().view(shape)
-        normalised = (a - module.running_mean.to(a.dtype).view(shape)) * scale
-        parts = [_position_sums(one * normalised, 2) for one in torch.split(g, 1)]
-        squares["weight"] = torch.cat(parts).square() @ weights["weight"]
+        parts = [summed(one * normalised) for one in torch.split(g, 1)]
+        squares["weight"] = weighted_sums(torch.cat(parts).square(), weights["weight"])
     return squares
 
 

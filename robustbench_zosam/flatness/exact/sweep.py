@@ -19,19 +19,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.flatness.exact.tape import (
-    RecordedLayer,
-    Tape,
-    UnsupportedError,
-    layers_of,
-)
+from robustbench_zosam.flatness.exact.squared_gradients import SquaredGradients
 from robustbench_zosam.flatness.model.bound import BoundModel
 from robustbench_zosam.flatness.model.network import Predictions
-from robustbench_zosam.flatness.noise import gaussian, rademacher
+from robustbench_zosam.flatness.noise import rademacher
 
 _ENUMERATE = 20  # classes up to which all of them are visited
 _LEAST = 1e-100  # mass whose square a float64 still holds
@@ -122,20 +116,38 @@ class SweepPlan:
 
 
 def sweep(model: BoundModel, plan: SweepPlan) -> Sums:
-    """Returns the sums of plain, adaptive and empirical Fisher traces, once the gate has passed."""
-    layers = layers_of(model.network, model.active)
-    _check_against_autograd(model, layers)
+    """Returns the sums of plain, adaptive and empirical Fisher traces of the Gauss-Newton matrix.
+
+    Raises:
+        UnsupportedError: the images of a mini-batch interact.
+    """
+    engine = SquaredGradients.of(model)
     images = model.data.images
     sums = Sums.zeros(len(images), model.network.device)
     directions = _Directions(model.predictions, plan)
     for rows in torch.split(directions.order(), model.chunk):
-        with Tape(layers) as tape:
-            logits = model.network(images[rows.to(images.device)])
-        for group in _grouped(directions.passes(rows), tape.passes_at_once()):
-            squares = tape.squares(logits, [one.cotangent.to(logits.dtype) for one in group])
+        found = engine.record(images[rows.to(images.device)])
+        for group in _grouped(directions.passes(rows), found.tape.passes_at_once()):
+            squares = found.squares([one.cotangent.to(found.logits.dtype) for one in group])
             for index, one in enumerate(group):
                 sums.add(rows, one, {name: value[index] for name, value in squares.items()})
     sums.skipped_mass = directions.skipped_mass()
+    return sums
+
+
+def label_gradients(model: BoundModel) -> Sums:
+    """Returns the sums with the empirical Fisher trace alone: one pass, of the labels.
+
+    Raises:
+        UnsupportedError: the images of a mini-batch interact.
+    """
+    engine, images = SquaredGradients.of(model), model.data.images
+    sums = Sums.zeros(len(images), model.network.device)
+    directions = _Directions(model.predictions, SweepPlan())
+    for rows in torch.split(torch.arange(len(images), device=model.network.device), model.chunk):
+        found, one = engine.record(images[rows.to(images.device)]), directions.label_pass(rows)
+        squares = found.squares([one.cotangent.to(found.logits.dtype)])
+        sums.add(rows, one, {name: value[0] for name, value in squares.items()})
     return sums
 
 
@@ -177,8 +189,7 @@ class _Directions:
             seen |= done.is_label
             yield done
         if not seen.all():
-            none = torch.zeros_like(self.p[rows, 0])
-            yield replace(self._class_pass(rows, self.labels[rows], none), is_label=~seen)
+            yield replace(self.label_pass(rows), is_label=~seen)
 
     def _classes(self, rows: Tensor) -> Iterator[Pass]:
         """Yields the columns of a Cholesky factor of diag(p) - p p^T, without the last, zero one.
@@ -204,12 +215,14 @@ class _Directions:
             own = torch.full((len(rows),), rank == 0, device=rows.device)
             yield Pass(cotangent, weights[:, rank], own)
 
-    def _class_pass(self, rows: Tensor, classes: Tensor, weight: Tensor) -> Pass:
+    def label_pass(self, rows: Tensor) -> Pass:
+        """Returns the pass whose scalars are log p of the labels, without weight in the trace."""
         cotangent = -self.p[rows]
-        own = classes[:, None]
+        own = self.labels[rows][:, None]
         # 1 - p by expm1: the difference of two numbers near 1 would lose the confident images
         cotangent.scatter_(1, own, -torch.expm1(self.log_p[rows].gather(1, own)))
-        return Pass(cotangent, weight, classes == self.labels[rows])
+        weight = torch.zeros_like(cotangent[:, 0])
+        return Pass(cotangent, weight, torch.ones_like(weight, dtype=torch.bool))
 
     def _samples(self, rows: Tensor) -> Iterator[Pass]:
         p, root = self.p[rows], self.p[rows].sqrt()
@@ -220,35 +233,3 @@ class _Directions:
             xi = signs.to(p.device)[rows].to(p.dtype)
             inner = (root * xi).sum(1, keepdim=True)
             yield Pass(root * xi - p * inner, share, never)
-
-
-def _check_against_autograd(model: BoundModel, layers: list[RecordedLayer]) -> None:
-    """Compares the rules with autograd, which finds what hooks cannot see.
-
-    The rules see two images at once and autograd one at a time, so that images that interact, as in
-    a mean over the mini-batch, show.
-
-    Raises:
-        UnsupportedError: they differ.
-    """
-    images = model.data.images[:2]
-    with Tape(layers) as tape:
-        logits = model.network(images)
-    cotangent = gaussian(tuple(logits.shape), 0, "check").to(logits)
-    ours = tape.squares(logits, [cotangent])
-    masks = model.active.masks
-    for row, image in enumerate(images):
-        alone = (model.network(image[None]) * cotangent[row]).sum()
-        gradients = torch.autograd.grad(alone, model.network.select(masks), materialize_grads=True)
-        theirs = {
-            name: (gradient.double().square() * mask).sum()
-            for (name, mask), gradient in zip(masks.items(), gradients, strict=True)
-        }
-        floor = 1e-6 * torch.stack(list(theirs.values())).sum()
-        for name, expected in theirs.items():
-            found = ours[name][0, row, 0] if name in ours else torch.zeros_like(expected)
-            if not F.l1_loss(found, expected) <= 1e-3 * expected + floor:
-                raise UnsupportedError(
-                    f"the gradient of {name!r} is not what its layer makes of one image: it is "
-                    "used elsewhere too, or images of a mini-batch interact"
-                )

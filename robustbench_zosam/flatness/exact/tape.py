@@ -8,8 +8,10 @@ from types import TracebackType
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from robustbench_zosam.flatness.exact.layers import Rule, Squares, Weights, rule_for
+from robustbench_zosam.flatness.exact.per_sample import Theta, per_sample_squares
 from robustbench_zosam.flatness.model.active import ActiveSet
 from robustbench_zosam.flatness.model.network import Network
 
@@ -18,6 +20,18 @@ _BUDGET = 1 << 28  # bytes of output gradients held at once
 
 class UnsupportedError(Exception):
     """The exact engine cannot treat this network; another method can."""
+
+
+class LayerError(UnsupportedError):
+    """A layer cannot be differentiated by what goes into it and comes out of it.
+
+    Attributes:
+        names: its parameters.
+    """
+
+    def __init__(self, names: set[str], reason: str) -> None:
+        super().__init__(f"{min(names)!r} {reason}")
+        self.names = names
 
 
 @dataclass(frozen=True)
@@ -36,41 +50,56 @@ class RecordedLayer:
 
 
 def layers_of(network: Network, active: ActiveSet) -> list[RecordedLayer]:
-    """Returns the layers that own the active parameters.
+    """Returns the modules that own active parameters, but for the network itself.
 
-    Raises:
-        UnsupportedError: a selected parameter belongs to no supported layer.
+    Those without a rule of their own are differentiated by autograd, image by image.
     """
     layers: list[RecordedLayer] = []
-    missing = set(active.masks)
     for prefix, module in network.module.named_modules():
-        names = _roles(prefix, module, active)
         rule = rule_for(module)
-        if names and rule is not None:
-            weights = {role: _weights(network, active, name) for role, name in names.items()}
-            layers.append(RecordedLayer(module, rule, names, weights))
-            missing -= set(names.values())
-    if missing:
-        owners = {type(network.module.get_submodule(n.rpartition(".")[0])) for n in missing}
-        kinds = ", ".join(sorted(owner.__name__ for owner in owners))
-        raise UnsupportedError(f"no rule for {sorted(missing)[0]!r} (owners: {kinds})")
+        known = rule is not None
+        names = _roles(prefix, module, active, known=known)
+        if not names or (prefix == "" and not known):
+            continue
+        weights = {role: entry_weights(network, active, name) for role, name in names.items()}
+        layers.append(RecordedLayer(module, rule or _by_autograd(network, prefix), names, weights))
     return layers
 
 
-def _roles(prefix: str, module: nn.Module, active: ActiveSet) -> dict[str, str]:
+def _roles(prefix: str, module: nn.Module, active: ActiveSet, *, known: bool) -> dict[str, str]:
+    """Returns role to name of the active parameters that the module itself owns."""
     dot = f"{prefix}." if prefix else ""
-    return {
-        role: dot + role + suffix
-        for role in ("weight", "bias")
-        for suffix in ("", "_orig")  # torch.nn.utils.prune keeps the parameter under this name
-        if dot + role + suffix in active.masks
+    own = [role for role, _ in module.named_parameters(recurse=False) if dot + role in active.masks]
+    if not known:
+        return {role: dot + role for role in own}
+    # torch.nn.utils.prune keeps the parameter under another name
+    roles = {role: role.removesuffix("_orig") for role in own}
+    return {plain: dot + role for role, plain in roles.items() if plain in {"weight", "bias"}}
+
+
+def _by_autograd(network: Network, prefix: str) -> Rule:
+    """Returns the rule of a module without one: per-sample gradients through it alone."""
+    inside = {
+        name.removeprefix(f"{prefix}."): value.detach()
+        for name, value in (*network.parameters.items(), *network.buffers.items())
+        if name.startswith(f"{prefix}.")
     }
 
+    def squares(module: nn.Module, a: Tensor, g: Tensor, weights: Weights) -> Squares:
+        def call(theta: Theta, x: Tensor) -> Tensor:
+            output: Tensor = functional_call(module, {**inside, **theta}, (x,))
+            return output
 
-def _weights(network: Network, active: ActiveSet, name: str) -> Tensor:
+        return per_sample_squares(call, inside, a, g, weights)
+
+    return squares
+
+
+def entry_weights(network: Network, active: ActiveSet, name: str) -> Tensor:
+    """Returns the weightings of a tensor's entries: the mask, and the mask times theta^2."""
     mask = active.masks[name].to(network.dtype)
     square = network.parameters[name].detach().square()
-    return torch.stack([mask, mask * square], -1).flatten(0, -2)
+    return torch.stack([mask, mask * square], -1).reshape(-1, 2)
 
 
 @dataclass
@@ -105,11 +134,9 @@ class Tape:
     def _recorder(self, index: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
         def record(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
             if index in self.outputs:
-                raise UnsupportedError(
-                    f"{self._name(index)!r} is used twice in one forward pass (shared weights)"
-                )
-            if len(args) != 1:
-                raise UnsupportedError(f"the owner of {self._name(index)!r} is called by keyword")
+                raise self._error(index, "is used twice in one forward pass (shared weights)")
+            if len(args) != 1 or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
+                raise self._error(index, "belongs to a module of several inputs or outputs")
             self.inputs[index] = args[0].detach()
             self._versions[index] = args[0]._version
             self.outputs[index] = output
@@ -117,8 +144,8 @@ class Tape:
 
         return record
 
-    def _name(self, index: int) -> str:
-        return next(iter(self.layers[index].names.values()))
+    def _error(self, index: int, reason: str) -> LayerError:
+        return LayerError(set(self.layers[index].names.values()), reason)
 
     def passes_at_once(self) -> int:
         """Returns how many passes to hand to `squares` together, given the memory they take."""
@@ -137,6 +164,8 @@ class Tape:
         """
         self._check(len(logits))
         order = sorted(self.outputs)
+        if not order:
+            return {}
         outputs = [self.outputs[index] for index in order]
         passes = [
             # a scalar: given a cotangent, torch imports a computer algebra system, for seconds
@@ -159,10 +188,6 @@ class Tape:
     def _check(self, images: int) -> None:
         for index, a in self.inputs.items():
             if a._version != self._versions[index]:
-                raise UnsupportedError(
-                    f"the input of {self._name(index)!r} is overwritten in place"
-                )
+                raise self._error(index, "has an input that is overwritten in place")
             if len(a) != images:
-                raise UnsupportedError(
-                    f"the input of {self._name(index)!r} has {len(a)} rows for {images} images"
-                )
+                raise self._error(index, f"has an input of {len(a)} rows for {images} images")

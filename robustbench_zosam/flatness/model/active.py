@@ -44,16 +44,25 @@ class ActiveSet:
         """D_A, the number of active coordinates."""
         return sum(self.sizes.values())
 
+    @cached_property
+    def _pruned(self) -> set[str]:
+        """Tensors with pruned entries; picking all entries of the others one by one takes long."""
+        return {name for name, mask in self.masks.items() if self.sizes[name] < mask.numel()}
+
     def gather(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Collects the active entries of tensors by name, as a flat vector (D_A,)."""
-        return torch.cat([tensors[name][mask] for name, mask in self.masks.items()])
+        return torch.cat([
+            tensors[name][mask] if name in self._pruned else tensors[name].flatten()
+            for name, mask in self.masks.items()
+        ])
 
     def scatter(self, vector: Tensor) -> dict[str, Tensor]:
         """Distributes a flat vector (D_A,) over tensors by name; pruned entries are zero."""
         parts = torch.split(vector, list(self.sizes.values()))
-        zeros = {name: vector.new_zeros(mask.shape) for name, mask in self.masks.items()}
         return {
-            name: zeros[name].masked_scatter_(mask, part)
+            name: vector.new_zeros(mask.shape).masked_scatter_(mask, part)
+            if name in self._pruned
+            else part.view(mask.shape)
             for (name, mask), part in zip(self.masks.items(), parts, strict=True)
         }
 

@@ -94,6 +94,11 @@ class BoundModel:
         """The active coordinates, (D_A,)."""
         return self.active.gather(self.network.parameters).detach()
 
+    @cached_property
+    def theta_squared(self) -> Tensor:
+        """Squares of the active coordinates, (D_A,) float64."""
+        return self.theta.double().square()
+
     def bound(self) -> _Bound:
         """Returns the fields that every `CurvatureResult` has."""
         return {

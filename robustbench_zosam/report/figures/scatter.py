@@ -9,6 +9,7 @@ from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.figures.sharpness import sharpness_tables
 from robustbench_zosam.report.panel import HEIGHT, WIDTH, Block, Panel
 from robustbench_zosam.report.run import MethodView, Run
+from robustbench_zosam.schema import Flatness
 
 _UNITS = {"trace": "loss / weight²", "adaptive_trace": "loss"}
 Points = list[tuple[MethodView, list[tuple[float, float]]]]
@@ -59,7 +60,22 @@ def _how(run: Run) -> str:
     subset = f"{text.count(images, 'training image')} without augmentation"
     failed = sum(bool(gate) and not gate["passed"] for f in flatness if (gate := f.get("gate")))
     warning = f" {text.count(failed, 'measurement')} failed the validity check." if failed else ""
-    return f"Trace of the Hessian over the active weights, {subset}, method: {methods}.{warning}"
+    return (
+        f"Trace of the Hessian over the active weights, {subset}, method: {methods}.{warning}"
+        f"{_left_out(flatness)}"
+    )
+
+
+def _left_out(flatness: list[Flatness]) -> str:
+    """Says how much of the exact trace is missing at most, where it was measured."""
+    shares = [f["skipped_mass"] for f in flatness if f["method"] == "exact" and "skipped_mass" in f]
+    if not any(shares):
+        return ""
+    return (
+        " Classes too unlikely to matter are left out; they hold at most "
+        f"{text.percent(max(shares), 5)} % of the mean of Σ p(1 − p), to which the trace is "
+        "proportional."
+    )
 
 
 def _panel(points: Points, metric: CellMetric, unit: str, accuracy: CellMetric) -> Panel:
