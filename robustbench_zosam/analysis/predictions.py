@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustbench_zosam.analysis.scores import (
+    CellPredictions,
     CellScores,
     Floats,
-    Predictions,
     Weights,
     families,
     weighted,
@@ -93,7 +93,7 @@ def prediction_facts(
     }
 
 
-Said = Sequence[tuple[CellScores, Predictions]]
+Said = Sequence[tuple[CellScores, CellPredictions]]
 
 
 def _method(name: str, cells: Said, classes: int) -> MethodPredictions:
@@ -152,7 +152,7 @@ def _agreement(method: str, baseline: str, known: Mapping[str, Said]) -> Agreeme
     }
 
 
-def _share(pairs: Sequence[tuple[Predictions, Predictions]]) -> tuple[float, float]:
+def _share(pairs: Sequence[tuple[CellPredictions, CellPredictions]]) -> tuple[float, float]:
     """Returns the shares of clean and of corrupted images on which two models agree."""
     same = [
         [np.mean(np.asarray(a) == np.asarray(b)) for a, b in zip(one, other, strict=True)]

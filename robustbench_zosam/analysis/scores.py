@@ -15,7 +15,7 @@ Outcomes = NDArray[np.generic]
 
 
 @dataclass(frozen=True)
-class Predictions:
+class CellPredictions:
     """What one trained model said of each image, for each condition as in `CellScores`."""
 
     predicted: Sequence[Outcomes] | Outcomes
@@ -45,7 +45,7 @@ class CellScores:
     """Hessian trace of each image's loss, (m,); None where not measured."""
     adaptive_per_image: Floats | None = None
     """The same weighted by squared weights, (m,)."""
-    predictions: Predictions | None = None
+    predictions: CellPredictions | None = None
     """None where an early release measured."""
 
 

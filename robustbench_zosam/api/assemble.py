@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from corruptions.suites import Suite
 from robustbench_zosam import provenance
 from robustbench_zosam.analysis import (
+    CellPredictions,
     CellScores,
-    Predictions,
     compare_planned,
     prediction_facts,
     rankings,
@@ -158,7 +158,7 @@ def _scores(found: Measured) -> CellScores:
         said.correct,
         found.traces.get("trace_per_image"),
         found.traces.get("adaptive_trace_per_image"),
-        Predictions(said.predicted, said.confidence, said.nll, said.brier, said.labels),
+        CellPredictions(said.predicted, said.confidence, said.nll, said.brier, said.labels),
     )
 
 

@@ -50,7 +50,7 @@ class PaperSetting:
             yield "hardware"
 
 
-ANY = PaperSetting("any setting")
+ANY = PaperSetting("")  # no numbers of a setting were published
 
 
 def _model(results: Results) -> str:

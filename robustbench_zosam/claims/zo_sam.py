@@ -139,6 +139,7 @@ ZO_SAM_CLAIMS: tuple[Claim, ...] = (
         smaller_trace(between("zo-sam", "sgd"), "flatness", "trace"),
         PAIR,
         _flat_controls("flatness", "trace"),
+        setting=CIFAR_10,
     ),
     Claim(
         "zo-sam-flatter-adaptive",

@@ -10,7 +10,7 @@ from robustbench_zosam.report.style import Series
 WIDTH, HEIGHT = 340, 240  # CSS pixels of a panel at its natural size
 
 
-class Number(str):
+class PrintedNumber(str):
     """A number as it is printed, with all its digits for those who save the table.
 
     Args:

@@ -13,7 +13,7 @@ from robustbench_zosam.report.comparisons import OVERALL
 from robustbench_zosam.report.figures.forest import limits_of, points
 from robustbench_zosam.report.figures.overview import overview
 from robustbench_zosam.report.page import render_page
-from robustbench_zosam.report.panel import Block, Number, PageTable, Panel
+from robustbench_zosam.report.panel import Block, PageTable, Panel, PrintedNumber
 from robustbench_zosam.report.run import Run, load_run
 from robustbench_zosam.report.verdict import facts, verdict
 from robustbench_zosam.results.words import verdict_words
@@ -120,7 +120,7 @@ def _methods(entries: Sequence[RunEntry]) -> PageTable:
                 measure = entry.run.summary(method, name)
                 span = text.interval(measure["low"], measure["high"], column.show)
                 shown = f"{column.show(measure['value'])} {span}".strip()
-                cells.append(Number(shown, *tables.digits(measure, column)))
+                cells.append(PrintedNumber(shown, *tables.digits(measure, column)))
             rows.append((f"{entry.name}: {method.label}", str(len(method.facts["seeds"])), *cells))
     head = tuple(f"{column.head} ({column.unit})" for column in columns.values())
     return PageTable("All methods of all runs", ("run and method", "seeds", *head), tuple(rows))

@@ -8,15 +8,15 @@ from itertools import islice
 
 from robustbench_zosam.metrics import CellMetric, cell_metrics, columns
 from robustbench_zosam.report import text
-from robustbench_zosam.report.panel import Number, PageTable
+from robustbench_zosam.report.panel import PageTable, PrintedNumber
 from robustbench_zosam.report.run import MethodView, Run
 from robustbench_zosam.results.words import best_words, in_order
 from robustbench_zosam.schema import Flatness, MetricSummary, Ranking, Sparsity
 
 _GROUPS = {
     "Accuracy": (
-        "clean_accuracy",
         "mean_corruption_accuracy",
+        "clean_accuracy",
         "drop",
         "worst_corruption_accuracy",
         "degradation_slope",
@@ -117,12 +117,6 @@ class MethodTable:
     rows: tuple[MethodRow, ...]
 
     @property
-    def verdict(self) -> int:
-        """Returns after which column its methods are told from the best: after those accuracies."""
-        first = {"clean_accuracy", "mean_corruption_accuracy"}
-        return max(sum(column.metric.name in first for column in self.columns), 1)
-
-    @property
     def ranked(self) -> bool:
         """Returns whether its methods are told from the best or not."""
         return any(row.best for row in self.rows)
@@ -186,7 +180,7 @@ def _cell(measure: MetricSummary, column: Column, best: float | None) -> TableCe
         "" if constant else span,
         repr(float(value)),
         value == best,
-        Number("", *digits(measure, column)).digits,
+        PrintedNumber("", *digits(measure, column)).digits,
     )
 
 

@@ -60,6 +60,8 @@ def scope_words(scope: ClaimScope) -> str:
         >>> scope_words({"paper": "CIFAR-10", "here": "digits", "differs": ["data"]})
         'Paper: CIFAR-10. Here: digits. Not the same: data.'
     """
+    if not scope["paper"]:
+        return f"Here: {scope['here']}."
     differs = ", ".join(scope["differs"])
     same = f"Not the same: {differs}." if differs else "They match."
     return f"Paper: {scope['paper']}. Here: {scope['here']}. {same}"

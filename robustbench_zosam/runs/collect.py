@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from robustbench_zosam import provenance
 from robustbench_zosam.analysis import (
+    CellPredictions,
     CellScores,
-    Predictions,
     compare_planned,
     prediction_facts,
     rankings,
@@ -222,7 +222,7 @@ def read_scores(store: CellStore, cell: Cell) -> CellScores:
     )
 
 
-def _predictions(arrays: Arrays) -> Predictions | None:
+def _predictions(arrays: Arrays) -> CellPredictions | None:
     """Returns classes and scores of each image; None where an early release measured."""
     if not arrays.keys() >= set(PREDICTED):
         return None
@@ -230,6 +230,6 @@ def _predictions(arrays: Arrays) -> Predictions | None:
         (arrays[f"clean_{name}"], *arrays[name])
         for name in ("predicted", "confidence", "nll", "brier")
     )
-    return Predictions(
+    return CellPredictions(
         predicted, confidence, nll, brier, (arrays["clean_labels"], arrays["labels"])
     )

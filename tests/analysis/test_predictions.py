@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from robustbench_zosam.analysis import CellScores, Predictions, compare, prediction_facts
+from robustbench_zosam.analysis import CellPredictions, CellScores, compare, prediction_facts
 from robustbench_zosam.metrics import LabelledPredictions, calibration_error
 from robustbench_zosam.metrics.predictions import brier, nll
 from robustbench_zosam.statistics import holm, paired_difference
@@ -19,7 +19,7 @@ def said(seed, scale):
     rng = np.random.default_rng([seed, int(10 * scale)])
     logits = rng.normal(size=(3, 60, 3)) + np.eye(3)[LABELS]
     each = [LabelledPredictions(scale * x, LABELS) for x in logits]
-    predictions = Predictions(
+    predictions = CellPredictions(
         [p.predicted.astype(np.uint8) for p in each],
         [p.confidence.astype(np.float16) for p in each],
         [p.losses.astype(np.float16) for p in each],

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.panel import HEIGHT, WIDTH, Number, PageTable
+from robustbench_zosam.report.panel import HEIGHT, WIDTH, PageTable, PrintedNumber
 from robustbench_zosam.report.run import Floats
 from robustbench_zosam.report.style import Series
 
@@ -86,7 +86,7 @@ def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> 
     rows = tuple(
         (
             f"{place:g}".replace("-", text.MINUS),
-            *(Number(text.number(v.get(place)), v.get(place)) for v in found),
+            *(PrintedNumber(text.number(v.get(place)), v.get(place)) for v in found),
         )
         for place in places
     )
@@ -95,5 +95,5 @@ def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> 
     return PageTable(caption, head, rows, first=1 if whole else None)
 
 
-def _number(value: float | None) -> Number:
-    return Number(text.number(value), value)
+def _number(value: float | None) -> PrintedNumber:
+    return PrintedNumber(text.number(value), value)

@@ -9,7 +9,7 @@ from robustbench_zosam.metrics import cell_metrics
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, fitting, linear
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.panel import HEIGHT, WIDTH, Block, Number, PageTable, Panel
+from robustbench_zosam.report.panel import HEIGHT, WIDTH, Block, PageTable, Panel, PrintedNumber
 from robustbench_zosam.report.run import MethodView, Run
 
 _ACCURACY = "mean_corruption_accuracy"
@@ -120,8 +120,8 @@ def _table(title: str, points: Sequence[Point], label: str) -> PageTable:
     rows = tuple(
         (
             p.method.label,
-            Number(text.number(p.cost), p.cost),
-            Number(text.number(p.accuracy), p.accuracy),
+            PrintedNumber(text.number(p.cost), p.cost),
+            PrintedNumber(text.number(p.accuracy), p.accuracy),
             "yes" if p in best else "no",
         )
         for p in sorted(points, key=lambda point: point.cost)

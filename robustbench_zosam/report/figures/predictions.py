@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.panel import WIDTH, Block, Number, PageTable, Panel
+from robustbench_zosam.report.panel import WIDTH, Block, PageTable, Panel, PrintedNumber
 from robustbench_zosam.report.run import MethodView, Run, against
 from robustbench_zosam.schema import Comparison, MethodPredictions, ReliabilityBin, ScoreRow
 
@@ -88,7 +88,7 @@ def _score(row: ScoreRow) -> tuple[str, ...]:
     def show(value: float) -> str:
         return text.number(scale * value)
 
-    difference = Number(show(row["difference"]), scale * row["difference"])
+    difference = PrintedNumber(show(row["difference"]), scale * row["difference"])
     limits = [None if x is None else scale * x for x in (row["low"], row["high"])]
     words = text.interval(row["low"], row["high"], show) or "none"
     undecided = row["p_holm"] >= 1 - row["level"] or row["difference"] == 0
@@ -98,8 +98,8 @@ def _score(row: ScoreRow) -> tuple[str, ...]:
         text.condition(row["corruption"]),
         difference,
         verdict,
-        Number(words, *limits),
-        Number(text.p_value(row["p_holm"]), row["p_holm"]),
+        PrintedNumber(words, *limits),
+        PrintedNumber(text.p_value(row["p_holm"]), row["p_holm"]),
     )
 
 
@@ -125,8 +125,8 @@ def _agreement(run: Run) -> Iterator[PageTable]:
         yield PageTable(caption, head, tuple(rows))
 
 
-def _share(share: float | None) -> Number:
-    return Number(text.percent(share), None if share is None else 100 * share)
+def _share(share: float | None) -> PrintedNumber:
+    return PrintedNumber(text.percent(share), None if share is None else 100 * share)
 
 
 def _confusions(

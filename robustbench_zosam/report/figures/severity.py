@@ -7,7 +7,7 @@ import numpy as np
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, linear
 from robustbench_zosam.report.charts.lines import Curve, banded, line_chart
-from robustbench_zosam.report.panel import Block, Number, PageTable, Panel
+from robustbench_zosam.report.panel import Block, PageTable, Panel, PrintedNumber
 from robustbench_zosam.report.run import Floats, Run
 
 _SIZE = (220, 165)
@@ -59,9 +59,9 @@ def _panel(run: Run, corruption: str, curves: list[Curve], y: Axis) -> Panel:
     return Panel(text.plain(corruption), svg, corruption=run.corruption_index[corruption])
 
 
-def _percent(accuracies: Floats | None) -> Number:
+def _percent(accuracies: Floats | None) -> PrintedNumber:
     share = None if accuracies is None else float(accuracies.mean())
-    return Number(text.percent(share), None if share is None else 100 * share)
+    return PrintedNumber(text.percent(share), None if share is None else 100 * share)
 
 
 def _table(run: Run, names: list[str]) -> PageTable:
