@@ -17,8 +17,10 @@ from robustbench_zosam.landscape import line, plane
 from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.predict import predict_logits, to_unit
+from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.robustness.evaluation import evaluate
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, StageValue
+from robustbench_zosam.runs.methods import Method
 from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, ValidationScores
 
 Progress = Callable[[int, int], None]
@@ -73,9 +75,27 @@ def measure_flatness(
     settings = spec.flatness
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
     masks = _to(model.masks, spec.device)
-    facts, arrays = measure_curvature(model.model, images, labels, masks, settings, on_progress)
+    radius = _radius(spec.method, model.masks, model.model)
+    facts, arrays = measure_curvature(
+        model.model, images, labels, masks, settings, on_progress, radius
+    )
     write_arrays(store.flatness_file, **arrays)
     return facts
+
+
+def _radius(method: Method, masks: Mapping[str, Tensor], model: nn.Module) -> float | None:
+    """Returns the radius that a method's optimizer perturbed weights with, None without one."""
+    if not method.optimizer:
+        return None
+    options = OPTIMIZERS[method.optimizer].defaults | dict(method.options)
+    sigma, rho = options.get("sigma"), options.get("rho")
+    if isinstance(sigma, int | float):
+        active = sum(
+            int(masks[name].sum()) if name in masks else p.numel()
+            for name, p in model.named_parameters()
+        )
+        return float(sigma) * math.sqrt(active)
+    return float(rho) if isinstance(rho, int | float) else None
 
 
 def measure_landscape(
