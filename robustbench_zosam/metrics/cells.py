@@ -52,6 +52,18 @@ def backwards_per_step(cell: Cell) -> float | None:
     return cost["backwards"] / cost["steps"] if cost and cost["steps"] else None
 
 
+def inference_flops(cell: Cell) -> float | None:
+    """Returns the operations for an image over those of the dense network."""
+    found = cell["sparsity"] and cell["sparsity"].get("flops")
+    return found["ratio"] if found else None
+
+
+def training_flops(cell: Cell) -> float | None:
+    """Returns the operations of training over those of dense SGD with as many steps."""
+    found = cell["training"] and cell["training"].get("flops")
+    return found["of_sgd"] if found else None
+
+
 def line_half_width(cell: Cell) -> float | None:
     """Returns the distance along random directions at which the loss has risen by a threshold."""
     return found["line"]["summary"].get("half_width") if (found := cell["landscape"]) else None

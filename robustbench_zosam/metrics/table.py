@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from robustbench_zosam.metrics import cells, predictions
+from robustbench_zosam.metrics.costs import COSTS, POSITIVE
 from robustbench_zosam.metrics.metric import PERCENT, CellMetric, ConditionMetric, Format, Metric
 from robustbench_zosam.registry import Registry
 
@@ -13,7 +13,6 @@ METRICS = Registry("metric", Metric, "zosam_robust.metrics")
 """Metrics of predictions (`ConditionMetric`) and of trained models (`CellMetric`)."""
 
 FRACTION = (0.0, 1.0)
-POSITIVE = (0.0, math.inf)
 _HENDRYCKS = "Hendrycks and Dietterich 2019, section 4.2"
 
 
@@ -191,74 +190,7 @@ METRICS.add(
         higher_is_better=False,
         qualifier="rescaling-free",
     ),
-    CellMetric(
-        "train_seconds",
-        "wall-clock time of training",
-        lambda cell: found["cost"]["seconds"] if (found := cell["training"]) else None,
-        label="training time",
-        short="training",
-        unit="s",
-        higher_is_better=False,
-        bounds=POSITIVE,
-        format=Format("s"),
-    ),
-    CellMetric(
-        "images_per_second",
-        "training images per second",
-        lambda cell: found["cost"]["images_per_second"] if (found := cell["training"]) else None,
-        label="training throughput",
-        short="speed",
-        unit="images/s",
-        higher_is_better=True,
-        bounds=POSITIVE,
-        format=Format("images/s"),
-    ),
-    CellMetric(
-        "forwards_per_step",
-        "forward passes per optimizer step, in mini-batches",
-        cells.forwards_per_step,
-        label="forward passes",
-        short="forwards",
-        unit="1/step",
-        higher_is_better=False,
-        format=Format("per step", trimmed=True),
-        column=False,
-    ),
-    CellMetric(
-        "backwards_per_step",
-        "backward passes per optimizer step, in mini-batches",
-        cells.backwards_per_step,
-        label="backward passes",
-        short="backwards",
-        unit="1/step",
-        higher_is_better=False,
-        format=Format("per step", trimmed=True),
-        column=False,
-    ),
-    CellMetric(
-        "sparsity_maskable",
-        "fraction of the weights of convolutional and linear layers that are zero",
-        lambda cell: found["maskable"] if (found := cell["sparsity"]) else None,
-        label="sparsity of the maskable weights",
-        short="sparsity",
-        unit="share",
-        higher_is_better=None,
-        qualifier="of conv. and linear",
-        format=PERCENT,
-        column=False,
-    ),
-    CellMetric(
-        "sparsity_total",
-        "fraction of all parameters that are zero",
-        lambda cell: found["total"] if (found := cell["sparsity"]) else None,
-        label="total sparsity",
-        short="sparsity",
-        unit="share",
-        higher_is_better=None,
-        qualifier="of all weights",
-        format=PERCENT,
-        column=False,
-    ),
+    *COSTS,
     CellMetric(
         "line_half_width",
         "distance along random directions at which the loss has risen by 0.5 nats",

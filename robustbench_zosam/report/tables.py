@@ -38,6 +38,8 @@ _GROUPS = {
         "mean_corruption_brier",
         "sparsity_maskable",
         "sparsity_total",
+        "inference_flops",
+        "training_flops",
     ),
 }
 _NAMED = tuple(name for names in _GROUPS.values() for name in names)
@@ -220,6 +222,18 @@ def _left_dense(sparsity: Sparsity) -> str:
     )
 
 
+def _operations(sparsity: Sparsity) -> str:
+    """Returns what sparsity would save of the operations for an image, in words."""
+    found = sparsity.get("flops")
+    if not found:
+        return ""
+    sparse, dense = (f"{found[kind] / 1e9:.3g}" for kind in ("sparse", "dense"))
+    return (
+        f"; without the zeros an image takes {sparse} of {dense} GFLOPs "
+        f"({text.percent(found['ratio'])} %), but training and evaluation here compute with them"
+    )
+
+
 def _layer_table(
     method: MethodView, seed: int, sparsity: Sparsity, flatness: Flatness | None
 ) -> PageTable:
@@ -238,5 +252,6 @@ def _layer_table(
         f"{method.label}, seed {seed}: {text.percent(sparsity['maskable'])} % of the "
         f"maskable and {text.percent(sparsity['total'])} % of all weights are zero"
         + _left_dense(sparsity)
+        + _operations(sparsity)
     )
     return PageTable(caption, ("layer", "weights", "active", "density (%)", "trace"), rows, method)

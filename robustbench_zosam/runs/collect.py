@@ -165,6 +165,8 @@ def _training(stored: StoredTrained) -> Training:
         training["recalibrated"] = stored["recalibrated"]
     if "averaged" in stored:
         training["averaged"] = stored["averaged"]
+    if "flops" in stored:
+        training["flops"] = stored["flops"]
     return training
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from robustbench_zosam.checks import constructor_options
 from robustbench_zosam.config import ModelConfig, Options, TrainingConfig
 from robustbench_zosam.data.dataset import Dataset
+from robustbench_zosam.measurement.flops import inference_flops, training_flops
 from robustbench_zosam.measurement.sparsity import sparsity_facts
 from robustbench_zosam.models.checkpoints import save_checkpoint
 from robustbench_zosam.models.classifier import Classifier, build_model
@@ -22,6 +23,7 @@ from robustbench_zosam.runs.live import Live
 from robustbench_zosam.schema import HistoryRow, StoredLoaded, StoredTraining
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import create_masker
+from robustbench_zosam.sparsity.flops import forward_flops
 from robustbench_zosam.training import Batches, TrainingSetup, train
 
 OnProgress = Callable[[str, int, int], None]
@@ -121,7 +123,10 @@ def train_cell(
     if record["status"] == "done":
         setup.masker.check(setup.optimizer)  # not after a divergence: NaN times a mask is NaN
         _save(spec, store, data, setup.model, spec.model, masks)
+    forward = forward_flops(setup.model, data.image_size)
     facts = sparsity_facts(setup.model, masks)
+    facts["flops"] = inference_flops(forward, facts, data.image_size)
+    record["flops"] = training_flops(setup, forward)
     return {**record, "exploration": exploration, "sparsity": facts}
 
 
@@ -130,6 +135,9 @@ def _load(spec: CellSpec, store: CellStore, data: Dataset) -> StoredLoaded:
     checkpoint = load_for(path, spec.model, data)
     model, masks = checkpoint.model, checkpoint.masks
     _save(spec, store, data, model, checkpoint.config, masks)
+    facts = sparsity_facts(model, masks)
+    size = data.image_size
+    facts["flops"] = inference_flops(forward_flops(model, size), facts, size)
     return {
         "status": "done",
         "loaded": path,
@@ -137,7 +145,7 @@ def _load(spec: CellSpec, store: CellStore, data: Dataset) -> StoredLoaded:
             "mean": model.mean.flatten().tolist(),
             "std": model.std.flatten().tolist(),
         },
-        "sparsity": sparsity_facts(model, masks),
+        "sparsity": facts,
     }
 
 

@@ -62,6 +62,7 @@ from robustbench_zosam.schema.landscapes import (
 from robustbench_zosam.schema.measured import (
     Condition,
     ConditionScores,
+    InferenceFlops,
     LeftDense,
     MeanScores,
     NamedAccuracy,
@@ -101,6 +102,7 @@ from robustbench_zosam.schema.training import (
     HistoryRow,
     TimeTo,
     Training,
+    TrainingFlops,
     TrainingRecord,
     Validation,
 )
@@ -143,6 +145,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "GradientMoments",
     "TimeTo",
     "Sparsity",
+    "InferenceFlops",
     "LeftDense",
     "SparseLayer",
     "Robustness",
@@ -174,6 +177,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "StoredTrained",
     "StoredLoaded",
     "Normalisation",
+    "TrainingFlops",
     "TrainingRecord",
     # over seeds, and between methods
     "Summary",

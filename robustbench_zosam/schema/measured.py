@@ -121,6 +121,18 @@ class LeftDense(TypedDict):
     reason: str
 
 
+class InferenceFlops(TypedDict):
+    """Floating-point operations for one image; a multiplication and an addition are two."""
+
+    dense: int
+    """As computed where zeros are computed with, as everywhere here."""
+    sparse: float
+    """With active weights alone."""
+    ratio: float
+    """sparse / dense."""
+    image_size: int
+
+
 class Sparsity(TypedDict):
     """The sparsity of one trained model."""
 
@@ -136,5 +148,6 @@ class Sparsity(TypedDict):
     layers: NotRequired[list[SparseLayer]]
     left_dense: NotRequired[list[LeftDense]]
     """Weights that are not among the maskable ones, such as embeddings."""
+    flops: NotRequired[InferenceFlops]
     exploration: NotRequired[float | None]
     """Fraction of the maskable weights that were ever active; None for a loaded checkpoint."""

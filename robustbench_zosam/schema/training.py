@@ -94,6 +94,22 @@ class Diagnostics(TypedDict, total=False):
     gradients: list[GradientStatistics]
 
 
+class TrainingFlops(TypedDict):
+    """Floating-point operations of a training run; a multiplication and an addition are two.
+
+    A backward pass counts as two forward passes, as in Evci et al. 2020 (RigL), appendix H.
+    """
+
+    sparse: float
+    """With active weights alone, and dense gradients where the sparsifier needs them."""
+    executed: float
+    """As computed here, where sparsity is simulated by zeros."""
+    sparse_per_step: float
+    executed_per_step: float
+    of_sgd: float | None
+    """`sparse` / that of dense SGD with as many steps."""
+
+
 class Training(TypedDict):
     """A training run."""
 
@@ -106,6 +122,7 @@ class Training(TypedDict):
     recalibrated: NotRequired[int]
     """Batch-norm layers whose statistics were recomputed at the final weights."""
     averaged: NotRequired[AveragedWeights]
+    flops: NotRequired[TrainingFlops]
 
 
 class TrainingRecord(Training):

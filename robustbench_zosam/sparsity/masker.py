@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.seeds import derive_seed
+from robustbench_zosam.sparsity import ranks
 from robustbench_zosam.sparsity.layers import maskable_layers
 from robustbench_zosam.sparsity.masker_state import MaskerState
 from robustbench_zosam.sparsity.masks import MaskSet, Slots, astray, optimizer_slots
@@ -22,11 +23,6 @@ from robustbench_zosam.sparsity.policy import (
     Moment,
     Policy,
     Start,
-)
-from robustbench_zosam.sparsity.ranks import (
-    require_same,
-    take_from_first,
-    take_generator_from_first,
 )
 from robustbench_zosam.sparsity.report import LayerDensity, SparsityReport, TopologyEvent
 
@@ -81,12 +77,13 @@ class Masker(MaskSet):
         self._masked = self.layers[: len(masks)]
         super().__init__({x.weight: m for x, m in zip(self._masked, masks, strict=True)})
         self._counts = [int(mask.sum()) for mask in masks]
+        self._used = [0] * len(masks)
         self._explored = self._copies() if policy.dynamic else {}
         self._fresh = {n: torch.zeros_like(m) for n, m in self._explored.items()}
 
     def _take_from_first(self, masks: list[Tensor]) -> None:
-        take_from_first(masks)
-        take_generator_from_first(self._generator, self.layers[0].weight.device)
+        ranks.take_from_first(masks)
+        ranks.take_generator_from_first(self._generator, self.layers[0].weight.device)
 
     @property
     def masks(self) -> dict[str, Tensor]:
@@ -134,7 +131,21 @@ class Masker(MaskSet):
         if not self.policy.replaces_step:
             self._change_when_due(slots)
         self._zero(slots)
+        self._count_step()
+
+    def _count_step(self) -> None:
+        self._used = [used + n for used, n in zip(self._used, self._counts, strict=True)]
         self.step += 1
+
+    def mean_densities(self) -> dict[str, float]:
+        """Returns the density of each masked layer, averaged over the steps so far."""
+        used = zip(self._masked, self._used if self.step else self._counts, strict=True)
+        return {x.name: n / max(self.step, 1) / x.size for x, n in used}
+
+    @property
+    def dense_gradients(self) -> int:
+        """Steps so far whose gradient was needed of the inactive weights too."""
+        return len(self.events) if self.policy.gradient else 0
 
     def _change_when_due(self, slots: Slots) -> bool:
         if not self.policy.due(self._moment):
@@ -228,14 +239,13 @@ class Masker(MaskSet):
         Raises:
             InputError: the masks of data-parallel processes differ; all of them make the check.
         """
-        require_same(list(self.masks.values()))
+        ranks.require_same(list(self.masks.values()))
         slots = optimizer_slots(optimizer) if optimizer is not None else (lambda _: [])
         for layer in self._masked:
             off = ~self._masks[layer.weight].to(layer.weight.device)
             for tensor in (layer.weight.detach(), *slots(layer.weight)):
                 assert not tensor[off].any(), f"{layer.name} is not zero off its mask"
-        active = self._active_counts()
-        counts = [active[layer.name] for layer in self._masked]
+        counts = [self._active_counts()[layer.name] for layer in self._masked]
         assert all(counts), "a layer has no active weight"
         assert counts == self._counts, "the count of a layer has changed"
 
@@ -251,6 +261,7 @@ class Masker(MaskSet):
             "events": [dataclasses.astuple(event) for event in self.events],
             "policy": self.policy.state_dict(),
             "sparsifier": type(self.policy).__name__,
+            "used": list(self._used),
         }
 
     @torch.no_grad()
@@ -279,6 +290,7 @@ class Masker(MaskSet):
         self._explored = {name: mask.clone() for name, mask in state["explored"].items()}
         self._fresh = {name: mask.clone() for name, mask in state["fresh"].items()}
         self._counts = list(state["counts"])
+        self._used = list(state.get("used") or [n * state["step"] for n in self._counts])
         self._generator.set_state(state["generator"].cpu())
         self.events = [TopologyEvent(*event) for event in state["events"]]
         self.policy.load_state_dict(state["policy"])

@@ -32,7 +32,9 @@ class MaskerState(TypedDict):
     events: list[tuple[int, int, int, int, bool]]
     policy: PolicyState
     sparsifier: NotRequired[str]
-    """Class of the policy; not in states of version 0.1.0."""
+    """Class of the policy; not in states of version 0.1.0, nor is `used`."""
+    used: NotRequired[list[int]]
+    """Active weights of each masked layer, summed over the steps."""
     rewind_to: NotRequired[dict[str, Tensor] | None]
     """Weights and buffers, of methods that rewind them."""
     hidden: NotRequired[dict[str, Tensor]]

@@ -71,7 +71,12 @@ class StraightThroughMasker(Masker):
             self._explored[layer.name] = self._explored[layer.name].to(new.device) | new
         self.version += 1
         self._zero(lambda _: [])
-        self.step += 1
+        self._count_step()
+
+    @property
+    def dense_gradients(self) -> int:
+        """Steps so far whose gradient was needed of the inactive weights too: all of them."""
+        return self.step
 
     def check(self, optimizer: Optimizer | None = None) -> None:
         """Asserts that weights are exactly 0 off the masks, and the counts; the state is dense."""

@@ -16,10 +16,18 @@ def test_the_table_has_every_sparsifier_once():
 
 
 def test_the_example_works():
-    code = re.search(r"```python\n(.*?)```", PAGE, re.S).group(1)
+    code = re.search(r"```python\n(.*?)```", PAGE.split("## Writing one")[1], re.S).group(1)
     scope = {}
     exec(code.split("SPARSIFIERS.add")[0], scope)
     policy = scope["FirstRows"]()
     assert isinstance(policy, Policy)
     model = torch.nn.Linear(3, 8)
     assert Masker(model, policy, sparsity=0.75, total_steps=1).report().active == 6
+
+
+def test_the_examples_of_use_work():
+    for code in re.findall(r"```python\n(.*?)```", PAGE.split("## Writing one")[0], re.S):
+        scope = {}
+        exec(code, scope)
+        if "saved" in scope:
+            assert 0 < scope["saved"] < 0.9
