@@ -130,10 +130,10 @@ def measure_sharpness(
                 averages[key] = _average(plain, one, start)
             values = averages[key]
         elif one.kind in {"zero-order", "random"}:
-            key = (one.rho, one.m, one.draws)
-            if key not in sides:
-                sides[key] = _both_sides(plain, one)
-            values = _along_random_directions(sides[key], one, plain.model.data)
+            radius = (one.rho, one.m, one.draws)
+            if radius not in sides:
+                sides[radius] = _both_sides(plain, one)
+            values = _along_random_directions(sides[radius], one, plain.model.data)
         else:
             values = _value(plain, one), _value(unit, one)
         found.append(Sharpness(one, *values))
@@ -222,16 +222,18 @@ def _both_sides(around: Neighbourhood, measure: SharpnessMeasure) -> Tensor:
         start = around.per_image_each(_BOTH, None, batch).mean(1)
         rows = []
         for index in range(measure.draws):
-            u = around.model.active.draw(
-                lambda shape, name, index=index, number=number: gaussian(
-                    shape, around.model.seed, "direction", index, number, name
-                )
-            )
+            u = _direction(around.model, index, number)
             delta = u * (measure.rho / u.norm())
             sides = [around.per_image_each(_BOTH, side * delta, batch).mean(1) for side in (1, -1)]
             rows.append(torch.stack(sides) - start)
         table.append(torch.stack(rows))
     return torch.stack(table)
+
+
+def _direction(model: BoundModel, index: int, batch: int) -> Tensor:
+    return model.active.draw(
+        lambda shape, name: gaussian(shape, model.seed, "direction", index, batch, name)
+    )
 
 
 def _clustered(rises: Tensor, counts: Tensor) -> Value:

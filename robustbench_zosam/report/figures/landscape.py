@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from robustbench_zosam.landscape.levels import CLIP
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between, linear
 from robustbench_zosam.report.charts.lines import Curve, curve_table, line_chart
@@ -13,7 +14,6 @@ from robustbench_zosam.report.panel import Block, PageTable, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
 _Quantity = Literal["losses", "accuracies"]
-CLIP = 10.0  # nats; far above chance, where a loss says nothing more
 
 
 def slices(run: Run) -> Block | None:

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from robustbench_zosam.landscape.levels import LEVELS, colour_limits
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between
 from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.charts.colours import colour, ink
 from robustbench_zosam.report.charts.contour import contour
 from robustbench_zosam.report.charts.png import data_url, png
-from robustbench_zosam.report.figures.landscape import CLIP, how_measured
+from robustbench_zosam.report.figures.landscape import how_measured
 from robustbench_zosam.report.panel import Block, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
-_FLOOR = 1e-3
-_LEVELS = (0.02, 0.1, 0.5, 2.0, 5.0)
 _SIZE = (240, 236)
 
 
@@ -42,7 +41,7 @@ class MeasuredPlane:
 def planes(run: Run) -> Block | None:
     """Draws the loss on a plane for every method, on one colour scale; None without planes."""
     found = measured_planes(run)
-    limits = colour_limits(found)
+    limits = colour_limits(plane.losses for plane in found)
     if limits is None:
         return None
     return Block(
@@ -71,16 +70,6 @@ def measured_planes(run: Run) -> list[MeasuredPlane]:
     return found
 
 
-def colour_limits(found: list[MeasuredPlane]) -> tuple[float, float] | None:
-    """Returns the losses at both ends of the colour scale, in nats; None if none is finite."""
-    known = [plane.losses[np.isfinite(plane.losses)] for plane in found]
-    losses = np.concatenate(known) if known else np.array([])
-    if losses.size == 0:
-        return None
-    low = max(float(losses.min()), _FLOOR)
-    return low, max(min(float(losses.max()), CLIP), 10 * low)
-
-
 def surfaces(run: Run) -> dict[str, object] | None:
     """Returns what the page needs to draw the planes as surfaces.
 
@@ -88,7 +77,7 @@ def surfaces(run: Run) -> dict[str, object] | None:
         Limits of the colours, and losses to three digits; None without planes.
     """
     found = measured_planes(run)
-    limits = colour_limits(found)
+    limits = colour_limits(plane.losses for plane in found)
     if limits is None:
         return None
     return {
@@ -155,7 +144,7 @@ def _share(loss: float, limits: tuple[float, float]) -> float:
 def _contours(chart: Chart, plane: MeasuredPlane, limits: tuple[float, float]) -> Iterator[Markup]:
     first, step = float(plane.positions[0]), float(plane.positions[1] - plane.positions[0])
     heights = np.log(np.maximum(plane.losses, 1e-12))
-    for level in _LEVELS:
+    for level in LEVELS:
         pieces = "".join(
             f"M{chart.x(first + step * a):.1f} {chart.y(first + step * b):.1f}"
             f"L{chart.x(first + step * c):.1f} {chart.y(first + step * d):.1f}"
@@ -173,4 +162,4 @@ def _cross(chart: Chart) -> Markup:
 
 
 def _listed_levels() -> str:
-    return text.listed([f"{level:g}" for level in _LEVELS])
+    return text.listed([f"{level:g}" for level in LEVELS])
