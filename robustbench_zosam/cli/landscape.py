@@ -72,7 +72,8 @@ def landscape(
         typer.Option(
             "--range",
             metavar="X",
-            help="Largest step [default: 1; along eigenvectors, where the loss has risen by 2].",
+            help="Largest step [default: where the flattest model's mean line reaches the loss of "
+            "chance; along eigenvectors, where the loss has risen by 2].",
         ),
     ] = None,
     statistics_images: Annotated[

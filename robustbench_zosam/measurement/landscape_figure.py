@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from robustbench_zosam.files import atomic_path
-from robustbench_zosam.landscape.levels import CLIP, LEVELS, colour_limits
+from robustbench_zosam.report.levels import CLIP, LEVELS, colour_limits
 from robustbench_zosam.schema import LandscapeFile, ModelMap, ModelMark, ModelPath, ModelSlices
 
 _SHADES = 25

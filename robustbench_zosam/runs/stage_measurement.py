@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from robustbench_zosam.arrays import write_arrays
 from robustbench_zosam.config import LandscapeConfig
 from robustbench_zosam.data.dataset import Dataset, balanced_subset
+from robustbench_zosam.flatness import Network
+from robustbench_zosam.flatness.model.guard import measuring, unwrap
 from robustbench_zosam.landscape import line, plane
+from robustbench_zosam.landscape.rays import chance_radius
 from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.predict import predict_logits, to_unit
@@ -105,7 +108,9 @@ def measure_landscape(
     settings = spec.landscape
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
     masks = _to(model.masks, spec.device)
-    return slices_of(model.model, images, labels, masks, settings, on_progress)
+    return slices_of(
+        model.model, images, labels, masks, settings, on_progress, with_plane=spec.with_plane
+    )
 
 
 def slices_of(
@@ -115,8 +120,14 @@ def slices_of(
     masks: Mapping[str, Tensor],
     settings: LandscapeConfig,
     on_progress: Progress,
+    *,
+    with_plane: bool = True,
 ) -> Landscape:
-    """Returns the loss of a model along random directions and on a plane, as results store it."""
+    """Returns the loss of a model along random directions and on a plane, as results store it.
+
+    The plane ends where the mean line has risen by ln C, the loss of chance: beyond it there is
+    nothing to see of the basin.
+    """
     lines = line(
         model,
         images,
@@ -126,23 +137,28 @@ def slices_of(
         seed=settings.seed,
         points=settings.points,
         seeds=settings.directions,
+        progress=None if with_plane else on_progress,
     )
-    surface = plane(
+    found: Landscape = {"line": lines.to_dict(), "norm": "filter", "images": len(labels)}
+    if not with_plane:
+        return found
+    rim = chance_radius(lines.positions, lines.losses, _classes(model, images))
+    found["plane"] = plane(
         model,
         images,
         labels,
         masks=masks,
-        span=settings.span,
+        span=rim or settings.span,
         seed=settings.seed,
         points=settings.grid,
         progress=on_progress,
-    )
-    return {
-        "line": lines.to_dict(),
-        "plane": surface.to_dict(),
-        "norm": "filter",
-        "images": len(labels),
-    }
+    ).to_dict()
+    return found
+
+
+def _classes(model: nn.Module, images: Tensor) -> int:
+    with measuring(unwrap(model)):
+        return int(Network.of(unwrap(model))(images[:2]).shape[1])
 
 
 def _training_images(data: Dataset, count: int, seed: int, device: str) -> tuple[Tensor, Tensor]:

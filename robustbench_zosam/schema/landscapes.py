@@ -73,7 +73,8 @@ class Landscape(TypedDict):
     """Line and plane through one model."""
 
     line: Line
-    plane: Plane
+    plane: NotRequired[Plane]
+    """Out to where the mean line has risen by ln C; of the first seed alone."""
     norm: str
     """How directions are scaled."""
     images: int

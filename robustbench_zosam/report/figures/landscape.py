@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from robustbench_zosam.landscape.levels import CLIP
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between, linear
 from robustbench_zosam.report.charts.lines import Curve, curve_table, line_chart
+from robustbench_zosam.report.levels import CLIP
 from robustbench_zosam.report.panel import Block, PageTable, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from robustbench_zosam.landscape.summary import Array
+from robustbench_zosam.report.run import Floats
 
 CLIP = 10.0  # nats; far above chance, where a loss says nothing more
 LEVELS = (0.02, 0.1, 0.5, 2.0, 5.0)  # nats, of the contours
 _FLOOR = 1e-3
 
 
-def colour_limits(planes: Iterable[Array]) -> tuple[float, float] | None:
+def colour_limits(planes: Iterable[Floats]) -> tuple[float, float] | None:
     """Returns the losses at both ends of one logarithmic colour scale, in nats.
 
     Returns:
