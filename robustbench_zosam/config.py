@@ -80,6 +80,9 @@ class ModelConfig(Section):
     classes: PathText | None = None
     """What the outputs of a checkpoint stand for, where those are more classes than the data's:
     `imagenet` (WordNet ids), or a file with a line for each output, or JSON."""
+    ema: StrictBool = False
+    """Takes the averaged weights of a training file (`state_dict_ema` of timm, `model_ema` of
+    torchvision's scripts)."""
     zeros_as_mask: StrictBool = False
     """Treats exact zeros in the weights of a third-party checkpoint as pruned weights."""
     mean: tuple[UnitInterval, UnitInterval, UnitInterval] | None = None

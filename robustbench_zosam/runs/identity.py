@@ -50,7 +50,7 @@ def training_identity(
         named = named_model(config)
         return identity(
             checkpoint=method.content,
-            model=named and named.model_dump(exclude={"allow_code"}),
+            model=named and named.model_dump(exclude={"allow_code", *_unused(named)}),
             fingerprint=fingerprint,
             threads=threads,
             **_outputs(named),
@@ -75,6 +75,11 @@ def _flip(config: ExperimentConfig) -> dict[str, bool]:
     return {} if config.data.flip is None else {"flip": config.data.flip}
 
 
+def _unused(model: ModelConfig) -> set[str]:
+    """Returns newer settings that are not used, so that earlier results keep their identity."""
+    return set() if model.ema else {"ema"}
+
+
 def _outputs(model: ModelConfig | None) -> dict[str, str]:
     """Returns the content of the list of classes, if one is read."""
     if model is None or model.classes is None or model.classes == IMAGENET:
@@ -85,5 +90,6 @@ def _outputs(model: ModelConfig | None) -> dict[str, str]:
 def _start(model: ModelConfig) -> dict[str, object]:
     """Returns what says from which weights training starts; nothing for random ones."""
     if model.init is not None:
-        return {"init": content_of(local_file(model.init)), "mean": model.mean, "std": model.std}
+        start = {"init": content_of(local_file(model.init)), "mean": model.mean, "std": model.std}
+        return start | ({"ema": True} if model.ema else {})
     return {"pretrained": True, "mean": model.mean, "std": model.std} if model.pretrained else {}
