@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
@@ -85,9 +86,11 @@ def _known_keys(values: Mapping[str, object]) -> None:
     for key in values:
         section, *rest = key.split(".")
         if section not in SECTIONS or not 1 <= len(rest) < _DEEPEST or not all(rest):
+            close = {*difflib.get_close_matches(section, SECTIONS, n=1)} - {section}
+            hint = "".join(f"; did you mean {'.'.join((near, *rest))}?" for near in close)
             raise ValueError(
                 f"{key} is none of optimizer.OPTION, optimizer.NAME.OPTION, sparsifier.OPTION, "
-                "sparsifier.NAME.OPTION and training.SETTING"
+                f"sparsifier.NAME.OPTION and training.SETTING{hint}"
             )
         if section == "training" and len(rest) > 1:
             raise ValueError(f"{key} is no setting of the training: write training.SETTING")

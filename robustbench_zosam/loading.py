@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from robustbench_zosam.config import ExperimentConfig
 from robustbench_zosam.config_sweeps import dotted
@@ -157,12 +158,36 @@ def _one_sentence(error: ValidationError) -> tuple[str, str]:
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        hint = "`zosam-robust evaluate --dry-run` prints all of them"
-        return key, f"{_short(key)} is not a known setting; {hint}"
+        close = _alike(key)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        where = "`zosam-robust evaluate --dry-run` prints all of them"
+        return key, f"{_short(key)} is not a known setting; {hint}{where}"
     message = first["msg"].removeprefix("Value error, ")
     more = f" ({error.error_count() - 1} more to fix)" if error.error_count() > 1 else ""
     value = _short(repr(first["input"]))
     return key, f"{key} = {value}: {message[:1].lower()}{message[1:]}{more}"
+
+
+def setting_names(section: type[BaseModel] = ExperimentConfig, prefix: str = "") -> list[str]:
+    """Returns the dotted keys of all settings, section by section."""
+    found: list[str] = []
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += setting_names(inner, f"{prefix}{name}.")
+        else:
+            found.append(f"{prefix}{name}")
+    return found
+
+
+def _alike(key: str) -> list[str]:
+    """Returns settings that somebody may have meant: of that last part, or spelt like it."""
+    names = setting_names()
+    sections = {name.partition(".")[0] for name in names}
+    same = [name for name in names if name.rpartition(".")[2] == key]
+    if same or "." in key:
+        return same or difflib.get_close_matches(key, names, n=2)
+    return difflib.get_close_matches(key, sections, n=1)
 
 
 def _short(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Annotated, TextIO
 
 import typer
@@ -14,6 +15,7 @@ from robustbench_zosam.cli.compare import compare
 from robustbench_zosam.cli.corrupt import corrupt
 from robustbench_zosam.cli.doctor import doctor
 from robustbench_zosam.cli.evaluate import evaluate
+from robustbench_zosam.cli.examples import epilog
 from robustbench_zosam.cli.export import export
 from robustbench_zosam.cli.fetch import fetch
 from robustbench_zosam.cli.flatness import flatness
@@ -44,22 +46,26 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.command("evaluate")(evaluate)
-app.command("train")(train)
-app.command("work")(work)
-app.command("status")(status)
-app.command("merge")(merge)
-app.command("plan")(plan)
-app.command("corrupt")(corrupt)
-app.command("compare")(compare)
-app.command("report")(report)
-app.command("flatness")(flatness)
-app.command("landscape")(landscape)
-app.command("nzk")(nzk)
-app.command("export")(export)
-app.command("list")(list_entries)
-app.command("fetch")(fetch)
-app.command("doctor")(doctor)
+_VERBS: dict[str, Callable[..., None]] = {
+    "evaluate": evaluate,
+    "train": train,
+    "work": work,
+    "status": status,
+    "merge": merge,
+    "plan": plan,
+    "corrupt": corrupt,
+    "compare": compare,
+    "report": report,
+    "flatness": flatness,
+    "landscape": landscape,
+    "nzk": nzk,
+    "export": export,
+    "list": list_entries,
+    "fetch": fetch,
+    "doctor": doctor,
+}
+for _verb, _function in _VERBS.items():
+    app.command(_verb, epilog=epilog(_verb))(_function)
 
 
 def _print_version(wanted: bool) -> None:

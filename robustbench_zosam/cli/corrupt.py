@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.configuring import build_config, separated
 
 
 class LayoutName(StrEnum):
@@ -49,9 +50,7 @@ def corrupt(
     All 19 corruptions are applied unless some are named. The same command resumes an interrupted
     suite.
     """
-    settings = o.build_config(
-        None, assign, data__name=data, data__root=data_root, data__limit=limit
-    )
+    settings = build_config(None, assign, data__name=data, data__root=data_root, data__limit=limit)
     from robustbench_zosam.cli.display import Bar
     from robustbench_zosam.robustness.writing import write_suite  # imports torch
 
@@ -59,7 +58,7 @@ def corrupt(
         said = write_suite(
             settings.data,
             out,
-            corruptions=tuple(corruption or ("all",)),
+            corruptions=tuple(map(str, separated("corruptions", corruption or ["all"]))),
             preset=preset,
             layout=layout.value,
             seed=seed,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.configuring import build_config, choose_engine
 from robustbench_zosam.files import read_json
 
 
@@ -52,8 +53,8 @@ def evaluate(
     Without arguments: dense SGD, and at 90 % sparsity SGD, a random perturbation, SAM and ZO-SAM,
     three seeds each, on scikit-learn's digits. The same command resumes an interrupted run.
     """
-    engine, engine_options = o.choose_engine(engine, scheduler, slurm)
-    settings = o.build_config(
+    engine, engine_options = choose_engine(engine, scheduler, slurm)
+    settings = build_config(
         config,
         assign,
         grid,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.configuring import build_config
 
 
 def export(
@@ -25,7 +26,7 @@ def export(
     Weights keep their names in the network and are zero where pruned; ONNX includes the input
     normalisation and is checked against the original before it is written.
     """
-    settings = o.build_config(None, assign, model__name=model)
+    settings = build_config(None, assign, model__name=model)
     from robustbench_zosam.models.checkpoints import load_checkpoint
     from robustbench_zosam.models.export import export_checkpoint
 

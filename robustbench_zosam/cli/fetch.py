@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from robustbench_zosam.cli.names import complete_downloads
 from robustbench_zosam.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ _QUIET_SECONDS = 15.0
 
 
 def fetch(
-    name: Annotated[str | None, typer.Argument(help="See `fetch --list`.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="See `fetch --list`.", autocompletion=complete_downloads),
+    ] = None,
     data_root: Annotated[Path, typer.Option(metavar="DIRECTORY", help="Data directory.")] = Path(
         "data"
     ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.configuring import build_config, subject_options
 
 if TYPE_CHECKING:
     from robustbench_zosam.measurement.trained_models import TrainedModels
@@ -90,10 +91,10 @@ def flatness(
     and paired differences between models. Without --data, images come from the data set that the
     models were trained on.
     """
-    settings = o.build_config(
+    settings = build_config(
         None,
         [f"flatness.sharpness={_family(sharpness)}", *(assign or [])],
-        **o.subject_options(data, data_root, model, device),
+        **subject_options(data, data_root, model, device),
         flatness__images=images,
         flatness__method=method,
         flatness__spectrum=spectrum,

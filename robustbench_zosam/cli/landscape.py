@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.configuring import build_config, subject_options
 from robustbench_zosam.cli.flatness import Paths, Split, SplitName
 
 if TYPE_CHECKING:
@@ -91,10 +92,10 @@ def landscape(
     All models share images, directions, range and colour scale. The same command again resumes an
     interrupted plane.
     """
-    settings = o.build_config(
+    settings = build_config(
         None,
         assign,
-        **o.subject_options(data, data_root, model, device),
+        **subject_options(data, data_root, model, device),
         landscape__images=images,
         landscape__grid=grid,
         landscape__points=points,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.configuring import build_config, parse_seeds, subject_options
 from robustbench_zosam.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ def nzk(
         chosen = tuple(part.strip() for part in (classes or "").split(",") if part.strip())
         if models:
             _refuse({"--outputs": outputs}, "the small regressions: choose --classes instead")
-            subject = o.subject_options(data, data_root, model, "cpu")
-            config = _classifiers(models, chosen, images, o.build_config(None, assign, **subject))
+            subject = subject_options(data, data_root, model, "cpu")
+            config = _classifiers(models, chosen, images, build_config(None, assign, **subject))
         else:
             given = {"--data-root": data_root, "--model": model, "--images": images}
             _refuse(
@@ -104,7 +105,7 @@ def nzk(
         _run(
             replace(
                 config,
-                seeds=o.parse_seeds(seeds),
+                seeds=parse_seeds(seeds),
                 steps=config.steps if steps is None else steps,
                 draws=config.draws if draws is None else draws,
             ),

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.configuring import build_config
 from robustbench_zosam.errors import InputError
 
 
@@ -57,7 +58,7 @@ def plan(
     """
     if difference is not None and not 0 < difference < 100:
         raise InputError(f"--difference {difference:g}: give percentage points, as in 1.5")
-    settings = o.build_config(
+    settings = build_config(
         config,
         assign,
         grid,

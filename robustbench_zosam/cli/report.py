@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from robustbench_zosam.cli.names import Kind, complete_names
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="Output directory of `evaluate`.")] = Path(
@@ -17,6 +19,7 @@ def report(
         typer.Option(
             "--export",
             metavar="KIND",
+            autocompletion=complete_names(Kind.EXPORTS),
             help="Also export the results to RUN/exports; see `list exports`; repeatable.",
         ),
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.configuring import build_config, choose_engine
 
 
 def train(
@@ -39,8 +40,8 @@ def train(
     Each model is saved as OUT/cells/ID/model.safetensors, a cell being one method with one seed.
     The same command resumes an interrupted run.
     """
-    engine, engine_options = o.choose_engine(engine, scheduler, slurm)
-    settings = o.build_config(
+    engine, engine_options = choose_engine(engine, scheduler, slurm)
+    settings = build_config(
         config,
         assign,
         grid,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from robustbench_zosam.cli import options as o
+from robustbench_zosam.cli.configuring import choose_engine
 
 
 def work(
@@ -42,7 +43,7 @@ def work(
     from robustbench_zosam.cli.running import run
     from robustbench_zosam.runs.joining import join_run
 
-    engine, engine_options = o.choose_engine(None, scheduler, slurm)
+    engine, engine_options = choose_engine(None, scheduler, slurm)
     plan = join_run(
         out,
         assign or [],

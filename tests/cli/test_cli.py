@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from robustbench_zosam.cli import main
-from robustbench_zosam.cli.options import parse_seeds
+from robustbench_zosam.cli.configuring import parse_seeds
 from robustbench_zosam.errors import InputError
 
 WITHOUT_TORCH = """
