@@ -7,7 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from robustbench_zosam.config import ExperimentConfig, ModelConfig, canonical_json
+from robustbench_zosam.config import (
+    ExperimentConfig,
+    ModelConfig,
+    TrainingConfig,
+    canonical_json,
+)
 from robustbench_zosam.files import content_of
 from robustbench_zosam.models.hub import local_file
 from robustbench_zosam.models.naming import IMAGENET
@@ -64,11 +69,21 @@ def training_identity(
         sparsifier_options=method.sparsifier_options,
         sparsity=method.sparsity,
         seed=seed,
-        training=training_of(config, method),
+        training=_recipe(training_of(config, method)),
         threads=threads,
         **_flip(config),
         **({"optimizer_class": method.optimizer_class} if method.optimizer_class else {}),
     )
+
+
+_NEWER = ("nesterov", "milestone_factor", "augmentation", "mixing", "mixing_alpha")
+
+
+def _recipe(training: TrainingConfig) -> dict[str, object]:
+    """Returns a recipe without newer settings that are not used: earlier results stay valid."""
+    default = TrainingConfig()
+    unused = {name for name in _NEWER if getattr(training, name) == getattr(default, name)}
+    return training.model_dump(mode="json", exclude=unused)
 
 
 def _flip(config: ExperimentConfig) -> dict[str, bool]:
