@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.optim.passes import Passes
@@ -41,9 +42,10 @@ class ASAM(TwoCalls):
         self.eta = require_number("eta", eta, least=0)
         super().__init__(params, base, rho=rho, **options)
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         scales = self._scales()
-        return self._to_radius(self._clean_gradient(passes).mul_(scales)).mul_(scales)
+        return self.to_radius(self.clean_gradient(passes).mul_(scales)).mul_(scales)
 
     def _scales(self) -> Tensor:
         space = self.space

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_integer, require_number
 from robustbench_zosam.optim.passes import Passes
@@ -60,7 +61,8 @@ class ESAM(SharpnessAware):
         super().__init__(params, base, rho=rho, **options)
         self._losses = self.space.zeros()[:0]  # of each example, within a step alone
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         support, _ = self.support()  # before some are set aside
         with self._set_aside():
             loss = passes.gradient(each=self.gamma < 1, separate=True)
@@ -68,11 +70,12 @@ class ESAM(SharpnessAware):
         gradient = self.ranks.mean(self.space.gather_gradients())
         if support is not None:
             gradient.mul_(support)
-        return self._to_radius(gradient, 1 / self.beta)
+        return self.to_radius(gradient, 1 / self.beta)
 
-    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+    @override
+    def perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         if self.gamma == 1:
-            return super()._perturbed_gradient(passes, epsilon)
+            return super().perturbed_gradient(passes, epsilon)
         rise = passes.loss(each=True) - self._losses
         count = max(round(self.gamma * len(rise)), 1)
         return passes.gradient(torch.topk(rise, count).indices.sort().values)

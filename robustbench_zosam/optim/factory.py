@@ -15,6 +15,7 @@ from robustbench_zosam.checks import (
     require_options,
 )
 from robustbench_zosam.optim.base import Masks, WrappedOptimizer
+from robustbench_zosam.optim.plain import Plain
 from robustbench_zosam.optim.registry import OPTIMIZERS
 
 BASES: dict[str, type[Optimizer]] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
@@ -63,9 +64,9 @@ def create_optimizer(
     Returns:
         The optimizer.
     """
-    kind = OPTIMIZERS[name].load()
     require_number("lr", lr, least=0)
     base_kind = base_class(name, base)
+    kind = _wrapper(name)
     own = constructor_options(kind)
     valid = (set(own) | set(constructor_options(base_kind))) - _GIVEN
     require_options(f"optimizer {name!r}", options, valid - {"base_options"})
@@ -83,9 +84,18 @@ def base_class(name: str, base: object = None) -> type[Optimizer]:
     Raises:
         InputError: the base is unknown, or the method has another one.
     """
+    kind: type[Optimizer] = OPTIMIZERS[name].load()
+    if not issubclass(kind, WrappedOptimizer):
+        return kind
     fixed = OPTIMIZERS[name].base
     allowed = BASES if fixed is None else (fixed,)
     return BASES[require_choice("base", fixed or "sgd" if base is None else base, allowed)]
+
+
+def _wrapper(name: str) -> type[WrappedOptimizer]:
+    """Returns the class that makes the steps: `Plain` around a class of torch's own kind."""
+    kind: type[Optimizer] = OPTIMIZERS[name].load()
+    return kind if issubclass(kind, WrappedOptimizer) else Plain
 
 
 def _groups(model: nn.Module, decay_norms: bool) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_number
 from robustbench_zosam.optim.passes import Passes
@@ -47,11 +48,12 @@ class FriendlySAM(TwoCalls):
     def _memory(self) -> tuple[str, ...]:
         return ("average",)
 
-    def _perturbation(self, passes: Passes) -> Tensor:
-        gradient = self._clean_gradient(passes).mul_(self._inverse_scale())
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
+        gradient = self.clean_gradient(passes).mul_(self._inverse_scale())
         average = self.vectors.get("average")
         if average is None:
             self._remember("average", gradient)
-            return self._to_radius(gradient.clone())
+            return self.to_radius(gradient.clone())
         self._remember("average", torch.lerp(gradient, average, self.decay))
-        return self._to_radius(gradient.sub_(average, alpha=self.sigma))
+        return self.to_radius(gradient.sub_(average, alpha=self.sigma))

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_flag, require_number
 from robustbench_zosam.optim.directions import orthogonal_part
@@ -65,17 +66,19 @@ class GSAM(TwoCalls):
         share = float(self.param_groups[0]["lr"]) / self.full_lr if self.full_lr > 0 else 1.0
         return [self.rho_min + (rho - self.rho_min) * share for rho in lengths]
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         self.last_clean_loss = passes.gradient()
         self._clean = self._active_gradient()
         gradient = self._restricted(self._clean.clone(), self.support()[0])
         if self.adaptive:
             scales = self.space.gather_weights().abs_()
-            return self._to_radius(gradient.mul_(scales)).mul_(scales)
-        return self._to_radius(gradient)
+            return self.to_radius(gradient.mul_(scales)).mul_(scales)
+        return self.to_radius(gradient)
 
-    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
-        loss = super()._perturbed_gradient(passes, epsilon)
+    @override
+    def perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        loss = super().perturbed_gradient(passes, epsilon)
         perturbed = self._active_gradient()
         excess = orthogonal_part(self._clean, perturbed)
         self._replace_gradient(perturbed.sub_(excess, alpha=self.alpha), self.active()[0])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_integer, require_number
 from robustbench_zosam.optim.directions import orthogonal_part, scale_to
@@ -51,19 +52,21 @@ class LookSAM(SharpnessAware):
     def _memory(self) -> tuple[str, ...]:
         return ("sideways",) if self.interval > 1 else ()
 
-    def _perturbation(self, passes: Passes) -> Tensor | None:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor | None:
         self.last_clean_loss = passes.gradient()
         clean = self._active_gradient()
         if self.cost.steps % self.interval == 0 or "sideways" not in self.vectors:
             self._clean = clean
-            return self._to_radius(self._restricted(clean.clone(), self.support()[0]))
+            return self.to_radius(self._restricted(clean.clone(), self.support()[0]))
         sideways = scale_to(self.vectors["sideways"].clone(), self.alpha)
         sideways.mul_(torch.linalg.vector_norm(clean))
         self._replace_gradient(clean.add_(sideways), self.active()[0])
         return None
 
-    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
-        loss = super()._perturbed_gradient(passes, epsilon)
+    @override
+    def perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        loss = super().perturbed_gradient(passes, epsilon)
         if self.interval > 1:
             self._remember("sideways", orthogonal_part(self._active_gradient(), self._clean))
         self._clean = epsilon[:0]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.optim.one_gradient import OnePerturbed
@@ -42,13 +43,14 @@ class MomentumSAM(OnePerturbed):
             raise InputError("momentum is 0, and there is nothing to perturb along: give one above")
         super().__init__(params, base, rho=rho, **options)
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         del passes  # the direction is known already
         momentum = self.space.zeros()
         if self.base.state:
             self._gather_momentum(momentum)
         support, _ = self.support()  # a parameter may have been frozen since
-        return self._to_radius(momentum if support is None else momentum.mul_(support)).neg_()
+        return self.to_radius(momentum if support is None else momentum.mul_(support)).neg_()
 
     def _gather_momentum(self, momentum: Tensor) -> None:
         pairs: list[tuple[Tensor, Tensor]] = []

@@ -166,4 +166,4 @@ class OnePerturbed(OneGradient, SharpnessAware):
         return self._radius() == 0
 
     def _offset(self, passes: Passes) -> Tensor | None:
-        return None if self._stays else self._perturbation(passes)
+        return None if self._stays else self.perturbation(passes)

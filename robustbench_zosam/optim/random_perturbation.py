@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_choice, require_integer
 from robustbench_zosam.optim.directions import DISTRIBUTIONS, draw_direction
@@ -44,8 +45,9 @@ class RandomPerturbation(RandomRadius):
         self._set_sigma(sigma, rho)
         super().__init__(params, base, rho=rho, **options)
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         del passes  # no loss is asked for
         support, _ = self.support()
         key = self.ranks.seed(self.seed), self.cost.steps, 0
-        return self._to_radius(draw_direction(self.space.zeros(), self.directions, key, support))
+        return self.to_radius(draw_direction(self.space.zeros(), self.directions, key, support))

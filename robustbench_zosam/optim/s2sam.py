@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import override
 
 from robustbench_zosam.optim.one_gradient import OnePerturbed
 from robustbench_zosam.optim.passes import Passes
@@ -24,18 +25,20 @@ class S2SAM(OnePerturbed):
     def _memory(self) -> tuple[str, ...]:
         return ("previous",)
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         del passes  # the direction is known already
         if "previous" not in self.vectors:
             return self.space.zeros()
         previous = self.vectors["previous"].clone()
         support, _ = self.support()  # a parameter may have been frozen since
-        return self._to_radius(previous if support is None else previous.mul_(support))
+        return self.to_radius(previous if support is None else previous.mul_(support))
 
-    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
-        loss = super()._perturbed_gradient(passes, epsilon)
+    @override
+    def perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        loss = super().perturbed_gradient(passes, epsilon)
         self._learn()
         return loss
 
     def _learn(self) -> None:
-        self._remember("previous", self._scoped_gradient())
+        self._remember("previous", self.scoped_gradient())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.optim.grouped import grouped
@@ -67,8 +68,9 @@ class SAM(TwoCalls):
         self.last_clean_loss = torch.stack(clean).sum()
         return torch.stack(perturbed).sum()
 
-    def _perturbation(self, passes: Passes) -> Tensor:
-        return self._to_radius(self._clean_gradient(passes))
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
+        return self.to_radius(self.clean_gradient(passes))
 
     def _needs_more(self) -> str | None:
         return None if self.m is None else f"with m {self.m}"

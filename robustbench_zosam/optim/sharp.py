@@ -55,12 +55,12 @@ class SharpnessAware(WrappedOptimizer):
             self.last_clean_loss = passes.gradient()
             return self.last_clean_loss
         with self.space.excursion():
-            epsilon = self._perturbation(passes)
+            epsilon = self.perturbation(passes)
             if epsilon is None:
                 assert self.last_clean_loss is not None
                 return self.last_clean_loss
             self.space.displace(epsilon)
-            return self._perturbed_gradient(passes, epsilon)
+            return self.perturbed_gradient(passes, epsilon)
 
     @property
     def rho(self) -> float:
@@ -85,7 +85,7 @@ class SharpnessAware(WrappedOptimizer):
         """Returns the largest radius of a group."""
         return max(self._lengths())
 
-    def _to_radius(self, direction: Tensor, times: float = 1.0) -> Tensor:
+    def to_radius(self, direction: Tensor, times: float = 1.0) -> Tensor:
         """Scales a direction (d,) to the radius, in place, each group to its own."""
         lengths = self._lengths()
         if len(set(lengths)) == 1:
@@ -95,27 +95,27 @@ class SharpnessAware(WrappedOptimizer):
         return direction
 
     @abstractmethod
-    def _perturbation(self, passes: Passes) -> Tensor | None:
+    def perturbation(self, passes: Passes) -> Tensor | None:
         """Returns epsilon, shape (d,), zero off the support; called inside an excursion.
 
         None if nothing is to be perturbed because the gradient to step along is in `grad` already.
         Sets `last_clean_loss` where a pass reveals it.
         """
 
-    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+    def perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         """Leaves the gradient to step along in `grad`, at the weights + epsilon; gives the loss."""
         del epsilon
         return passes.gradient()
 
-    def _clean_gradient(self, passes: Passes) -> Tensor:
+    def clean_gradient(self, passes: Passes) -> Tensor:
         """Returns the gradient (d,) at the unperturbed weights, masked before any norm is taken."""
         self.last_clean_loss = passes.gradient()
-        return self._scoped_gradient()
+        return self.scoped_gradient()
 
     def _perturbable(self) -> Callable[[Tensor], Tensor | None]:
         return self._scope.within(super()._perturbable(), self.param_groups)
 
-    def _scoped_gradient(self) -> Tensor:
+    def scoped_gradient(self) -> Tensor:
         """Returns the gradients of the last pass, new, shape (d,), zero off the support."""
         return self._restricted(self.space.gather_gradients(), self.support()[0])
 

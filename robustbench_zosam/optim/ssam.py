@@ -68,7 +68,7 @@ class SparseSAM(Periodic):
 
     def _ascend(self, gradient: Tensor, perturbed: Tensor | None) -> Tensor:
         """Returns rho * g / |g| * p, (d,); overwrites the gradient, p None is one everywhere."""
-        epsilon = self._to_radius(gradient)
+        epsilon = self.to_radius(gradient)
         return epsilon if perturbed is None else epsilon.mul_(perturbed)
 
     def _choose(self, scores: Tensor, count: int) -> Tensor:

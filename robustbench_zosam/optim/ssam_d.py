@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_choice, require_integer, require_number
 from robustbench_zosam.optim.passes import Passes
@@ -61,8 +62,9 @@ class SSAMD(TwoCalls, SparseSAM):
         self.seed = require_integer("seed", seed, least=0)
         super().__init__(params, base, **options)
 
-    def _perturbation(self, passes: Passes) -> Tensor:
-        gradient = self._clean_gradient(passes)
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
+        gradient = self.clean_gradient(passes)
         if self.sparsity == 0:
             return self._ascend(gradient, None)
         if "perturbed" not in self.vectors:

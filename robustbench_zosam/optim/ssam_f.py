@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.optim.passes import Passes
@@ -57,12 +58,13 @@ class SSAMF(SparseSAM):
         super().reset_state()
         self.remaining = 0
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         if self.sparsity == 0:
-            return self._ascend(self._clean_gradient(passes), None)
+            return self._ascend(self.clean_gradient(passes), None)
         losses = passes.gradient(each=True)
         self.last_clean_loss = losses.mean()
-        gradient = self._scoped_gradient()
+        gradient = self.scoped_gradient()
         if self._new_period(self.update_epochs):
             self.remaining = self.samples
             self.vectors["fisher"] = self.space.zeros()
@@ -96,6 +98,6 @@ class SSAMF(SparseSAM):
         for position in range(count):
             example = torch.tensor([position], device=self.space.device)
             passes.gradient(example, separate=True)
-            gradient = self._scoped_gradient().mul_(unit)
+            gradient = self.scoped_gradient().mul_(unit)
             squares.addcmul_(gradient, gradient)
         return squares

@@ -45,7 +45,7 @@ class TwoCalls(SharpnessAware):
         away = Away(self.space)
         try:
             clean = self.masks.gradient_source() == "clean" or self._radius() == 0
-            away.move(None if clean else self._perturbation(_Made(self)))
+            away.move(None if clean else self.perturbation(_Made(self)))
             away.guards.enter_context(self._buffers.frozen())
         except BaseException:
             away.end()
@@ -89,7 +89,7 @@ class TwoCalls(SharpnessAware):
         if self._away is None:
             raise InputError("second_step() has no first_step() before it: call that first")
         if self._away.epsilon is not None:
-            self._perturbed_gradient(_Made(self), self._away.epsilon)
+            self.perturbed_gradient(_Made(self), self._away.epsilon)
         self.restore()
         self.last_loss = self.last_clean_loss = None
         self.cost.forwards += 2

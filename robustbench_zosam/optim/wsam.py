@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_flag, require_number
 from robustbench_zosam.optim.passes import Passes
@@ -59,17 +60,19 @@ class WSAM(TwoCalls):
         """Of the sharpness, beside the loss."""
         return self.gamma / (1 - self.gamma)
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         self.last_clean_loss = passes.gradient()
         self._clean = self._active_gradient()
         gradient = self._restricted(self._clean.clone(), self.support()[0])
         if self.adaptive:
             scales = self.space.gather_weights().abs_()
-            return self._to_radius(gradient.mul_(scales)).mul_(scales)
-        return self._to_radius(gradient)
+            return self.to_radius(gradient.mul_(scales)).mul_(scales)
+        return self.to_radius(gradient)
 
-    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
-        loss = super()._perturbed_gradient(passes, epsilon)
+    @override
+    def perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        loss = super().perturbed_gradient(passes, epsilon)
         sharpness = self._active_gradient().sub_(self._clean)
         if self.decouple:
             # gradients are averaged later, and this is none

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_integer, require_number
 from robustbench_zosam.errors import InputError
@@ -86,18 +87,20 @@ class XSAM(TwoCalls, Periodic):
             return "while it searches alpha"
         return None if self.ascent_steps == 1 else f"with ascent_steps {self.ascent_steps}"
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         share = 1 / self.ascent_steps
-        epsilon = self._to_radius(self._clean_gradient(passes), share)
+        epsilon = self.to_radius(self.clean_gradient(passes), share)
         for _ in range(self.ascent_steps - 1):
             self.space.displace(epsilon)
             passes.gradient()
-            epsilon += self._to_radius(self._scoped_gradient(), share)
+            epsilon += self.to_radius(self.scoped_gradient(), share)
         return epsilon
 
-    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
-        loss = super()._perturbed_gradient(passes, epsilon)
-        arc = _Arc(epsilon, self._scoped_gradient())
+    @override
+    def perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        loss = super().perturbed_gradient(passes, epsilon)
+        arc = _Arc(epsilon, self.scoped_gradient())
         if self.alpha is None and self._new_period():
             self._search(passes, arc)
         self._replace_gradient(arc(self.found_alpha).mul_(arc.length), self.support()[0])

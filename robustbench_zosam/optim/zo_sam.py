@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_choice, require_number
 from robustbench_zosam.errors import InputError
@@ -100,25 +101,27 @@ class ZOSAM(ZeroOrderSharpness):
             return f"with delta {self.delta} the probes are elsewhere"
         return super()._obstacle()
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         direction = self.space.zeros()
         if self.queries == 1 and self.delta is None:
-            return self._signed(passes, self._to_radius(self._draw(direction, 0)))
+            return self._signed(passes, self.to_radius(self._draw(direction, 0)))
         step = self._probe_radius() if self.delta is None else self.delta
         slopes = self._slopes(passes, lambda query: self._draw(direction, query), step)
         estimate = self.space.zeros()
         for query, slope in enumerate(slopes.to(estimate)):
             estimate.addcmul_(self._draw(direction, query), slope)
-        return self._to_radius(estimate)
+        return self.to_radius(estimate)
 
-    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
-        loss = super()._perturbed_gradient(passes, epsilon)
+    @override
+    def perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+        loss = super().perturbed_gradient(passes, epsilon)
         self._learn()
         return loss
 
     def _learn(self) -> None:
         if self.reuse == "late":
-            self._remember("last", self._scoped_gradient())
+            self._remember("last", self.scoped_gradient())
 
     def _memory(self) -> tuple[str, ...]:
         return ("last",) if self.reuse == "late" else ()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_integer
 from robustbench_zosam.errors import InputError
@@ -70,7 +71,8 @@ class GuidedZOSAM(ZeroOrderSharpness):
             self._learn()
         return loss
 
-    def _perturbation(self, passes: Passes) -> Tensor:
+    @override
+    def perturbation(self, passes: Passes) -> Tensor:
         guides = self._basis()
         scratch = None if len(guides) == self.queries else self.space.zeros()
 
@@ -81,7 +83,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
             return self._other(scratch, query, guides)
 
         if self.queries == 1:
-            epsilon = self._signed(passes, self._to_radius(direction(0).clone()))
+            epsilon = self._signed(passes, self.to_radius(direction(0).clone()))
             if guides:
                 self.counters["turned"] += torch.dot(epsilon, guides[0]) < 0
             return epsilon
@@ -91,7 +93,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
         estimate = self.space.zeros()
         for query, slope in enumerate(slopes.to(estimate)):
             estimate.addcmul_(direction(query), slope)
-        return self._to_radius(estimate)
+        return self.to_radius(estimate)
 
     def _memory(self) -> tuple[str, ...]:
         return tuple(_name(age) for age in range(self.guides))
@@ -100,7 +102,7 @@ class GuidedZOSAM(ZeroOrderSharpness):
         """Remembers the gradient of this step, and forgets the oldest."""
         if self.guides == 0:
             return
-        latest = self._scoped_gradient()
+        latest = self.scoped_gradient()
         latest = scale_to(latest.div_(latest.abs().max()), 1.0)  # scaled gradients may be huge
         latest = latest.where(latest.isfinite(), 0.0)
         kept = [latest, *(self.vectors[name] for name in sorted(self.vectors))][: self.guides]

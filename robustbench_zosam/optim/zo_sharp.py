@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
+from typing_extensions import override
 
 from robustbench_zosam.checks import require_choice, require_number
 from robustbench_zosam.errors import InputError
@@ -164,8 +165,9 @@ class ZeroOrderSharpness(RandomRadius, ZeroOrder):
         finally:
             self.reuse = reuse
 
-    def _perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
+    @override
+    def perturbed_gradient(self, passes: Passes, epsilon: Tensor) -> Tensor:
         won, self._won = self._won, None
         if won is None:
-            return super()._perturbed_gradient(passes, epsilon)
+            return super().perturbed_gradient(passes, epsilon)
         return passes.take(won)

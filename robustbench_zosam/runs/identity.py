@@ -67,6 +67,7 @@ def training_identity(
         training=training_of(config, method),
         threads=threads,
         **_flip(config),
+        **({"optimizer_class": method.optimizer_class} if method.optimizer_class else {}),
     )
 
 

@@ -32,6 +32,7 @@ class Method(BaseModel):
         id: unique in a run, usable in a file name.
         role: what it is compared for.
         optimizer: empty for a loaded model, as is the sparsifier.
+        optimizer_class: where it is a class that was named by its path.
         sparsity: fraction of the maskable weights that are zero.
         training: settings of the recipe that it has of its own.
         varied: settings of a grid that differ between its variants.
@@ -46,6 +47,7 @@ class Method(BaseModel):
     kind: Literal["trained", "checkpoint"] = "trained"
     role: Role = "method"
     optimizer: str = ""
+    optimizer_class: str = ""
     options: Options = {}
     sparsifier: str = ""
     sparsifier_options: Options = {}
@@ -91,11 +93,10 @@ def expand(config: ExperimentConfig) -> tuple[Method, ...]:
         check_keys(config.grid, loaded, {}, "the grid")
         check_keys(config.tune.values, loaded, {}, "the tuning")
         return loaded
-    for name in config.optimizers:
-        OPTIMIZERS[name]
+    optimizers = [optimizer_name(name, config.model.allow_code) for name in config.optimizers]
     for name in config.sparsifiers:
         SPARSIFIERS[name]
-    plain = list({method.id: method for method in _trained(config)}.values())
+    plain = list({method.id: method for method in _trained(config, optimizers)}.values())
     if not plain:
         raise InputError("no method is left to run: name at least one optimizer")
     used = {method.optimizer for method in plain}
@@ -129,7 +130,20 @@ def _check_names(methods: Sequence[Method]) -> None:
         known.add(method.id)
 
 
-def _trained(config: ExperimentConfig) -> Iterator[Method]:
+def optimizer_name(name: str, allow_code: bool) -> str:
+    """Returns the name of an optimizer among those registered; a class named by its path joins.
+
+    Raises:
+        InputError: it is unknown, or code that is not allowed to run.
+    """
+    if ":" in name:
+        from robustbench_zosam.optim.foreign import register_class  # imports torch
+
+        return register_class(name, allow_code=allow_code)
+    return OPTIMIZERS[name].name
+
+
+def _trained(config: ExperimentConfig, optimizers: Sequence[str]) -> Iterator[Method]:
     grid = [
         (sparsifier, 0.0 if sparsifier == "dense" else sparsity)
         for sparsity in config.sparsities
@@ -140,7 +154,7 @@ def _trained(config: ExperimentConfig) -> Iterator[Method]:
         baseline = next(info.name for info in OPTIMIZERS if info.role == "baseline")
         yield _method(config, baseline, "dense", 0.0)
     for sparsifier, sparsity in dict.fromkeys(grid):
-        for optimizer in config.optimizers:
+        for optimizer in optimizers:
             yield _method(config, optimizer, sparsifier, sparsity)
 
 
@@ -155,6 +169,7 @@ def _method(config: ExperimentConfig, optimizer: str, sparsifier: str, sparsity:
         else f"{steps.label} · {masks.label} {100 * sparsity:g} %",
         role="reference" if dense and steps.role == "baseline" else steps.role,
         optimizer=optimizer,
+        optimizer_class=steps.source if steps.target == steps.source else "",
         options=lr | _options_of("optimizer", steps, config.optimizer),
         sparsifier=sparsifier,
         sparsifier_options=_options_of("sparsifier", masks, config.sparsifier),

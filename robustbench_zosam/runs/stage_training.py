@@ -20,6 +20,7 @@ from robustbench_zosam.optim import create_optimizer
 from robustbench_zosam.optim.factory import base_class
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore
 from robustbench_zosam.runs.live import Live
+from robustbench_zosam.runs.methods import optimizer_name
 from robustbench_zosam.schema import HistoryRow, StoredLoaded, StoredTraining
 from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import create_masker
@@ -60,9 +61,15 @@ def make_setup(spec: CellSpec, data: Dataset) -> TrainingSetup:
         examples=batches.draw,
         **method.sparsifier_options,
     )
-    options: Options = {"lr": spec.training.lr, "weight_decay": spec.training.weight_decay}
-    if "momentum" in constructor_options(base_class(method.optimizer, method.options.get("base"))):
-        options["momentum"] = spec.training.momentum
+    if method.optimizer_class:
+        optimizer_name(method.optimizer_class, spec.model.allow_code)
+    base = base_class(method.optimizer, method.options.get("base"))
+    shared: Options = {
+        "weight_decay": spec.training.weight_decay,
+        "momentum": spec.training.momentum,
+    }
+    options: Options = {"lr": spec.training.lr}
+    options |= {key: shared[key] for key in shared.keys() & set(constructor_options(base))}
     optimizer = create_optimizer(
         method.optimizer,
         model,

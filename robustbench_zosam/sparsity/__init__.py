@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from robustbench_zosam.sparsity.policy import Examples, MaskedLayer, Moment, Policy, Start
     from robustbench_zosam.sparsity.registry import SPARSIFIERS
     from robustbench_zosam.sparsity.report import LayerDensity, SparsityReport, TopologyEvent
+    from robustbench_zosam.sparsity.stored import (
+        from_checkpoint,
+        load_sparse,
+        masker_from,
+        save_sparse,
+    )
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # making a model sparse
@@ -27,6 +33,11 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "create_masker",
     "Masker",
     "MaskSet",
+    # files, and going on from them
+    "save_sparse",
+    "load_sparse",
+    "masker_from",
+    "from_checkpoint",
     # writing a sparsifier
     "Policy",
     "Start",

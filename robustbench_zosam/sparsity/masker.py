@@ -16,7 +16,8 @@ from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import ranks
 from robustbench_zosam.sparsity.layers import maskable_layers
 from robustbench_zosam.sparsity.masker_state import MaskerState
-from robustbench_zosam.sparsity.masks import MaskSet, Slots, astray, optimizer_slots
+from robustbench_zosam.sparsity.masks import Slots, optimizer_slots
+from robustbench_zosam.sparsity.named import NamedMasks
 from robustbench_zosam.sparsity.policy import (
     Examples,
     MaskedLayer,
@@ -27,7 +28,7 @@ from robustbench_zosam.sparsity.policy import (
 from robustbench_zosam.sparsity.report import LayerDensity, SparsityReport, TopologyEvent
 
 
-class Masker(MaskSet):
+class Masker(NamedMasks):
     """Keeps a model sparse as a policy decides; driven by the optimizer, once per step.
 
     Weights stay ordinary leaf parameters that hold exact zeros. Masks are stored, never derived
@@ -73,9 +74,7 @@ class Masker(MaskSet):
         start = Start(model, self.layers, sparsity, self._generator, examples)
         masks = policy.initial_masks(start)
         self._take_from_first(masks)
-        # without masks the model is dense, and every layer stays out of the engine's way
-        self._masked = self.layers[: len(masks)]
-        super().__init__({x.weight: m for x, m in zip(self._masked, masks, strict=True)})
+        super().__init__(self.layers, masks)
         self._counts = [int(mask.sum()) for mask in masks]
         self._used = [0] * len(masks)
         self._explored = self._copies() if policy.dynamic else {}
@@ -84,11 +83,6 @@ class Masker(MaskSet):
     def _take_from_first(self, masks: list[Tensor]) -> None:
         ranks.take_from_first(masks)
         ranks.take_generator_from_first(self._generator, self.layers[0].weight.device)
-
-    @property
-    def masks(self) -> dict[str, Tensor]:
-        """Bool masks by parameter name, empty for a dense model; not to be written to."""
-        return {layer.name: self._masks[layer.weight] for layer in self._masked}
 
     def _copies(self) -> dict[str, Tensor]:
         return {name: mask.clone() for name, mask in self.masks.items()}
@@ -217,21 +211,6 @@ class Masker(MaskSet):
             layers=layers,
             astray=sum(astray.values()),
         )
-
-    @torch.no_grad()
-    def _astray(self) -> dict[str, int]:
-        """Returns how many weights of each masked layer are not zero although off the mask."""
-        if not self._masked:
-            return {}
-        found = [astray(x.weight, self._masks[x.weight]) for x in self._masked]
-        return dict(zip(self.masks, torch.stack(found).tolist(), strict=True))
-
-    def _active_counts(self) -> dict[str, int]:
-        counts = {layer.name: layer.size for layer in self.layers}
-        if self._masked:
-            sums = torch.stack([mask.sum() for mask in self.masks.values()])  # waits only once
-            counts.update(zip(self.masks, sums.tolist(), strict=True))
-        return counts
 
     def check(self, optimizer: Optimizer | None = None) -> None:
         """Asserts that weights and optimizer state are exactly 0 off the masks, and the counts.

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.sparsity.attached import AttachedMasks, require_attachable
 
 Slots = Callable[[Tensor], list[Tensor]]
 """From a parameter to the optimizer's state tensors of its shape."""
@@ -67,6 +68,36 @@ class MaskSet:
     def mask_of(self, param: Tensor) -> Tensor | None:
         """Returns the bool mask of a parameter, or None where it is dense."""
         return self._masks.get(param)
+
+    def attach(self, optimizer: Optimizer) -> AttachedMasks:
+        """Lets a torch optimizer keep the weights sparse in a training loop of one's own.
+
+        Every `optimizer.step()` then is a step of the masks: gradients, weights and state are zero
+        off them, and dynamic methods change them when they are due. `step()` may get a closure, and
+        `GradScaler.step(optimizer)` and learning-rate schedulers work as ever.
+
+        Args:
+            optimizer: over parameters of the masked model; those of this package drive masks
+                themselves and get `mask=` instead.
+
+        Returns:
+            What `remove()` detaches.
+
+        Raises:
+            InputError: the optimizer has none of the masked weights, or cannot be driven so.
+
+        Example:
+            >>> weight = torch.nn.Parameter(torch.ones(3))
+            >>> optimizer = torch.optim.SGD([weight], lr=0.5)
+            >>> attached = MaskSet({weight: torch.tensor([True, False, True])}).attach(optimizer)
+            >>> weight.sum().backward()
+            >>> optimizer.step()
+            >>> weight.tolist()
+            [0.5, 0.0, 0.5]
+        """
+        if self._masks:
+            require_attachable(optimizer, self.mask_of)
+        return AttachedMasks(self, optimizer, optimizer_slots(optimizer))
 
     def before_step(self, slots: Slots) -> bool:
         """Changes weights and masks where a round of training begins, before any pass.

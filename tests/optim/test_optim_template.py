@@ -21,7 +21,7 @@ from robustbench_zosam.sparsity import create_masker
 class PreviousGradient(SharpnessAware):
     """A method with memory: perturbs along the gradient of the step before."""
 
-    def _perturbation(self, passes):
+    def perturbation(self, passes):
         return scale_to(self.vectors.get("previous", self.space.zeros()).clone(), self.rho)
 
     def _gradient(self, passes):

@@ -25,7 +25,8 @@ def test_the_example_works():
     assert Masker(model, policy, sparsity=0.75, total_steps=1).report().active == 6
 
 
-def test_the_examples_of_use_work():
+def test_the_examples_of_use_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for code in re.findall(r"```python\n(.*?)```", PAGE.split("## Writing one")[0], re.S):
         scope = {}
         exec(code, scope)
