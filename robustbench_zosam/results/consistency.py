@@ -11,6 +11,7 @@ from robustbench_zosam.schema import (
     Landscape,
     MethodFacts,
     PairedDifference,
+    Plane,
     Ranking,
     Results,
     Robustness,
@@ -131,8 +132,8 @@ def _robustness(name: str, found: Robustness) -> Iterator[str]:
 
 
 def _landscape(name: str, found: Landscape) -> Iterator[str]:
-    line, plane = found["line"], found["plane"]
-    points, side = len(line["positions"]), len(plane["positions"])
+    line = found["line"]
+    points = len(line["positions"])
     rows: list[Sequence[float | None]] = [*line["losses"], *line["accuracies"]]
     if any(len(row) != points for row in rows):
         yield f"the line of {name} does not have {points} values in every direction"
@@ -140,6 +141,12 @@ def _landscape(name: str, found: Landscape) -> Iterator[str]:
         band = line["band"]
         if {len(band["mean"]), len(band["low"]), len(band["high"])} != {points}:
             yield f"the band of {name} does not have {points} values"
+    if "plane" in found:
+        yield from _plane(name, found["plane"])
+
+
+def _plane(name: str, plane: Plane) -> Iterator[str]:
+    side = len(plane["positions"])
     planes: list[Sequence[Sequence[float | None]]] = [plane["losses"]]
     if "accuracies" in plane:
         planes.append(plane["accuracies"])

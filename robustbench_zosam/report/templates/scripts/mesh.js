@@ -40,10 +40,13 @@ export function camera(yaw, pitch, zoom, width, height) {
   };
 }
 
-/** Returns the quadrilaterals of a grid, the farthest first; those with a missing corner are left out. */
-export function quads(grid, project) {
+/**
+ * Returns the quadrilaterals of a grid, the farthest first; those with a missing corner are left out.
+ * The grid spans a share of the box's width, so that planes of different reach have one scale.
+ */
+export function quads(grid, project, width = 1) {
   const n = grid.length;
-  const place = (i) => (2 * i) / (n - 1) - 1;
+  const place = (i) => width * ((2 * i) / (n - 1) - 1);
   const points = grid.map((row, r) => row.map((height, c) =>
     height === null ? null : project(place(c), place(r), TALL * (2 * height - 1))));
   const found = [];
