@@ -45,8 +45,8 @@ class Curvature:
         labels: (n,) int64.
         masks: parameter name to boolean tensor, True where active; None: nothing is pruned.
         params: "all", "weights" (tensors of dimension 2 and more), or "masked-layers".
-        chunk: images per pass; None: 16 for predictions and the exact trace, 32 for eigenvalues,
-            density and other products, 64 for sharpness.
+        chunk: images per pass; None: 16 for predictions and the exact trace, 4 to 32 for estimated
+            traces, 32 for eigenvalues and density, 64 for sharpness.
         seed: seed of all draws.
         dtype: type to compute in; that of the model when None.
         verdict: an earlier verdict of the gate on this architecture, to save its cost.
@@ -106,7 +106,8 @@ class Curvature:
         samples = output_samples or max(8, math.ceil(_SAMPLES / len(self._data)))
         plan = SweepPlan(class_threshold, samples, self._seed)
         with self._opened(16, include_pruned) as model:
-            chunk = 32 if self._chunk is None else self._chunk
+            few = max(4, len(self._data) // 8)  # of several chunks, each with probes of its own
+            chunk = min(32, few) if self._chunk is None else self._chunk
             measured = TraceMeasurement(model, plan, probes, lambda: self._gate(model), chunk)
             return measured.measure(method)
 

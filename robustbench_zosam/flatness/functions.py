@@ -48,7 +48,7 @@ def hessian_trace(
     Args:
         model, images, labels, masks, params, seed, dtype, verdict: see `Curvature`.
         method: how to compute it.
-        chunk: images per pass; None: 16 for the exact method, 32 for products.
+        chunk: images per pass; None: 16 for the exact method, 4 to 32 for products.
         class_threshold: the exact method leaves out a class for the images that give it less
             probability than this times the mean of sum_c p_c (1 - p_c); 0 visits all.
         probes: random probes, one after another: many take time, not memory; under "auto" and
