@@ -13,6 +13,12 @@ import nox
 PROJECT = nox.project.load_toml("pyproject.toml")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 AXE = "axe-core@4.14.1"
+SHORT = ("evaluate", "--data", "digits", "--epochs", "1", "--seeds", "1", "--out")
+TRIAL = """
+import numpy, corruptions
+images = numpy.zeros((2, 32, 32, 3), numpy.uint8)
+assert corruptions.corrupt(images, "fog", 3, preset="cifar").shape == images.shape
+"""
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 nox.needs_version = ">=2025.2.9"
@@ -146,15 +152,43 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """The wheel, which must hold the two packages and nothing else."""
-    folder = Path(session.create_tmp())
-    session.run("uv", "build", "--wheel", "--out-dir", str(folder), external=True)
-    wheel = max(folder.glob("*.whl"), key=lambda file: file.stat().st_mtime)
-    with zipfile.ZipFile(wheel) as archive:
-        tops = {name.split("/")[0] for name in archive.namelist()}
-    extra = {top for top in tops if not top.endswith(".dist-info")}
-    if extra != {"robustbench_zosam", "corruptions"}:
-        session.error(f"the wheel holds {sorted(extra)}")
+    """Wheel and sdist of the project and of `corruptions` alone: what is in them, and metadata."""
+    session.install("twine>=6.1")
+    folder = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    wanted = {".": {"robustbench_zosam", "corruptions"}, "corruptions": {"corruptions"}}
+    for source, packages in wanted.items():
+        target = folder / source
+        session.run("uv", "build", "--out-dir", str(target), source, external=True, silent=True)
+        (wheel,) = target.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            tops = {name.split("/")[0] for name in archive.namelist()}
+        if {top for top in tops if not top.endswith(".dist-info")} != packages:
+            session.error(f"{wheel.name} holds {sorted(tops)}")
+        session.run("twine", "check", "--strict", *map(str, target.glob("*.[wt]*")))
+
+
+@nox.session(name="install-check")
+def install_check(session: nox.Session) -> None:
+    """Wheel and sdist of both packages in empty environments, and the main job with the first."""
+    folder = Path(session.create_tmp()).resolve()
+    for source in (".", "corruptions"):
+        target = folder / "dist" / source
+        shutil.rmtree(target, ignore_errors=True)
+        session.run("uv", "build", "--out-dir", str(target), source, external=True, silent=True)
+        for archive in (*target.glob("*.whl"), *target.glob("*.tar.gz")):
+            place = folder / "empty"
+            session.run("uv", "venv", "--clear", str(place), external=True, silent=True)
+            python = next(place.glob("[bS]*/python*"))
+            session.run(
+                "uv", "pip", "install", "--python", str(python), str(archive), external=True
+            )
+            with session.chdir(folder):
+                session.run(str(python), "-c", TRIAL, external=True)
+                if source == ".":
+                    out = str(folder / "trial")
+                    shutil.rmtree(out, ignore_errors=True)
+                    session.run(str(python), "-m", "robustbench_zosam", *SHORT, out, external=True)
 
 
 def run_pytest(session: nox.Session, *arguments: str, env: Mapping[str, str] | None = None) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from robustbench_zosam.api.result import Result, load
     from robustbench_zosam.errors import InputError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Experiment", "InputError", "Result", "evaluate", "experiment", "load"]
 
 __getattr__ = lazy_exports(__name__)

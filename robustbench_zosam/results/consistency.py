@@ -160,7 +160,9 @@ def _comparison(found: Comparison, methods: Collection[str]) -> Iterator[str]:
     yield from _unknown("a comparison", names, methods)
     yield from _twice(f"in {where}, the row", (row["corruption"] for row in found["rows"]))
     paired: list[PairedDifference] = [*found["rows"]]
-    paired += [x for x in (found["slope"], found["flatness"], found["adaptive"]) if x is not None]
+    measures = found["slope"], found["flatness"], found["adaptive"], found.get("drop")
+    paired += [measure for measure in measures if measure is not None]
+    paired += found.get("scores", [])
     for row in paired:
         yield from _within(f"p in {where}", 0, 1, row["p"])
         yield from _ordered(where, row["low"], row["high"])

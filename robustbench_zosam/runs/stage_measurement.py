@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,14 +59,7 @@ def measure_robustness(
     assert spec.suite is not None
     device = torch.device(spec.device)
     found = evaluate(model.model, data.test, spec.suite, device, on_progress)
-    write_arrays(
-        store.predictions_file,
-        conditions=np.array(found.conditions),
-        clean_correct=found.correct[0].astype(np.uint8),
-        clean_confidence=found.confidence[0],
-        correct=np.stack(found.correct[1:]).astype(np.uint8),
-        confidence=np.stack(found.confidence[1:]),
-    )
+    write_arrays(store.predictions_file, **found.arrays())
     return {**found.summary(spec.suite.facts()["categories"], spec.suite.reference)}
 
 
