@@ -32,11 +32,11 @@ class RecipeInfo(Entry[Settings]):
 RECIPES = Registry("recipe", RecipeInfo, group="zosam_robust.recipes")
 
 _DIGITS_RADII: Settings = {
-    "optimizer.random-perturbation.rho": 6,
-    "optimizer.sam.rho": 0.6,
-    "optimizer.zo-sam.rho": 6,
+    "optimizer.random-perturbation.rho": 8,
+    "optimizer.sam.rho": 1,
+    "optimizer.zo-sam.rho": 8,
     "optimizer.zo-sam-guided.rho": 1,
-    "optimizer.s2-sam.rho": 0.3,
+    "optimizer.s2-sam.rho": 1,
 }
 _SPLIT = (
     "a tenth of the training images is set apart for validation (data.validation_fraction); the "

@@ -21,6 +21,7 @@ from robustbench_zosam.flatness.model.bound import BoundModel
 from robustbench_zosam.flatness.model.guard import accepting, fitting, measuring, unwrap
 from robustbench_zosam.flatness.model.network import Data, Network, Predictions, predict
 from robustbench_zosam.flatness.operators.derivatives import second_derivatives
+from robustbench_zosam.flatness.operators.gauss_newton import Matrix
 from robustbench_zosam.flatness.sharpness.family import SharpnessResult, measure_sharpness
 from robustbench_zosam.flatness.sharpness.measures import BRIEF, SharpnessMeasure
 from robustbench_zosam.flatness.spectrum import EigenResult, measure_eigenvalues
@@ -119,6 +120,7 @@ class Curvature:
         tol: float = 1e-3,
         resolve: Resolve = "vectors",
         smallest: bool = True,
+        matrix: Matrix = "hessian",
         include_pruned: bool = False,
         on_step: OnStep | None = None,
     ) -> EigenResult:
@@ -131,6 +133,7 @@ class Curvature:
                 tol=tol,
                 resolve=resolve,
                 smallest=smallest,
+                matrix=matrix,
                 on_step=on_step,
             )
 
@@ -141,13 +144,20 @@ class Curvature:
         steps: int = 60,
         sigma: float | None = None,
         points: int = 513,
+        matrix: Matrix = "hessian",
         include_pruned: bool = False,
         on_step: OnStep | None = None,
     ) -> DensityResult:
         """Returns the density of the eigenvalues, as `spectral_density` does."""
         with self._opened(32, include_pruned) as model:
             return measure_density(
-                model, starts=starts, steps=steps, sigma=sigma, points=points, on_step=on_step
+                model,
+                starts=starts,
+                steps=steps,
+                sigma=sigma,
+                points=points,
+                matrix=matrix,
+                on_step=on_step,
             )
 
     def sharpness(
