@@ -73,7 +73,7 @@ RECIPES.add(
             "data.label_noise": 0.3,
             "model.name": "digits-resnet",
             "model.width": 0.5,
-            "optimizers": ["sgd", "random-perturbation", "sam", "zo-sam"],
+            "optimizers": ["sgd", "random-perturbation", "zo-sam", "sam"],
             "sparsifiers": ["rigl"],
             "sparsities": [0.9],
             "seeds": [0, 1, 2, 3, 4],

@@ -31,8 +31,8 @@ def test_the_default_experiment_is_five_methods():
         ("sgd-dense", "reference"),
         ("sgd-rigl-0.9", "baseline"),
         ("random-perturbation-rigl-0.9", "control"),
-        ("sam-rigl-0.9", "method"),
         ("zo-sam-rigl-0.9", "method"),
+        ("sam-rigl-0.9", "method"),
     ]
     assert methods[-1].label == "ZO-SAM · RigL 90 %"
 
