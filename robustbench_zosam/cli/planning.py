@@ -20,6 +20,7 @@ from robustbench_zosam.runs.forecast import (
     outlook,
     outlook_lines,
     require_spreads,
+    setting_of,
     spreads_of,
 )
 from robustbench_zosam.runs.plan import Plan, make_plan
@@ -77,7 +78,7 @@ def _spreads(plan: Plan, before: Results | None, earlier: Path | None) -> Spread
     if before is not None and earlier is not None:
         return require_spreads(before, str(earlier))
     here = spreads_of(before, str(plan.out)) if before is not None else None
-    return here or KNOWN.get(plan.config.data.name)
+    return here or KNOWN.get(setting_of(plan))
 
 
 def _nothing(plan: Plan, spreads: Spreads | None) -> Iterator[str]:
@@ -86,6 +87,6 @@ def _nothing(plan: Plan, spreads: Spreads | None) -> Iterator[str]:
         yield "One seed speaks of one training run: give at least two to compare optimizers."
     elif spreads is None:
         yield (
-            f"How far training runs on {plan.config.data.name} spread is not known here, so "
+            f"How far training runs on {setting_of(plan)} spread is not known here, so "
             "neither is what this run will find: give `zosam-robust plan --from RUN` a run on it."
         )

@@ -40,7 +40,13 @@ KNOWN: Mapping[str, Spreads] = {
         "optimizers on digits at 90 % sparsity, 20 epochs (docs/planning.md)",
     ),
 }
-"""Spreads by data set, where they were measured; other data needs an earlier run."""
+"""Spreads by setting (see `setting_of`), where they were measured; others need an earlier run."""
+
+
+def setting_of(plan: Plan) -> str:
+    """Returns what decides how far training runs spread: the data, and whether labels are wrong."""
+    noisy = plan.data.facts.get("label_noise") is not None
+    return plan.config.data.name + (", wrong labels" if noisy else "")
 
 
 @dataclass(frozen=True)
