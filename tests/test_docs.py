@@ -43,7 +43,7 @@ COMMANDS = dict(commands())
 
 
 def test_commands_are_found():
-    assert sum(where.startswith("README.md") for where in COMMANDS) >= 3
+    assert sum(where.startswith("README.md") for where in COMMANDS) >= 2
 
 
 @pytest.mark.parametrize("where", COMMANDS)
@@ -66,7 +66,7 @@ def test_the_code_of_a_page_runs(
     torch.manual_seed(0)
     names = dict(digits_names) if name == "README.md" else {}
     for code in blocks(ROOT / name, "python"):
-        exec(compile(code, name, "exec"), names)  # noqa: S102
+        exec(compile(code, name, "exec"), names)
 
 
 @pytest.fixture

@@ -15,7 +15,13 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[2]
 _LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)(#[^)\s]*)?\)")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "corruptions/README.md", "reports/README.md")
+_OUTSIDE = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "corruptions/README.md",
+    "reports/README.md",
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -57,7 +57,9 @@ def command_line() -> str:
                 usage.append(word if parameter.required else f"[{word.strip('[]')}]")
                 rows.append((f"`{word}`", parameter.help))
             elif parameter.name != "help":
-                shown = " ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+                shown = " ".join(
+                    f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts)
+                )
                 value = f" `{parameter.metavar}`" if parameter.metavar else ""
                 rows.append((shown + value, parameter.help))
         examples = "\n".join(EXAMPLES[verb])
@@ -73,8 +75,8 @@ def configuration() -> str:
     lines = [
         "# Configuration",
         "",
-        "Keys of the TOML file of `--config`, and of `--set`. Options of optimizers and sparsifiers "
-        "are listed with them: [optimizers](../optimizers/README.md), "
+        "Keys of the TOML file of `--config`, and of `--set`. Options of optimizers and "
+        "sparsifiers are listed with them: [optimizers](../optimizers/README.md), "
         "[sparsifiers](../sparsifiers/README.md).",
     ]
     lines += _section(ExperimentConfig, "")
@@ -108,7 +110,9 @@ def _kind(schema: dict[str, object]) -> str:
     if word == "array" and isinstance(inner := schema.get("items"), dict):
         return f"list of {_kind(inner)}"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if _is_bound(schema.get(key))]
+    limits = [
+        f"{sign} {schema[key]:g}" for key, sign in bounds.items() if _is_bound(schema.get(key))
+    ]
     return ", ".join([{"null": "nothing", "object": "section"}.get(word, word), *limits])
 
 
@@ -148,7 +152,12 @@ def _stored(schema: dict[str, object]) -> list[str]:
     needed = schema.get("required", [])
     assert isinstance(needed, list)
     rows = [
-        (f"`{key}`", _reference(found), "" if key in needed else "optional", found.get("description"))
+        (
+            f"`{key}`",
+            _reference(found),
+            "" if key in needed else "optional",
+            found.get("description"),
+        )
         for key, found in properties.items()
     ]
     head = ["", str(schema["description"])] if "description" in schema else []
@@ -175,7 +184,9 @@ def names() -> str:
     """Returns everything that options accept, as `list` shows it."""
     lines = ["# Names", "", "What `zosam-robust list KIND` prints."]
     for kind in Kind:
-        rows = [(f"`{entry['name']}`", entry["summary"], entry.get("source")) for entry in entries(kind)]
+        rows = [
+            (f"`{entry['name']}`", entry["summary"], entry.get("source")) for entry in entries(kind)
+        ]
         lines += ["", f"## {kind}", "", *_table(("name", "", "source"), rows)]
     return "\n".join(lines) + "\n"
 
@@ -183,7 +194,9 @@ def names() -> str:
 def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
     if not rows:
         return []
-    escaped = [[str(cell or "").replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    escaped = [
+        [str(cell or "").replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows
+    ]
     return [
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",

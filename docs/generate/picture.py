@@ -21,7 +21,7 @@ def draw(program: str, report: Path, mode: str, out: Path) -> None:
     """Writes the first screen of a report in the colours of a mode."""
     from PIL import Image
 
-    preference = "2" if mode == "light" else "1"  # what pages see as prefers-color-scheme
+    preference = "1" if mode == "light" else "0"  # what pages see as prefers-color-scheme
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder) / "shot.png"
         subprocess.run(
@@ -34,7 +34,9 @@ def draw(program: str, report: Path, mode: str, out: Path) -> None:
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
         with Image.open(shot) as picture:
-            picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(out, optimize=True)
+            picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(
+                out, optimize=True
+            )
 
 
 def main() -> int:
