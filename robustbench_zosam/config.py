@@ -26,6 +26,7 @@ from robustbench_zosam.config_fields import (
 )
 from robustbench_zosam.config_fields import Options as Options
 from robustbench_zosam.config_sweeps import Grid, TuneConfig
+from robustbench_zosam.config_training import TrainingConfig as TrainingConfig
 
 MOST_SEEDS = 100_000  # of one run
 
@@ -80,6 +81,9 @@ class ModelConfig(Section):
     classes: PathText | None = None
     """What the outputs of a checkpoint stand for, where those are more classes than the data's:
     `imagenet` (WordNet ids), or a file with a line for each output, or JSON."""
+    ema: StrictBool = False
+    """Takes the averaged weights of a training file (`state_dict_ema` of timm, `model_ema` of
+    torchvision's scripts)."""
     zeros_as_mask: StrictBool = False
     """Treats exact zeros in the weights of a third-party checkpoint as pruned weights."""
     mean: tuple[UnitInterval, UnitInterval, UnitInterval] | None = None
@@ -101,39 +105,6 @@ class ModelConfig(Section):
     def architecture(self) -> dict[str, str | float]:
         """Returns the settings that determine the network, as JSON values."""
         return {"name": self.name, "width": self.width}
-
-
-class TrainingConfig(Section):
-    """Training settings that all methods share: nothing here depends on the optimizer."""
-
-    epochs: Positive = 20
-    batch_size: Positive = 64
-    lr: Annotated[Float, Field(gt=0)] = 0.1
-    momentum: Annotated[Float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[Float, Field(ge=0)] = 5e-4
-    warmup_epochs: Annotated[Float, Field(ge=0)] = 1.0
-    schedule: Literal["cosine", "multistep", "one-cycle", "constant"] = "cosine"
-    """After the warm-up; one-cycle has none: it rises for a fifth of the training, then falls."""
-    min_lr: Annotated[Float, Field(ge=0)] = 0.0
-    """Final learning rate of the cosine schedule."""
-    milestones: tuple[Fraction, ...] = (0.5, 0.75)
-    """Of multistep: fractions of the training after which the rate is divided by 10."""
-    label_smoothing: Annotated[Float, Field(ge=0, lt=1)] = 0.0
-    augment: StrictBool = True
-    clip_norm: Annotated[Float, Field(gt=0)] | None = None
-    """Maximum norm of the base optimizer's gradient, over the active weights."""
-    ema_decay: Fraction | None = None
-    """Makes the exponential moving average of the weights the trained model; decay per step."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Of passes with gradients; loss probes and measurements stay in fp32."""
-    channels_last: StrictBool = False
-    """Memory layout of weights and images: the same numbers up to rounding, often faster."""
-    compile: StrictBool = False
-    """Runs the training passes through torch.compile, which needs a C++ compiler."""
-    recalibrate: StrictBool = False
-    """Recomputes the batch-norm statistics at the final weights, in one pass over the data."""
-    diagnostics: StrictBool = False
-    """Measures gradients and perturbations at about ten epochs, without changing the training."""
 
 
 class SuiteConfig(Section):

@@ -32,11 +32,11 @@ class RecipeInfo(Entry[Settings]):
 RECIPES = Registry("recipe", RecipeInfo, group="zosam_robust.recipes")
 
 _DIGITS_RADII: Settings = {
-    "optimizer.random-perturbation.rho": 6,
-    "optimizer.sam.rho": 0.6,
-    "optimizer.zo-sam.rho": 6,
+    "optimizer.random-perturbation.rho": 8,
+    "optimizer.sam.rho": 1,
+    "optimizer.zo-sam.rho": 8,
     "optimizer.zo-sam-guided.rho": 1,
-    "optimizer.s2-sam.rho": 0.3,
+    "optimizer.s2-sam.rho": 1,
 }
 _SPLIT = (
     "a tenth of the training images is set apart for validation (data.validation_fraction); the "
@@ -129,6 +129,57 @@ RECIPES.add(
             _SPLIT,
             _NORMALISATION,
         ),
+    ),
+    RecipeInfo(
+        "rigl250",
+        "WRN-22-2 on CIFAR-10: 250 epochs, a fifth of the rate after every 30,000 steps",
+        {
+            "data.name": "cifar10",
+            "model.name": "wrn-22-2",
+            "optimizers": ["sgd"],
+            "sparsifiers": ["rigl"],
+            "sparsities": [0.9],
+            "training.epochs": 250,
+            "training.batch_size": 128,
+            "training.lr": 0.1,
+            "training.momentum": 0.9,
+            "training.weight_decay": 5e-4,
+            "training.warmup_epochs": 0.0,
+            "training.schedule": "multistep",
+            "training.milestones": [0.3072, 0.6144, 0.9216],
+            "training.milestone_factor": 0.2,
+            "training.channels_last": True,
+        },
+        "Evci et al. 2020, arXiv 1911.11134, the CIFAR-10 experiments",
+        notes=(
+            "the published training has 97,656 steps; the milestones are fractions of them",
+            _SPLIT,
+            _NORMALISATION,
+        ),
+    ),
+    RecipeInfo(
+        "wrn28",
+        "WRN-28-10 on CIFAR-10: 200 epochs, Nesterov, a fifth of the rate at 60, 120 and 160",
+        {
+            "data.name": "cifar10",
+            "model.name": "wrn-28-10",
+            "optimizers": ["sgd"],
+            "sparsifiers": ["rigl"],
+            "sparsities": [0.9],
+            "training.epochs": 200,
+            "training.batch_size": 128,
+            "training.lr": 0.1,
+            "training.momentum": 0.9,
+            "training.nesterov": True,
+            "training.weight_decay": 5e-4,
+            "training.warmup_epochs": 0.0,
+            "training.schedule": "multistep",
+            "training.milestones": [0.3, 0.6, 0.8],
+            "training.milestone_factor": 0.2,
+            "training.channels_last": True,
+        },
+        "Zagoruyko & Komodakis 2016, arXiv 1605.07146, section 3; sparsity is this project's",
+        notes=("without dropout", _SPLIT, _NORMALISATION),
     ),
     RecipeInfo(
         "zosam-proxy",

@@ -10,6 +10,7 @@ import numpy as np
 
 from robustbench_zosam.analysis.family import corrected_together, verdict
 from robustbench_zosam.analysis.planned import plan_comparisons
+from robustbench_zosam.analysis.predictions import score_rows
 from robustbench_zosam.analysis.scores import (
     CellScores,
     Floats,
@@ -128,6 +129,8 @@ def compare(
         "design": "paired" if paired else "unpaired",
         "rows": _rows(tables, limits, test, margin, identical=identical),
         "worst": None if resampled is None else _worst(tables, resampled),
+        "drop": _drop(mine, theirs, test),
+        "scores": score_rows(mine, theirs, test, _covered),
         "slope": None if slope is None else _measure(_tables(mine, theirs, slope), "slope", test),
         "exact": _exact(mine, theirs) if paired else [],
         "flatness": _trace_difference(*traces, "trace", test, paired=paired),
@@ -205,6 +208,16 @@ def _worst(tables: Mapping[str, Tables], resampled: JointBootstrap) -> WorstCorr
         "low": resampled.worst_low,
         "high": resampled.worst_high,
     }
+
+
+def _drop(mine: Runs, theirs: Runs, test: Test) -> MeasurePaired | None:
+    """Compares clean minus mean corrupted accuracy, image by image."""
+    weights = dict(families(mine[0].conditions))
+    sizes = {len(outcomes) for cell in (*mine, *theirs) for outcomes in cell.correct}
+    if not {"clean", "mean"} <= weights.keys() or len(sizes) > 1:
+        return None
+    drop = weights["clean"] | {i: -weight for i, weight in weights["mean"].items()}
+    return _measure(_tables(mine, theirs, drop), "drop", test)
 
 
 def _exact(mine: Runs, theirs: Runs) -> list[ExactTest]:

@@ -15,6 +15,22 @@ Outcomes = NDArray[np.generic]
 
 
 @dataclass(frozen=True)
+class CellPredictions:
+    """What one trained model said of each image, for each condition as in `CellScores`."""
+
+    predicted: Sequence[Outcomes] | Outcomes
+    """Predicted class, (n,) each."""
+    confidence: Sequence[Outcomes] | Outcomes
+    """Probability of the predicted class."""
+    nll: Sequence[Outcomes] | Outcomes
+    """Negative log-likelihood of the true class, in nats."""
+    brier: Sequence[Outcomes] | Outcomes
+    """Squared distance to the one-hot label, in [0, 2]."""
+    labels: tuple[Outcomes, Outcomes]
+    """Classes of the clean images, and of those of the suite."""
+
+
+@dataclass(frozen=True)
 class CellScores:
     """What one trained model did on each image."""
 
@@ -29,6 +45,8 @@ class CellScores:
     """Hessian trace of each image's loss, (m,); None where not measured."""
     adaptive_per_image: Floats | None = None
     """The same weighted by squared weights, (m,)."""
+    predictions: CellPredictions | None = None
+    """None where an early release measured."""
 
 
 Pairs = list[tuple[CellScores, CellScores]]
@@ -78,9 +96,14 @@ def families(conditions: Sequence[str]) -> Iterator[tuple[str, Weights]]:
 
 def image_scores(cell: CellScores, weights: Weights) -> Floats:
     """Returns a weighted sum of the outcomes of each image, (n,), over conditions of one n."""
+    return weighted(cell.correct, weights)
+
+
+def weighted(values: Sequence[Outcomes] | Outcomes, weights: Weights) -> Floats:
+    """Returns a weighted sum of one number per image and condition, (n,)."""
     total: Floats = sum(
-        (weight * np.asarray(cell.correct[i], dtype=np.float64) for i, weight in weights.items()),
-        start=np.zeros(len(cell.correct[next(iter(weights))])),
+        (weight * np.asarray(values[i], dtype=np.float64) for i, weight in weights.items()),
+        start=np.zeros(len(values[next(iter(weights))])),
     )
     return total
 

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from corruptions.suites import Suite
 from robustbench_zosam import provenance
-from robustbench_zosam.analysis import CellScores, compare_planned, rankings, summarise
+from robustbench_zosam.analysis import (
+    CellPredictions,
+    CellScores,
+    compare_planned,
+    prediction_facts,
+    rankings,
+    summarise,
+)
 from robustbench_zosam.api.material import Material
 from robustbench_zosam.api.measuring import Measured
 from robustbench_zosam.claims import evaluate_claims
@@ -76,6 +83,9 @@ def assemble(
         "ranking": rankings(methods, scores),
         "claims": [],
     }
+    predicted = prediction_facts(results["comparisons"], scores, len(material.facts["classes"]))
+    if predicted is not None:
+        results["predictions"] = predicted
     results["claims"] = evaluate_claims(results)
     return redacted(results)
 
@@ -93,6 +103,7 @@ def gallery(
             "conditions": np.array(found.evaluation.conditions),
             "correct": np.stack(found.evaluation.correct[1:]),
             "confidence": np.stack(found.evaluation.confidence[1:]),
+            "predicted": np.stack(found.evaluation.predicted[1:]),
         }
         for found in measured.values()
     )
@@ -140,12 +151,14 @@ def _cell(name: str, found: Measured, plan: SuitePlan) -> Cell:
 
 
 def _scores(found: Measured) -> CellScores:
+    said = found.evaluation
     return CellScores(
         0,
-        found.evaluation.conditions,
-        found.evaluation.correct,
+        said.conditions,
+        said.correct,
         found.traces.get("trace_per_image"),
         found.traces.get("adaptive_trace_per_image"),
+        CellPredictions(said.predicted, said.confidence, said.nll, said.brier, said.labels),
     )
 
 

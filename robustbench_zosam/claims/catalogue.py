@@ -6,14 +6,20 @@ from robustbench_zosam.claims.claim import Claim, Expected, published
 from robustbench_zosam.claims.evidence_cost import throughput_ratio
 from robustbench_zosam.claims.evidence_flatness import trace_robustness_correlation
 from robustbench_zosam.claims.evidence_paired import between, claimed_gain, noninferior_accuracy
+from robustbench_zosam.claims.findings import NONE
+from robustbench_zosam.claims.scope import PaperSetting
 from robustbench_zosam.claims.zo_sam import ZO_SAM_CLAIMS
+from robustbench_zosam.claims.zo_sam_rivals import RIVAL_CLAIMS
 
 XSAM, SSAM, NZK = (f"arXiv {number}" for number in ("2603.10048", "2210.05177", "2603.21169"))
 
 _XSAM = Expected("xsam", "sam", "clean", 0.003)
+_RESNET_18 = PaperSetting("CIFAR-10, ResNet-18, dense", ("cifar10", "cifar100"), ("resnet18",))
+_TIMED = PaperSetting("CIFAR-100, ResNet-18, on a GPU", ("cifar100",), ("resnet18",), gpu=True)
 
 CLAIMS: tuple[Claim, ...] = (
     *ZO_SAM_CLAIMS,
+    *RIVAL_CLAIMS,
     Claim(
         "xsam-accuracy",
         XSAM,
@@ -29,6 +35,7 @@ CLAIMS: tuple[Claim, ...] = (
         claimed_gain(_XSAM),
         "sam and xsam at one sparsity",
         expected=_XSAM,
+        setting=_RESNET_18,
     ),
     Claim(
         "xsam-cost",
@@ -41,8 +48,12 @@ CLAIMS: tuple[Claim, ...] = (
             ),
         ),
         "Ratio of the training throughputs, seed by seed; about as much means above nine tenths.",
-        throughput_ratio("xsam", "sam", above=0.9, expected=2.40 / 2.43, of="SAM's throughput"),
+        throughput_ratio(
+            "xsam", "sam", above=0.9, expected=2.40 / 2.43, of="SAM's throughput", published=True
+        ),
         "sam and xsam at one sparsity",
+        setting=_TIMED,
+        timed=True,
     ),
     *(
         Claim(
@@ -70,7 +81,7 @@ CLAIMS: tuple[Claim, ...] = (
         "random vector accelerates it.",
         (published("proofs and curves; no table of numbers is known here", f"{NZK}, abstract"),),
         "On small problems of their own: `zosam-robust nzk` tests each of the paper's claims.",
-        lambda results, level: [],
+        NONE,
         "`zosam-robust nzk`, which has a page of its own",
     ),
     Claim(
@@ -86,7 +97,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         "Rank correlation between Hessian trace and mean corruption accuracy over the methods at "
         "equal sparsity.",
-        trace_robustness_correlation,
+        trace_robustness_correlation(),
         "at least 5 methods at one sparsity, with flatness",
     ),
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from robustbench_zosam.claims.findings import Evidence
+from robustbench_zosam.claims.scope import ANY, PaperSetting
 from robustbench_zosam.schema import PublishedNumbers
 
 
@@ -17,7 +18,7 @@ class Expected:
         method: optimizer.
         baseline: optimizer that it is compared with, at equal sparsity.
         row: "clean" or "mean" over corruptions.
-        gain: as a fraction; the smallest of several.
+        gain: as a fraction; the smallest of several. Negative where the baseline is the better.
     """
 
     method: str
@@ -58,6 +59,9 @@ class Claim:
         needs: what a run must hold, in words.
         controls: comparisons that say what the effect may be attributed to.
         expected: the gain that is claimed, where that is a gain of accuracy.
+        setting: where the published numbers were measured.
+        only_there: what of that setting a test needs, since the claim speaks of nothing else.
+        timed: whether it is about time, which other hardware neither shows nor refutes.
     """
 
     id: str
@@ -69,6 +73,9 @@ class Claim:
     needs: str
     controls: tuple[Control, ...] = ()
     expected: Expected | None = None
+    setting: PaperSetting = ANY
+    only_there: Literal["", "data", "network"] = ""
+    timed: bool = False
 
 
 def published(numbers: str, where: str, *, checked: bool = False) -> PublishedNumbers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 
-from robustbench_zosam.claims.findings import Evidence, methods_by_setting
+from robustbench_zosam.claims.findings import Evidence, Rule, methods_by_setting
 from robustbench_zosam.claims.ratios import judge_ratio, ratio
 from robustbench_zosam.schema import HistoryRow, Results, SettingResult, Training
 
@@ -14,14 +14,22 @@ Trainings = dict[int, Training]  # by seed
 
 
 def throughput_ratio(
-    method: str, baseline: str, *, above: float = 1.0, expected: float, of: str
+    method: str,
+    baseline: str,
+    *,
+    above: float = 1.0,
+    expected: float,
+    of: str,
+    published: bool = False,
 ) -> Evidence:
     """Returns the test whether an optimizer's throughput exceeds a multiple of another's.
 
     Args:
         expected: the true ratio that should not be missed.
         of: what the ratio is a multiple of, in words.
+        published: whether the expected ratio is one that was published.
     """
+    rule = Rule(above=above, published=expected if published else None)
 
     def test(results: Results, level: float) -> list[SettingResult]:
         found = []
@@ -34,13 +42,13 @@ def throughput_ratio(
             if logs:
                 measured = ratio(logs, level)
                 judged = judge_ratio(
-                    setting, measured, measured.text(of), side="above", bound=above,
-                    expected=expected, limits=_MACHINE,
+                    setting, measured, measured.text(of), rule=rule, expected=expected,
+                    limits=_MACHINE,
                 )  # fmt: skip
                 found.append(judged)
         return found
 
-    return test
+    return Evidence(test, rule)
 
 
 def one_backward_pass(method: str, baseline: str) -> Evidence:
@@ -60,10 +68,12 @@ def one_backward_pass(method: str, baseline: str) -> Evidence:
                 found.append(_counted(setting, mine, theirs, baseline))
         return found
 
-    return test
+    return Evidence(test)
 
 
-def faster_convergence(method: str, baseline: str, *, expected: float) -> Evidence:
+def faster_convergence(
+    method: str, baseline: str, *, expected: float, published: bool = False
+) -> Evidence:
     """Returns the test whether an optimizer needs fewer epochs to a validation accuracy.
 
     The accuracy is 90 % where every run reached it, otherwise the highest multiple of 5 % that
@@ -71,16 +81,18 @@ def faster_convergence(method: str, baseline: str, *, expected: float) -> Eviden
 
     Args:
         expected: the true ratio of epochs that should not be missed.
+        published: whether it was published.
     """
+    rule = Rule(below=1.0, published=expected if published else None)
 
     def test(results: Results, level: float) -> list[SettingResult]:
         return [
-            _convergence(setting, mine, theirs, target, level, expected)
+            _convergence(setting, mine, theirs, target, level, expected, rule)
             for setting, mine, theirs in _common_seeds(results, method, baseline)
             if (target := _target([*mine.values(), *theirs.values()]))
         ]
 
-    return test
+    return Evidence(test, rule)
 
 
 def _trainings(results: Results, method: str | None) -> Trainings:
@@ -156,7 +168,13 @@ def _crossing(history: Sequence[HistoryRow], target: float) -> float:
 
 
 def _convergence(
-    setting: str, mine: Trainings, theirs: Trainings, target: float, level: float, expected: float
+    setting: str,
+    mine: Trainings,
+    theirs: Trainings,
+    target: float,
+    level: float,
+    expected: float,
+    rule: Rule,
 ) -> SettingResult:
     first, second = (
         [_crossing(training["history"], target) for training in side.values()]
@@ -169,4 +187,4 @@ def _convergence(
         f"({means[0]:.1f} against {means[1]:.1f})"
     )
     limits = "Between epochs by interpolation; an epoch does not cost the same with both."
-    return judge_ratio(setting, found, measured, side="below", expected=expected, limits=limits)
+    return judge_ratio(setting, found, measured, rule=rule, expected=expected, limits=limits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from robustbench_zosam.claims.findings import decide, methods_by_setting
+from robustbench_zosam.claims.findings import Evidence, methods_by_setting
 from robustbench_zosam.schema import Outcome, Results, SettingResult
 from robustbench_zosam.statistics import RankCorrelation, rank_correlation
 
@@ -14,8 +14,12 @@ _SETTLES = (
 )
 
 
-def trace_robustness_correlation(results: Results, level: float) -> list[SettingResult]:
-    """Tests whether methods with a smaller Hessian trace are more accurate under corruption."""
+def trace_robustness_correlation() -> Evidence:
+    """Returns the test whether methods with a smaller Hessian trace are more robust."""
+    return Evidence(_correlations)
+
+
+def _correlations(results: Results, level: float) -> list[SettingResult]:
     findings = []
     for setting, members in methods_by_setting(results).items():
         points = list(_points(results, set(members.values())))
@@ -38,19 +42,23 @@ def _points(results: Results, members: set[str]) -> Iterator[tuple[float, float,
 
 
 def _correlation(setting: str, found: RankCorrelation) -> SettingResult:
-    measured = f"Spearman ρ = {found.over_cells:+.2f} over {found.n_cells} runs"
-    if found.low is not None:
-        measured += f" [{found.low:+.2f}, {found.high:+.2f}]"
-    if found.p is not None:
-        measured += f", {found.over_methods:+.2f} over {found.n_methods} methods, p = {found.p:.2g}"
+    measured = f"{found.n_methods} methods"
+    if found.over_methods is not None:
+        measured = f"Spearman ρ = {found.over_methods:+.2f} over {found.n_methods} methods"
+        if found.low is not None:
+            measured += f" [{found.low:+.2f}, {found.high:+.2f}]"
+        measured += f", p = {found.p:.2g}"
+    measured += f" ({found.over_cells:+.2f} over {found.n_cells} runs, which are not independent)"
     outcome, why = _judged(found)
     return {
         "group": setting,
         "measured": measured,
         "verdict": outcome,
         "why": why,
-        "effect": {
-            "value": found.over_cells,
+        "effect": None
+        if found.over_methods is None
+        else {
+            "value": found.over_methods,
             "low": found.low,
             "high": found.high,
             "unit": "rank correlation",
@@ -69,7 +77,8 @@ def _judged(found: RankCorrelation) -> tuple[Outcome, str]:
         )
     if found.p is None or found.over_methods is None:
         return "undecided", "The methods do not differ."
-    return decide(-found.over_methods, found.p, found.level), (
+    supported: Outcome = "supported" if found.over_methods < 0 else "not supported"
+    return supported if found.p < 1 - found.level else "undecided", (
         f"{found.n_methods} methods are a small sample, and a correlation between methods is no "
         "cause."
     )

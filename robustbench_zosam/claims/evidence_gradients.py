@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from robustbench_zosam.claims.findings import Evidence, methods_by_setting
+from robustbench_zosam.claims.findings import Evidence, Rule, methods_by_setting
 from robustbench_zosam.claims.ratios import judge_ratio, ratio
 from robustbench_zosam.schema import GradientStatistics, Results, SettingResult
 
@@ -33,7 +33,7 @@ def smaller_gradient_variance(method: str, baseline: str, *, expected: float) ->
                 findings.append(_judged(setting, pairs, level, expected, baseline))
         return findings
 
-    return test
+    return Evidence(test, Rule(below=1.0))
 
 
 def _variances(results: Results, method: str | None) -> dict[int, Variances]:
@@ -82,4 +82,6 @@ def _judged(
         "Each method is measured at its own weights; how the paper defines its variance is not "
         "known."
     )
-    return judge_ratio(setting, found, measured, side="below", expected=expected, limits=limits)
+    return judge_ratio(
+        setting, found, measured, rule=Rule(below=1.0), expected=expected, limits=limits
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 from robustbench_zosam.analysis.planned import described, setting
 from robustbench_zosam.claims.claim import Expected
-from robustbench_zosam.claims.findings import Evidence, decide
+from robustbench_zosam.claims.findings import Evidence, Rule
 from robustbench_zosam.claims.settle import settle_mean
 from robustbench_zosam.schema import (
     Comparison,
@@ -22,7 +23,7 @@ from robustbench_zosam.schema import (
 
 POINT = 0.01
 Select = Callable[[Results], Iterator[tuple[str, Comparison]]]  # setting, and a comparison in it
-Judge = Callable[[ComparisonRow, float], tuple[Outcome, str]]  # row and level to outcome and reason
+Judge = Callable[[ComparisonRow], tuple[Outcome, str]]  # row to outcome and reason
 
 
 def between(method: str, baseline: str) -> Select:
@@ -55,23 +56,62 @@ def accuracy_gain(select: Select, row: str, *, expected: float = POINT) -> Evide
         row: "clean" or "mean".
         expected: the true gain that should not be missed, as a fraction.
     """
-    return _accuracy(select, row, expected, lambda found, level: _gain(found, level, expected))
+    return _accuracy(select, row, expected, Rule(above=0.0), lambda found: _gain(found, expected))
 
 
 def claimed_gain(claimed: Expected) -> Evidence:
-    """Returns the test whether a method is more accurate, as a paper claims."""
-    select = between(claimed.method, claimed.baseline)
-    return accuracy_gain(select, claimed.row, expected=claimed.gain)
+    """Returns the test whether a method is more accurate, or less, as a paper claims."""
+    select, size = between(claimed.method, claimed.baseline), claimed.gain
+    rule = Rule(above=0.0, published=size) if size > 0 else Rule(below=0.0, published=size)
+
+    def judge(found: ComparisonRow) -> tuple[Outcome, str]:
+        return _claimed(found, rule.judge(found["low"], found["high"]), rule)
+
+    return _accuracy(select, claimed.row, abs(size), rule, judge)
+
+
+def smaller_drop(select: Select, *, expected: float) -> Evidence:
+    """Returns the test whether accuracy falls less from clean to corrupted images.
+
+    Args:
+        expected: the published difference of the drops, negative, as a fraction.
+    """
+    rule = Rule(below=0.0, published=expected)
+
+    def result(setting: str, found: MeasurePaired) -> SettingResult:
+        outcome, reason = _claimed(found, rule.judge(found["low"], found["high"]), rule)
+        words = f"a difference of {_points(-expected)}"
+        return {
+            "group": setting,
+            "measured": f"drop {_points_text(found)}",
+            "verdict": outcome,
+            "why": f"{reason} {_scope(found)}",
+            "effect": _effect(found, "accuracy"),
+            "settles": settle_mean(found, outcome, -expected, words),
+        }
+
+    def test(results: Results, level: float) -> list[SettingResult]:
+        del level  # that of the interval
+        return [
+            result(setting, found)
+            for setting, comparison in select(results)
+            if (found := comparison.get("drop")) is not None
+        ]
+
+    return Evidence(test, rule)
 
 
 def equivalent_accuracy(select: Select, margin: float) -> Evidence:
     """Returns the test whether two clean accuracies differ by less than a margin (a fraction)."""
-    return _accuracy(select, "clean", margin, lambda found, _: _equivalence(found, margin))
+    rule = Rule(above=-margin, below=margin)
+    judge = partial(_equivalence, margin=margin)
+    return _accuracy(select, "clean", margin, rule, judge, equivalence=True)
 
 
 def noninferior_accuracy(select: Select, margin: float) -> Evidence:
     """Returns the test whether the clean accuracy is at most a margin below the baseline's."""
-    return _accuracy(select, "clean", margin, lambda found, _: _noninferiority(found, margin))
+    rule, judge = Rule(above=-margin), partial(_noninferiority, margin=margin)
+    return _accuracy(select, "clean", margin, rule, judge)
 
 
 def smaller_trace(select: Select, field: Literal["flatness", "adaptive"], name: str) -> Evidence:
@@ -81,22 +121,32 @@ def smaller_trace(select: Select, field: Literal["flatness", "adaptive"], name: 
         field: of the comparison.
         name: of the measure, in words.
     """
+    rule = Rule(below=0.0)
 
     def test(results: Results, level: float) -> list[SettingResult]:
+        del level  # that of the interval
         return [
-            _flatness(setting, found, name, level, _invalid(results, comparison))
+            _flatness(setting, found, name, rule, _invalid(results, comparison))
             for setting, comparison in select(results)
             if (found := comparison[field]) is not None
         ]
 
-    return test
+    return Evidence(test, rule)
 
 
-def _accuracy(select: Select, row: str, expected: float, judge: Judge) -> Evidence:
+def _accuracy(
+    select: Select,
+    row: str,
+    expected: float,
+    rule: Rule,
+    judge: Judge,
+    *,
+    equivalence: bool = False,
+) -> Evidence:
     """Makes the test that judges one row of each selected comparison."""
 
-    def result(setting: str, found: ComparisonRow, level: float) -> SettingResult:
-        outcome, reason = judge(found, level)
+    def result(setting: str, found: ComparisonRow) -> SettingResult:
+        outcome, reason = judge(found)
         return {
             "group": setting,
             "measured": _points_text(found),
@@ -104,16 +154,24 @@ def _accuracy(select: Select, row: str, expected: float, judge: Judge) -> Eviden
             "why": f"{reason} {_scope(found)}",
             "effect": _effect(found, "accuracy"),
             "settles": settle_mean(
-                found, outcome, expected, f"a difference of {_points(expected)}"
+                found,
+                outcome,
+                expected,
+                f"a difference of {_points(expected)}",
+                equivalence=equivalence,
             ),
         }
 
-    return lambda results, level: [
-        result(setting, found, level)
-        for setting, comparison in select(results)
-        for found in comparison["rows"]
-        if found["corruption"] == row
-    ]
+    def test(results: Results, level: float) -> list[SettingResult]:
+        del level  # that of the interval
+        return [
+            result(setting, found)
+            for setting, comparison in select(results)
+            for found in comparison["rows"]
+            if found["corruption"] == row
+        ]
+
+    return Evidence(test, rule)
 
 
 def _points(share: float) -> str:
@@ -145,17 +203,23 @@ def _scope(row: PairedDifference) -> str:
     return f"{row['n_seeds']} seeds, {row['n_images']} images."
 
 
-def _gain(row: ComparisonRow, level: float, expected: float) -> tuple[Outcome, str]:
-    outcome = decide(row["difference"], row["p"], level)
-    reason = {
-        "supported": "The difference is positive and larger than chance.",
-        "not supported": "The difference is negative and larger than chance.",
-        "undecided": "The interval includes zero: no difference can be told from chance.",
-    }[outcome]
-    if row["equivalence"]["equivalent"]:
-        reason += f" It is below {_points(row['equivalence']['margin'])} either way."
+def _gain(row: ComparisonRow, expected: float) -> tuple[Outcome, str]:
+    """Judges a comparison with a control, of which no size was published."""
+    outcome, reason = _claimed(row, Rule(above=0.0).judge(row["low"], row["high"]), Rule(above=0.0))
     if row["high"] is not None and row["high"] < expected:
         reason += f" A gain of {_points(expected)} is ruled out here."
+    return outcome, reason
+
+
+def _claimed(row: PairedDifference, outcome: Outcome, rule: Rule) -> tuple[Outcome, str]:
+    """Returns the outcome with its reason, and whether the published size is ruled out."""
+    side = "positive" if row["difference"] > 0 else "negative"
+    beyond = f"The difference is {side} and larger than chance."
+    open_ = "The interval includes zero: no difference can be told from chance."
+    reason = beyond if outcome in {"supported", "not supported"} else open_
+    if rule.published is not None and rule.excludes(row["low"], row["high"]):
+        published = f"{100 * rule.published:+.2g} points".replace("-", "−")
+        reason += f" The published {published} are ruled out here."
     return outcome, reason
 
 
@@ -189,14 +253,13 @@ def _invalid(results: Results, comparison: Comparison) -> int:
 
 
 def _flatness(
-    setting: str, row: MeasurePaired, name: str, level: float, invalid: int
+    setting: str, row: MeasurePaired, name: str, rule: Rule, invalid: int
 ) -> SettingResult:
-    outcome = decide(-row["difference"], row["p"], level)
+    outcome = rule.judge(row["low"], row["high"])
     reason = {
         "supported": f"The {name} is smaller by more than chance.",
         "not supported": f"The {name} is larger by more than chance.",
-        "undecided": f"The {name}s cannot be told apart.",
-    }[outcome]
+    }.get(outcome, f"The {name}s cannot be told apart.")
     interval = "" if row["low"] is None else f" [{row['low']:+.3g}, {row['high']:+.3g}]"
     settles = settle_mean(row, outcome, row["difference"], "a difference of the size seen here")
     if invalid:

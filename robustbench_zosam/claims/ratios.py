@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from robustbench_zosam.claims.findings import Rule
 from robustbench_zosam.claims.settle import settle_ratio
-from robustbench_zosam.schema import Effect, Outcome, SettingResult
+from robustbench_zosam.schema import Effect, SettingResult
 from robustbench_zosam.statistics import t_interval
 
 
@@ -46,25 +46,26 @@ def judge_ratio(
     found: Ratio,
     measured: str,
     *,
-    side: Literal["above", "below"],
+    rule: Rule,
     expected: float,
-    bound: float = 1.0,
     limits: str = "",
 ) -> SettingResult:
     """Returns whether a ratio lies on the claimed side of a bound, as the whole interval must.
 
     Args:
-        side: where the claim sees it.
+        rule: on which side of a bound the claim sees it.
         expected: the true ratio that should not be missed.
         limits: of the measurement, in a sentence.
     """
     low, high = found.effect["low"], found.effect["high"]
-    outcome: Outcome = "undecided"
+    bound = rule.above if rule.above is not None else rule.below
+    assert bound is not None
+    outcome = rule.judge(low, high)
     reason = "One seed gives no interval." if low is None else f"The interval includes {bound:.2g}."
     if low is not None and high is not None and (low > bound or high < bound):
-        there = "above" if low > bound else "below"
-        outcome = "supported" if there == side else "not supported"
-        reason = f"The whole interval lies {there} {bound:.2g}."
+        reason = f"The whole interval lies {'above' if low > bound else 'below'} {bound:.2g}."
+    if rule.published is not None and rule.excludes(low, high):
+        reason += f" The published ratio of {rule.published:.2g} is ruled out here."
     return {
         "group": setting,
         "measured": measured,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +12,9 @@ from robustbench_zosam.schema import Outcome, PairedDifference
 from robustbench_zosam.statistics.power import (
     MOST_SEEDS,
     POWER,
+    seeds_for_equivalence,
     seeds_to_find,
+    spread_factors,
     variance_by_seeds,
 )
 
@@ -20,29 +23,45 @@ _ELSEWHERE = (
 )
 
 
-def settle_mean(row: PairedDifference, outcome: Outcome, expected: float, words: str) -> str:
+def settle_mean(
+    row: PairedDifference,
+    outcome: Outcome,
+    expected: float,
+    words: str,
+    *,
+    equivalence: bool = False,
+) -> str:
     """Returns what would settle the question of a paired difference.
 
     Args:
         expected: the true difference that should not be missed.
         words: the same in words.
+        equivalence: whether it is to be ruled out on both sides, where none is.
     """
     if outcome != "undecided":
         return _ELSEWHERE
-    variance = variance_by_seeds(row["components"], row["n_images"])
-    if variance is None:
+    words = f"rule out {words} either way" if equivalence else f"find {words}"
+    search = seeds_for_equivalence if equivalence else seeds_to_find
+
+    def needed(factor: float) -> int | None:
+        variance = variance_by_seeds(row["components"], row["n_images"], factor)
+        assert variance is not None
+        return search(expected, variance, level=row["level"])
+
+    if variance_by_seeds(row["components"], row["n_images"]) is None:
         return (
             "More training seeds: with a single one, other training runs are not spoken about."
             if row["n_seeds"] == 1
             else "More training seeds."
         )
-    found = seeds_to_find(expected, variance, level=row["level"])
+    found = needed(1.0)
     if found is None:
         return (
-            f"More than {MOST_SEEDS} seeds, or more test images, to find {words} with "
+            f"More than {MOST_SEEDS} seeds, or more test images, to {words} with "
             f"{100 * POWER:.0f} % probability."
         )
-    return _seeds(found, row["n_seeds"], words)
+    ends = [needed(factor) for factor in spread_factors(row["n_seeds"])]
+    return _seeds(found, ends, row["n_seeds"], words)
 
 
 def settle_ratio(
@@ -62,20 +81,21 @@ def settle_ratio(
         return "More training seeds: a single one has no interval."
     spread = float(values.var(ddof=1))
     effect = math.log(expected / bound)
-    found = seeds_to_find(effect, lambda seeds: spread / seeds, level=level)
-    words = f"a ratio of {expected:.2f}"
+
+    def needed(factor: float) -> int | None:
+        return seeds_to_find(effect, lambda seeds: factor * spread / seeds, level=level)
+
+    found, words = needed(1.0), f"find a ratio of {expected:.2f}"
     if found is None:
-        return f"More than {MOST_SEEDS} seeds to find {words} with {100 * POWER:.0f} % probability."
-    return _seeds(found, values.size, words)
+        return f"More than {MOST_SEEDS} seeds to {words} with {100 * POWER:.0f} % probability."
+    ends = [needed(factor) for factor in spread_factors(values.size)]
+    return _seeds(found, ends, values.size, words)
 
 
-def _seeds(needed: int, had: int, words: str) -> str:
+def _seeds(needed: int, ends: Sequence[int | None], had: int, words: str) -> str:
+    """Returns how many seeds are needed, and between which numbers that forecast lies."""
+    low, high = (f"more than {MOST_SEEDS}" if end is None else str(end) for end in ends)
+    between = f"{low} to {high} with 80 % confidence, since {had} seeds say little of the spread"
     if needed <= had:
-        return (
-            f"{had} seeds are about enough to find {words}; that it was not found speaks for a "
-            "smaller one."
-        )
-    return (
-        f"About {needed} seeds to find {words} with {100 * POWER:.0f} % probability, by the "
-        f"spread of these {had}."
-    )
+        return f"{had} seeds are about enough to {words} ({between}); it was not found."
+    return f"About {needed} seeds to {words} with {100 * POWER:.0f} % probability ({between})."

@@ -14,7 +14,13 @@ from robustbench_zosam.cli.configuring import build_config, subject_options
 from robustbench_zosam.cli.flatness import Paths, Split, SplitName
 
 if TYPE_CHECKING:
-    from robustbench_zosam.schema import LandscapeFile, ModelMap, ModelPath, ModelSlices
+    from robustbench_zosam.schema import (
+        LandscapeFile,
+        ModelMap,
+        ModelPath,
+        ModelSlices,
+        SliceSummary,
+    )
 
 
 class SliceDirections(StrEnum):
@@ -67,7 +73,8 @@ def landscape(
         typer.Option(
             "--range",
             metavar="X",
-            help="Largest step [default: 1; along eigenvectors, where the loss has risen by 2].",
+            help="Largest step [default: where the flattest model's mean line reaches the loss of "
+            "chance; along eigenvectors, where the loss has risen by 2].",
         ),
     ] = None,
     statistics_images: Annotated[
@@ -150,7 +157,7 @@ def _of_model(name: str, facts: ModelSlices) -> list[str]:
         rise = ", ".join(f"{_said(v)} at {r}" for r, v in summary["rise"].items())
         said.append(
             f"{name} {kind}: loss {_said(summary['centre'])}; mean rise {rise or 'not in range'}; "
-            f"half-width {_said(summary['half_width'])}"
+            f"half-width {_said(summary['half_width'])}{_interval(summary)}"
             + (f" at least ({summary['censored']} of {summary['rays']} rays beyond the range)"
                if summary["censored"] else "")
         )  # fmt: skip
@@ -175,6 +182,11 @@ def _of_several(name: str, facts: ModelPath | ModelMap) -> list[str]:
         f"{loss['position']:.2f}, error barrier {_said(error['value'])}"
         + (f", supports overlap by {shared:.2f}" if shared is not None else "")
     ]
+
+
+def _interval(summary: SliceSummary) -> str:
+    ends = summary.get("half_width_ci95")
+    return f" (95 % interval over directions {ends[0]:.3g} to {ends[1]:.3g})" if ends else ""
 
 
 def _own(loss: float | None) -> str:

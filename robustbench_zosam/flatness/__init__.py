@@ -21,7 +21,12 @@ from robustbench_zosam.flatness.operators.gauss_newton import GaussNewtonOperato
 from robustbench_zosam.flatness.operators.hessian import HessianOperator
 from robustbench_zosam.flatness.operators.linear import LinearOperator, MatrixOperator
 from robustbench_zosam.flatness.sharpness.family import Sharpness, SharpnessResult
-from robustbench_zosam.flatness.sharpness.measures import BRIEF, FULL, SharpnessMeasure
+from robustbench_zosam.flatness.sharpness.measures import (
+    BRIEF,
+    FULL,
+    SharpnessMeasure,
+    where_it_looks,
+)
 from robustbench_zosam.flatness.spectrum import EigenResult
 from robustbench_zosam.flatness.trace import TraceResult
 
@@ -37,6 +42,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "SharpnessMeasure",
     "BRIEF",
     "FULL",
+    "where_it_looks",
     # what none of it says
     "CAVEATS",
     # their results

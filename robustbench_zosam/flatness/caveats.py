@@ -28,7 +28,9 @@ _TEXT_AND_SOURCE = (
         "Mason-Williams et al., arXiv 2510.12451",
     ),
     (
-        "A worst case is the largest loss an ascent found, a lower bound of the true maximum.",
+        "A worst case is the largest loss an ascent found, a lower bound of the true maximum. The "
+        "adaptive one in l2 is not comparable with published values: this search finds higher "
+        "losses than the published code.",
         "Andriushchenko et al., arXiv 2302.07011",
     ),
 )

@@ -21,6 +21,7 @@ from robustbench_zosam.flatness.model.bound import BoundModel
 from robustbench_zosam.flatness.model.guard import accepting, fitting, measuring, unwrap
 from robustbench_zosam.flatness.model.network import Data, Network, Predictions, predict
 from robustbench_zosam.flatness.operators.derivatives import second_derivatives
+from robustbench_zosam.flatness.operators.gauss_newton import Matrix
 from robustbench_zosam.flatness.sharpness.family import SharpnessResult, measure_sharpness
 from robustbench_zosam.flatness.sharpness.measures import BRIEF, SharpnessMeasure
 from robustbench_zosam.flatness.spectrum import EigenResult, measure_eigenvalues
@@ -45,8 +46,8 @@ class Curvature:
         labels: (n,) int64.
         masks: parameter name to boolean tensor, True where active; None: nothing is pruned.
         params: "all", "weights" (tensors of dimension 2 and more), or "masked-layers".
-        chunk: images per pass; None: 16 for predictions and the exact trace, 32 for eigenvalues,
-            density and other products, 64 for sharpness.
+        chunk: images per pass; None: 16 for predictions and the exact trace, 4 to 32 for estimated
+            traces, 32 for eigenvalues and density, 64 for sharpness.
         seed: seed of all draws.
         dtype: type to compute in; that of the model when None.
         verdict: an earlier verdict of the gate on this architecture, to save its cost.
@@ -106,7 +107,8 @@ class Curvature:
         samples = output_samples or max(8, math.ceil(_SAMPLES / len(self._data)))
         plan = SweepPlan(class_threshold, samples, self._seed)
         with self._opened(16, include_pruned) as model:
-            chunk = 32 if self._chunk is None else self._chunk
+            few = max(4, len(self._data) // 8)  # of several chunks, each with probes of its own
+            chunk = min(32, few) if self._chunk is None else self._chunk
             measured = TraceMeasurement(model, plan, probes, lambda: self._gate(model), chunk)
             return measured.measure(method)
 
@@ -118,6 +120,7 @@ class Curvature:
         tol: float = 1e-3,
         resolve: Resolve = "vectors",
         smallest: bool = True,
+        matrix: Matrix = "hessian",
         include_pruned: bool = False,
         on_step: OnStep | None = None,
     ) -> EigenResult:
@@ -130,6 +133,7 @@ class Curvature:
                 tol=tol,
                 resolve=resolve,
                 smallest=smallest,
+                matrix=matrix,
                 on_step=on_step,
             )
 
@@ -140,13 +144,20 @@ class Curvature:
         steps: int = 60,
         sigma: float | None = None,
         points: int = 513,
+        matrix: Matrix = "hessian",
         include_pruned: bool = False,
         on_step: OnStep | None = None,
     ) -> DensityResult:
         """Returns the density of the eigenvalues, as `spectral_density` does."""
         with self._opened(32, include_pruned) as model:
             return measure_density(
-                model, starts=starts, steps=steps, sigma=sigma, points=points, on_step=on_step
+                model,
+                starts=starts,
+                steps=steps,
+                sigma=sigma,
+                points=points,
+                matrix=matrix,
+                on_step=on_step,
             )
 
     def sharpness(

@@ -17,7 +17,7 @@ from robustbench_zosam.flatness.algorithms.quadrature import (
 from robustbench_zosam.flatness.means import standard_error
 from robustbench_zosam.flatness.model.bound import BoundModel, CurvatureResult
 from robustbench_zosam.flatness.noise import rademacher
-from robustbench_zosam.flatness.operators.hessian import HessianOperator
+from robustbench_zosam.flatness.operators.gauss_newton import Matrix, operator_of
 from robustbench_zosam.schema import Density
 
 
@@ -26,6 +26,7 @@ class DensityResult(CurvatureResult):
     """The distribution of the eigenvalues of H_A; `schema.Density` describes more attributes.
 
     Attributes:
+        matrix: of which they are: H, or G.
         grid: eigenvalues, (g,).
         density: mean over starts at each, (g,); integrates to 1 over the active dimension.
         se: standard error over starts at each, (g,); None for one start.
@@ -41,6 +42,7 @@ class DensityResult(CurvatureResult):
     sigma: float
     trace: float
     trace_se: float | None
+    matrix: Matrix = "hessian"
     unit: str = "nats per squared parameter unit"
 
     def stored(self) -> Density:
@@ -49,6 +51,7 @@ class DensityResult(CurvatureResult):
         return {
             "chunk": self.chunk,
             "batch_statistics": self.batch_statistics,
+            "matrix": self.matrix,
             "sigma": self.sigma,
             "trace": self.trace,
             "trace_se": self.trace_se,
@@ -86,6 +89,7 @@ def measure_density(
     steps: int,
     sigma: float | None,
     points: int,
+    matrix: Matrix,
     on_step: OnStep | None,
 ) -> DensityResult:
     """Returns the density of a bound model; arguments as of `spectral_density`."""
@@ -95,7 +99,7 @@ def measure_density(
             f"got {steps}, {points} and {sigma}"
         )
     quadrature = stochastic_quadrature(
-        HessianOperator(model.network, model.data, model.active, model.chunk),
+        operator_of(matrix, model.network, model.data, model.active, model.chunk),
         starts=starts,
         steps=steps,
         seed=model.seed,
@@ -116,6 +120,7 @@ def measure_density(
         se=(each.std(0) / starts**0.5).numpy() if starts > 1 else None,
         nodes=quadrature.nodes.numpy(),
         weights=quadrature.weights.numpy(),
+        matrix=matrix,
         sigma=width,
         trace=traces.mean().item(),
         trace_se=standard_error(traces),

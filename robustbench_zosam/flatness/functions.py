@@ -13,6 +13,7 @@ from robustbench_zosam.flatness.curvature import Curvature
 from robustbench_zosam.flatness.density import DensityResult
 from robustbench_zosam.flatness.exact.gate import GateResult
 from robustbench_zosam.flatness.model.active import Masks, Params
+from robustbench_zosam.flatness.operators.gauss_newton import Matrix
 from robustbench_zosam.flatness.sharpness.family import SharpnessResult
 from robustbench_zosam.flatness.sharpness.measures import BRIEF, SharpnessMeasure
 from robustbench_zosam.flatness.spectrum import EigenResult
@@ -48,7 +49,7 @@ def hessian_trace(
     Args:
         model, images, labels, masks, params, seed, dtype, verdict: see `Curvature`.
         method: how to compute it.
-        chunk: images per pass; None: 16 for the exact method, 32 for products.
+        chunk: images per pass; None: 16 for the exact method, 4 to 32 for products.
         class_threshold: the exact method leaves out a class for the images that give it less
             probability than this times the mean of sum_c p_c (1 - p_c); 0 visits all.
         probes: random probes, one after another: many take time, not memory; under "auto" and
@@ -108,6 +109,7 @@ def top_eigenvalues(
     tol: float = 1e-3,
     resolve: Resolve = "vectors",
     smallest: bool = True,
+    matrix: Matrix = "hessian",
     params: Params = "all",
     chunk: int = 32,
     seed: int = 0,
@@ -126,6 +128,7 @@ def top_eigenvalues(
         tol: stop when the residuals are below this fraction of lambda_1.
         resolve: "values" applies it to `errors` instead, which takes fewer products.
         smallest: whether lambda_min must converge as well, which takes many more steps.
+        matrix: "hessian", or "gauss-newton" for the positive semi-definite part G of H.
         chunk: images whose graph is held at once.
         include_pruned: measure pruned directions as well.
         on_step: called with (products done, products at most).
@@ -159,6 +162,7 @@ def top_eigenvalues(
         tol=tol,
         resolve=resolve,
         smallest=smallest,
+        matrix=matrix,
         include_pruned=include_pruned,
         on_step=on_step,
     )
@@ -174,6 +178,7 @@ def spectral_density(
     steps: int = 60,
     sigma: float | None = None,
     points: int = 513,
+    matrix: Matrix = "hessian",
     params: Params = "all",
     chunk: int = 32,
     seed: int = 0,
@@ -192,6 +197,7 @@ def spectral_density(
         steps: products for each.
         sigma: width of the Gaussian around each node; (lambda_1 - lambda_min) / steps when None.
         points: grid points, from lambda_min - 3 sigma to lambda_1 + 3 sigma.
+        matrix: "hessian", or "gauss-newton" for the positive semi-definite part G of H.
         chunk: images whose graph is held at once.
         include_pruned: measure pruned directions as well.
         on_step: called with (products done, products in all).
@@ -224,6 +230,7 @@ def spectral_density(
         steps=steps,
         sigma=sigma,
         points=points,
+        matrix=matrix,
         include_pruned=include_pruned,
         on_step=on_step,
     )

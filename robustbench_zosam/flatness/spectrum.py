@@ -12,7 +12,8 @@ from robustbench_zosam.flatness.algorithms.lanczos import OnStep
 from robustbench_zosam.flatness.means import of_chunks
 from robustbench_zosam.flatness.model.bound import BoundModel, CurvatureResult
 from robustbench_zosam.flatness.noise import gaussian
-from robustbench_zosam.flatness.operators.hessian import HessianOperator
+from robustbench_zosam.flatness.operators.gauss_newton import Matrix, operator_of
+from robustbench_zosam.flatness.operators.hessian import SumOverChunks
 from robustbench_zosam.schema import Spectrum
 
 Direction = dict[str, Tensor]
@@ -25,6 +26,7 @@ class EigenResult(CurvatureResult):
     Attributes:
         se: standard error of lambda_1 from the choice of images, to first order: images enter
             lambda_1 through v^T H_n v; None for a single chunk.
+        matrix: of which they are: H, or G.
         vectors: eigenvectors by parameter name, zero where pruned, unit norm over all tensors.
     """
 
@@ -37,6 +39,7 @@ class EigenResult(CurvatureResult):
     steps: int
     tol: float
     vectors: tuple[Direction, ...]
+    matrix: Matrix = "hessian"
     unit: str = "nats per squared parameter unit"
 
     @property
@@ -66,6 +69,7 @@ class EigenResult(CurvatureResult):
         return {
             "chunk": self.chunk,
             "batch_statistics": self.batch_statistics,
+            "matrix": self.matrix,
             "values": list(self.values),
             "residuals": list(self.residuals),
             "errors": list(self.errors),
@@ -92,10 +96,11 @@ def measure_eigenvalues(
     tol: float,
     resolve: Resolve,
     smallest: bool,
+    matrix: Matrix,
     on_step: OnStep | None,
 ) -> EigenResult:
     """Measures a bound model; arguments as of `eigenpairs`."""
-    operator = HessianOperator(model.network, model.data, model.active, model.chunk)
+    operator = operator_of(matrix, model.network, model.data, model.active, model.chunk)
     found = eigenpairs(
         operator,
         k=k,
@@ -117,15 +122,15 @@ def measure_eigenvalues(
         se=_error_over_images(operator, found),
         steps=found.steps,
         tol=tol,
+        matrix=matrix,
         vectors=tuple(model.active.scatter(vector) for vector in found.vectors),
     )
 
 
-def _error_over_images(operator: HessianOperator, found: Eigenpairs) -> float | None:
-    first, sums, counts = found.vectors[0], [], []
-    for part in operator.parts():  # one graph at a time
-        sums.append((first.double() @ part.matvec(first).double()).item())
-        counts.append(len(part.data))
+def _error_over_images(operator: SumOverChunks, found: Eigenpairs) -> float | None:
+    first = found.vectors[0]
+    sums = [(first.double() @ part.matvec(first).double()).item() for part in operator.parts()]
+    counts = [len(part) for part in operator.data.chunks(operator.chunk)]
     n = len(operator.data)  # each part is its images' sum, divided by n
     totals = torch.tensor(sums, dtype=torch.float64) * n
     return of_chunks(totals, torch.tensor(counts), {}, None).se

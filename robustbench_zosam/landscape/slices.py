@@ -83,10 +83,15 @@ def line(
     with surface(model, data, list(along[0]), chunk) as open_surface:
         loss, _ = open_surface.at(open_surface.base)
         rows = [evaluate_row(open_surface, open_surface.base, d, steps, report) for d in along]
-    values = np.stack(rows, 1)  # (2, directions, points)
-    for centre in values[0, :, points // 2]:
-        assert_centre(centre, loss)
-    summary = summarise_lines(steps, values[0])
+        values = np.stack(rows, 1)  # (2, directions, points)
+        for centre in values[0, :, points // 2]:
+            assert_centre(centre, loss)
+
+        def rise(direction: int, step: float) -> float:
+            moved = open_surface.shifted(open_surface.base, along[direction], step)
+            return open_surface.at(moved)[0] - loss
+
+        summary = summarise_lines(steps, values[0], rise, drawn=not directions)
     label = "given" if directions else norm
     return LineResult(steps, values[0], values[1], summary, label, len(data), seed)
 
@@ -157,14 +162,20 @@ def plane(
             rows.append(evaluate_row(open_surface, start, across, steps, report))
             if on_row is not None:
                 on_row(index, rows[-1].copy())
-    values = np.stack(rows, 1)  # (2, points, points)
-    assert_centre(values[0, points // 2, points // 2], loss)
+        values = np.stack(rows, 1)  # (2, points, points)
+        assert_centre(values[0, points // 2, points // 2], loss)
+
+        def rise(first: float, second: float) -> float:
+            start = open_surface.shifted(open_surface.base, down, second)
+            return open_surface.at(open_surface.shifted(start, across, first))[0] - loss
+
+        summary = summarise_plane(steps, values[0], rise)
     return PlaneResult(
         positions=steps,
         losses=values[0],
         accuracies=values[1],
         cosine=cosine(across, down),
-        summary=summarise_plane(steps, values[0]),
+        summary=summary,
         norm="given" if directions else norm,
         n=len(data),
         seed=seed,

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from robustbench_zosam.config import FlatnessConfig
-from robustbench_zosam.flatness import BRIEF, CAVEATS, FULL, Curvature
+from robustbench_zosam.flatness import BRIEF, CAVEATS, FULL, Curvature, where_it_looks
 from robustbench_zosam.schema import Flatness
 
 
@@ -19,11 +19,13 @@ def measure_curvature(
     masks: Mapping[str, Tensor],
     settings: FlatnessConfig,
     on_progress: Callable[[int, int], None],
+    radius: float | None = None,
 ) -> tuple[Flatness, dict[str, np.ndarray]]:
     """Returns facts as strict JSON values, and arrays.
 
     Args:
         on_progress: called with (measures done, measures in all).
+        radius: that the model's optimizer perturbed weights with, for the sharpness there.
     """
     wanted = [settings.spectrum, settings.density, bool(settings.sharpness)]
     total = 1 + settings.include_pruned + sum(wanted)
@@ -56,6 +58,8 @@ def measure_curvature(
         step()
     if settings.sharpness:
         measures = FULL if settings.sharpness == "full" else BRIEF
+        if radius:
+            measures = tuple(dict.fromkeys((*measures, *where_it_looks(radius))))
         facts["sharpness"] = curvature.sharpness(measures).stored()
         facts["caveats"] = list(CAVEATS)
         step()

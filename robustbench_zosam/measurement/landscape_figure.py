@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from robustbench_zosam.files import atomic_path
+from robustbench_zosam.report.levels import CLIP, LEVELS, colour_limits
 from robustbench_zosam.schema import LandscapeFile, ModelMap, ModelMark, ModelPath, ModelSlices
 
-_CLIP = 10.0  # nats above which a figure shows no difference; the stored values are raw
-_LEVELS = 12
+_SHADES = 25
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,8 @@ def draw_figure(found: LandscapeFile, file: Path) -> Path:
     if with_lines:
         _draw_lines(figure.add_subplot(grid[0, :]), slices)
     if maps:
-        low = min(drawn.losses.min() for drawn in maps.values())
-        high = max(drawn.losses.max() for drawn in maps.values())
-        levels = np.linspace(low, max(high, low + 1e-9), _LEVELS)
+        low, high = colour_limits(drawn.losses for drawn in maps.values()) or (1e-3, CLIP)
+        levels = np.geomspace(low, high, _SHADES)
         for index, (name, drawn) in enumerate(maps.items()):
             _draw_map(figure, figure.add_subplot(grid[rows - 1, index]), name, drawn, levels)
     figure.suptitle(_caption(found), fontsize=8)
@@ -61,20 +62,23 @@ def _map(facts: ModelSlices | ModelPath | ModelMap) -> _Map | None:
 
 def _clipped(losses: Sequence[float | None] | Sequence[list[float | None]]) -> np.ndarray:
     values = np.array(losses, dtype=np.float64)  # None becomes NaN
-    return np.minimum(np.nan_to_num(values, nan=_CLIP), _CLIP)
+    return np.minimum(np.nan_to_num(values, nan=CLIP), CLIP)
 
 
 def _draw_map(figure: Figure, axes: Axes, name: str, drawn: _Map, levels: np.ndarray) -> None:
     surface = (drawn.x, drawn.y, drawn.losses)
-    filled = axes.contourf(*surface, levels=levels, cmap="viridis", extend="both")
-    lines = axes.contour(*surface, levels=levels, colors="white", linewidths=0.4)
-    axes.clabel(lines, fontsize=5)
+    scale = LogNorm(levels[0], levels[-1])
+    filled = axes.contourf(*surface, levels=levels, norm=scale, cmap="viridis", extend="both")
+    shown = [level for level in LEVELS if drawn.losses.min() < level < drawn.losses.max()]
+    if shown:
+        lines = axes.contour(*surface, levels=shown, colors="white", linewidths=0.4)
+        axes.clabel(lines, fontsize=5)
     for mark in drawn.marks:
         axes.plot(mark["x"], mark["y"], "o", color="white", markeredgecolor="black", markersize=5)
         axes.annotate(mark["name"], (mark["x"], mark["y"]), fontsize=6, color="white")
     axes.set_title(name, fontsize=8)
     axes.tick_params(labelsize=7)
-    figure.colorbar(filled, ax=axes, label="loss, nats")
+    figure.colorbar(filled, ax=axes, label="loss, nats", ticks=LogLocator(), format="%.2g")
 
 
 def _draw_lines(axes: Axes, slices: dict[str, ModelSlices | ModelPath | ModelMap]) -> None:
@@ -101,6 +105,6 @@ def _caption(found: LandscapeFile) -> str:
     settings = found["settings"]
     return (
         f"directions: {found['directions']}, {found['images']} {found['split']} images of "
-        f"{found['data']}, seed {settings['seed']}; losses above {_CLIP:g} nats are shown as "
-        f"{_CLIP:g}"
+        f"{found['data']}, seed {settings['seed']}; losses above {CLIP:g} nats are shown as "
+        f"{CLIP:g}"
     )

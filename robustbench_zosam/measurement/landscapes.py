@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,6 +32,8 @@ from robustbench_zosam.landscape import (
 )
 from robustbench_zosam.landscape.directions import Direction, Norm
 from robustbench_zosam.landscape.export import Slice
+from robustbench_zosam.landscape.rays import LEVEL, chance_radius
+from robustbench_zosam.landscape.results import LineResult
 from robustbench_zosam.landscape.states import weights_of
 from robustbench_zosam.landscape.surface import own_loss
 from robustbench_zosam.measurement.flatness import image_hash
@@ -42,6 +45,8 @@ from robustbench_zosam.schema import LandscapeFile, ModelMap, ModelPath, ModelSl
 KINDS = ("random", "eigen", "between", "plane", "pca")
 _EIGEN_STEPS = 20
 
+_FEWEST_CELLS = 5
+
 Progress = Callable[[str, int, int], None]
 """Called with (what, points done, points in all)."""
 
@@ -52,7 +57,8 @@ class Drawing:
 
     Attributes:
         norm: scale of random directions.
-        span: range along eigenvectors; None: where the sharpest quadratic has risen by 2 nats.
+        span: range; None: along random directions where the flattest model's mean line has risen by
+            ln C, along eigenvectors where the sharpest quadratic has risen by 2 nats.
         statistics_images: training images that batch norms are recalibrated on, at most.
     """
 
@@ -90,9 +96,28 @@ class Drawing:
         return found
 
     def _random(self) -> None:
+        span = self.span or self._common_span()
         for name in self.trained.models:
             with about(name):
-                self.slices[name] = self._around(name, self.settings.span, norm=self.norm)
+                self.slices[name] = self._around(name, span, norm=self.norm)
+        sharp = [n for n, facts in self.slices.items() if "plane" in facts and _is_sharp(facts)]
+        if sharp:
+            warnings.warn(
+                f"fewer than {_FEWEST_CELLS} cells of the plane of {', '.join(sharp)} are within "
+                "half a nat of its centre: it is much sharper than the flattest model, so draw it "
+                "alone or with a finer grid",
+                stacklevel=2,
+            )
+
+    def _common_span(self) -> float:
+        """Returns the largest distance at which a model's mean line has risen by ln C."""
+        found = []
+        for name in self.trained.models:
+            with about(name):
+                lines = self._line(name, self.settings.span, self.norm, None)
+                classes = len(self.trained.data.classes)
+                found.append(chance_radius(lines.positions, lines.losses, classes))
+        return max(radius or self.settings.span for radius in found)
 
     def _eigen(self) -> None:
         found = {name: self._eigenvalues(name) for name in self.trained.models}
@@ -129,19 +154,7 @@ class Drawing:
         """Evaluates a line and a plane through one model."""
         s, settings = self.trained, self.settings
         model, masks = s.models[name].model, s.masks(name)
-        lines = line(
-            model,
-            s.images,
-            s.labels,
-            masks=masks,
-            span=span,
-            points=settings.points,
-            seeds=settings.directions,
-            seed=settings.seed,
-            norm=norm,
-            directions=directions,
-            progress=self._reporter(f"{name} line"),
-        )
+        lines = self._line(name, span, norm, directions)
         # given directions follow from the weights and the seed
         how = {"span": span} if directions else {"span": span, "norm": norm}
         rows = self._rows(name, "plane", str(how))
@@ -163,6 +176,24 @@ class Drawing:
         self._keep(f"{name}-plane", surface)
         rows.remove()
         return {"line": lines.to_dict(), "plane": surface.to_dict()}
+
+    def _line(
+        self, name: str, span: float, norm: Norm, directions: Sequence[Direction] | None
+    ) -> LineResult:
+        s, settings = self.trained, self.settings
+        return line(
+            s.models[name].model,
+            s.images,
+            s.labels,
+            masks=s.masks(name),
+            span=span,
+            points=settings.points,
+            seeds=settings.directions,
+            seed=settings.seed,
+            norm=norm,
+            directions=directions,
+            progress=self._reporter(f"{name} line"),
+        )
 
     def _between(self) -> None:
         names = list(self.trained.models)
@@ -250,3 +281,10 @@ class Drawing:
     def _keep_alone(self, name: str, found: PathResult | MapResult) -> None:
         self._keep(name, found)
         self.slices[name] = found.to_dict()
+
+
+def _is_sharp(facts: ModelSlices) -> bool:
+    """Whether hardly any cell of the plane lies within half a nat of its centre."""
+    centre = facts["plane"]["summary"].get("centre")
+    losses = [loss for row in facts["plane"]["losses"] for loss in row if loss is not None]
+    return centre is not None and sum(x < centre + LEVEL for x in losses) < _FEWEST_CELLS

@@ -50,9 +50,27 @@ class LabelledPredictions:
         return result
 
     @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """Predicted class, (n,)."""
+        result: NDArray[np.int64] = self.logits.argmax(axis=1)
+        return result
+
+    @cached_property
+    def losses(self) -> Floats:
+        """Negative log-likelihood of the true class in nats, (n,)."""
+        return -self.of_true_class(self.log_probabilities)
+
+    @cached_property
+    def squared_distances(self) -> Floats:
+        """Squared distance to the one-hot label, summed over classes, in [0, 2], (n,)."""
+        each = self.probabilities
+        result: Floats = (each**2).sum(axis=1) - 2 * self.of_true_class(each) + 1
+        return result
+
+    @cached_property
     def correct(self) -> NDArray[np.bool_]:
         """Whether the predicted class is the true one, (n,)."""
-        result: NDArray[np.bool_] = self.logits.argmax(axis=1) == self.labels
+        result: NDArray[np.bool_] = self.predicted == self.labels
         return result
 
     def of_true_class(self, values: Floats) -> Floats:
@@ -67,14 +85,12 @@ def accuracy(predictions: LabelledPredictions) -> float:
 
 def nll(predictions: LabelledPredictions) -> float:
     """Returns the mean negative log-likelihood of the true class, in nats."""
-    return float(-predictions.of_true_class(predictions.log_probabilities).mean())
+    return float(predictions.losses.mean())
 
 
 def brier(predictions: LabelledPredictions) -> float:
     """Returns the mean squared distance to the one-hot label, summed over classes, in [0, 2]."""
-    probabilities = predictions.probabilities
-    squared = (probabilities**2).sum(axis=1) - 2 * predictions.of_true_class(probabilities) + 1
-    return float(squared.mean())
+    return float(predictions.squared_distances.mean())
 
 
 def ece(predictions: LabelledPredictions) -> float:

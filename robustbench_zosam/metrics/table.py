@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from robustbench_zosam.metrics import cells, predictions
 from robustbench_zosam.metrics.costs import COSTS, POSITIVE
 from robustbench_zosam.metrics.metric import PERCENT, CellMetric, ConditionMetric, Format, Metric
-from robustbench_zosam.registry import Registry
+from robustbench_zosam.registry import OWN, Registry
 
 METRICS = Registry("metric", Metric, "zosam_robust.metrics")
 """Metrics of predictions (`ConditionMetric`) and of trained models (`CellMetric`)."""
@@ -41,6 +41,13 @@ def columns(named: Sequence[str]) -> list[CellMetric]:
     known = cell_metrics()
     others = [name for name, metric in known.items() if metric.column and name not in named]
     return [known[name] for name in (*named, *others)]
+
+
+def foreign_columns() -> list[CellMetric]:
+    """Returns the columns that other packages add."""
+    found = [metric for metric in METRICS if METRICS.origin(metric.name) != OWN]
+    means = (m.mean() if isinstance(m, ConditionMetric) else m for m in found)
+    return [metric for metric in means if isinstance(metric, CellMetric) and metric.column]
 
 
 METRICS.add(

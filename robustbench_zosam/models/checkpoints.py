@@ -16,7 +16,8 @@ from robustbench_zosam.config import ModelConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import parse_json, require_regular
 from robustbench_zosam.models.classifier import Classifier, build_model
-from robustbench_zosam.models.encoding import decode, encode
+from robustbench_zosam.models.decoding import decode_all
+from robustbench_zosam.models.encoding import encode
 from robustbench_zosam.models.fitting import (
     class_axes,
     fill_in,
@@ -24,11 +25,13 @@ from robustbench_zosam.models.fitting import (
     require_fit,
     skeleton,
 )
-from robustbench_zosam.models.header import SparseTensor, parse_header
+from robustbench_zosam.models.header import parse_header
+from robustbench_zosam.models.hub import local_file
 from robustbench_zosam.models.masks import masks_from_zeros, require_known
 from robustbench_zosam.models.outputs import keep_outputs, output_names
 from robustbench_zosam.models.tensor_files import read_tensors, save_tensors, sha256_of
-from robustbench_zosam.models.third_party import match_names, read_state_dict, take_masks
+from robustbench_zosam.models.third_party import match_names, take_masks, take_normalisation
+from robustbench_zosam.models.torch_files import read_state_dict
 
 FORMAT = "zosam-checkpoint-1"
 Masks = dict[str, Tensor]
@@ -137,6 +140,7 @@ def load_checkpoint(
     Raises:
         InputError: the file is missing, damaged, or of another architecture.
     """
+    file = local_file(str(file))
     if not file.exists():
         raise InputError(f"the checkpoint {file} does not exist: give the path of a file")
     require_regular(file)
@@ -156,7 +160,7 @@ def _load(
     std: Sequence[float] | None,
     image_size: int | None,
 ) -> Checkpoint:
-    tensors, raw = _read(file)
+    tensors, raw = _read(file, average=config is not None and config.ema)
     if raw is not None:
         return _from_ours(file, tensors, raw, config, classes)
     if config is None:
@@ -164,7 +168,8 @@ def _load(
             f"the checkpoint {file} is a plain state dict, which does not say its architecture: "
             "name it with --model"
         )
-    mean, std = config.mean or mean, config.std or std
+    tensors, own_mean, own_std = take_normalisation(tensors, skeleton(config, 1, image_size))
+    mean, std = config.mean or own_mean or mean, config.std or own_std or std
     if mean is None or std is None:
         raise InputError(
             f"the checkpoint {file} is a plain state dict, which does not say its normalisation: "
@@ -198,18 +203,19 @@ def read_weights(
         InputError: the file is missing, damaged, or ours and of another architecture.
     """
     require_regular(file)
-    tensors, raw = _read(file)
+    tensors, raw = _read(file, average=config.ema)
     if raw is not None:
         found = _from_ours(file, tensors, raw, config, ())
-        normalisation = (found.model.mean, found.model.std)
-        mean, std = (value.flatten().tolist() for value in normalisation)
-        return found.model.backbone.state_dict(), mean, std
+        own = (found.model.mean.flatten().tolist(), found.model.std.flatten().tolist())
+        return found.model.backbone.state_dict(), *own
+    expected = skeleton(config, 1, image_size)
+    tensors, mean, std = take_normalisation(tensors, expected)
     values, _ = take_masks(file, tensors)
-    names = match_names(file, values, skeleton(config, 1, image_size))
-    return {names[name]: value for name, value in values.items()}, (), ()
+    names = match_names(file, values, expected)
+    return {names[name]: value for name, value in values.items()}, mean, std
 
 
-def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, object] | None]:
+def _read(file: Path, *, average: bool) -> tuple[dict[str, Tensor], dict[str, object] | None]:
     try:
         tensors, metadata = read_tensors(file)
         if metadata.get("format") != FORMAT:
@@ -223,7 +229,7 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, object] | None]:
             raise InputError(
                 f"the checkpoint {file} is truncated or damaged ({error}): restore it"
             ) from error
-    found = read_state_dict(file)
+    found = read_state_dict(file, average=average)
     return found.tensors, found.header
 
 
@@ -245,7 +251,7 @@ def _from_ours(
     classes, size = header.classes or classes, header.image_size
     count = len(classes) or _count_classes(file, tensors, own, size)
     expected = skeleton(own, count, size)
-    state, masks = _decode_all(file, expected, tensors, header.encodings)
+    state, masks = decode_all(file, expected, tensors, header.encodings)
     require_fit(file, own, expected, state)
     if header.sha256 not in {None, sha256_of(tensors)}:
         raise InputError(
@@ -256,32 +262,6 @@ def _from_ours(
     model.backbone.load_state_dict(state)
     require_finite_predictions(file, model.eval(), size)
     return Checkpoint(model, own, masks, classes, size, raw)
-
-
-def _decode_all(
-    file: Path,
-    expected: Mapping[str, Tensor],
-    tensors: dict[str, Tensor],
-    encodings: dict[str, SparseTensor],
-) -> tuple[dict[str, Tensor], Masks]:
-    parts, masks = dict(tensors), {}
-    for name, facts in encodings.items():
-        ours = _without_backbone(name, expected)
-        if ours not in expected or expected[ours].shape != facts.shape:
-            raise InputError(
-                f"the checkpoint {file} is damaged: it describes {name} of shape {facts.shape}, "
-                "which its architecture does not have"
-            )
-        try:
-            parts[name], masks[f"backbone.{ours}"] = decode(name, parts, facts.shape)
-        except ValueError as error:
-            raise InputError(f"the checkpoint {file} is damaged: {error}") from error
-    return {_without_backbone(name, expected): value for name, value in parts.items()}, masks
-
-
-def _without_backbone(name: str, expected: Mapping[str, Tensor]) -> str:
-    """Returns a tensor's name in the network; files of version 0.1.0 have the classifier's."""
-    return name if name in expected else name.removeprefix("backbone.")
 
 
 def _count_classes(

@@ -15,7 +15,7 @@ from torch import Tensor
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import atomic_path
 from robustbench_zosam.models.checkpoints import Checkpoint, describe, save_checkpoint
-from robustbench_zosam.models.third_party import OWN_FACTS
+from robustbench_zosam.models.torch_files import OWN_FACTS
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".onnx")
 OPSET = 18

@@ -12,6 +12,7 @@ from robustbench_zosam.errors import InputError
 
 HUB = "hf:"
 _FILE = "model.safetensors"
+_IN_FOLDERS = (_FILE, "pytorch_model.bin", "checkpoint.pth", "model_best.pth.tar", "last.ckpt")
 _CANNOT = (OSError, RuntimeError, ValueError, HTTPException)  # OSError: URLError, those of the Hub
 T = TypeVar("T")
 
@@ -19,10 +20,23 @@ T = TypeVar("T")
 def local_file(path: str) -> Path:
     """Returns a file: `path` itself, or that of `hf:OWNER/NAME[/FILE]` in the Hub's cache.
 
+    In a folder it is `model.safetensors` or another usual name.
+
     Raises:
-        InputError: the name is none, or the file cannot be had.
+        InputError: the name is none, the file cannot be had, or the folder holds none.
     """
-    return _fetched(path) if path.startswith(HUB) else Path(path)
+    if path.startswith(HUB):
+        return _fetched(path)
+    place = Path(path)
+    if not place.is_dir():
+        return place
+    found = next((place / name for name in _IN_FOLDERS if (place / name).is_file()), None)
+    if found is None:
+        raise InputError(
+            f"the folder {path} holds no checkpoint ({', '.join(_IN_FOLDERS)}): give the path of "
+            "a file"
+        )
+    return found
 
 
 @cache  # identities of all cells ask

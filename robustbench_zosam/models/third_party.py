@@ -1,40 +1,19 @@
-"""Third-party weights: their files, their wrappers and their names for our tensors."""
+"""Third-party weights: their wrappers, masks, normalisation and names for our tensors."""
 
 from __future__ import annotations
 
-import pickle
 import re
-import struct
-import zipfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from robustbench_zosam.errors import InputError
-from robustbench_zosam.files import require_regular
 
-OWN_FACTS = "zosam"  # key of the header in a torch file that was exported from here
-_CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network")
-_WRAPPERS = ("module", "_orig_mod", "backbone", "model", "net")  # DataParallel, compile, ...
-_DEEPEST = 8  # dicts around a state dict
-_LARGEST = 2**28  # values of a tensor whose file does not hold as many
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    OSError,
-    struct.error,
-    MemoryError,
-)
+# DataParallel, compile, Sequential(normalisation, network), ...
+_WRAPPERS = ("module", "_orig_mod", "backbone", "model", "net", "1")
+_DEVIATIONS = {"mean": "std", "mu": "sigma"}  # of images, as buffers are called
 # Names in well-known repositories for the tensors of our architectures; tried in this order, each
 # only while the name so far is none of ours.
 _SPELLINGS = (
@@ -55,92 +34,32 @@ _SPELLINGS = (
 )
 
 
-@dataclass(frozen=True)
-class StateDict:
-    """Dense tensors by their names in the file, and this package's own header, if there is one."""
+def take_normalisation(
+    tensors: Mapping[str, Tensor], expected: Collection[str]
+) -> tuple[dict[str, Tensor], tuple[float, ...], tuple[float, ...]]:
+    """Returns the tensors without the buffers that normalise images, and their mean and deviation.
 
-    tensors: dict[str, Tensor]
-    header: dict[str, object] | None
+    Those are two tensors of three numbers, `mean` or `mu` and `std` or `sigma`, side by side, as
+    models that normalise inside have them (RobustBench); both are empty where there are none.
 
-
-def read_state_dict(file: Path) -> StateDict:
-    """Returns the state dict in a file of `torch.save`; only plain tensors are unpickled.
-
-    Raises:
-        InputError: the file is not readable, or holds no state dict.
+    Args:
+        tensors: by their names in the file.
+        expected: names in the architecture, whose own buffers stay.
     """
-    require_regular(file)
-    try:
-        _require_stored(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"the checkpoint {file} is not a readable file of plain tensors ({reason}): "
-            "save model.state_dict() with torch.save"
-        ) from error
-    header = content.get(OWN_FACTS) if isinstance(content, dict) else None
-    content = _innermost(file, content)
-    if not isinstance(content, dict) or not content:
-        raise InputError(f"the checkpoint {file} holds no state dict: save model.state_dict()")
-    for name, value in content.items():
-        if not isinstance(value, Tensor) or not isinstance(name, str):
-            raise InputError(
-                f"the checkpoint {file} holds {name!r}, which is no tensor or no name: "
-                "save model.state_dict()"
-            )
-    return StateDict({name: _dense(file, name, value) for name, value in content.items()}, header)
-
-
-def _require_stored(file: Path) -> None:
-    """Refuses zips that unpack to more than they are: torch stores tensors as they are."""
-    if not zipfile.is_zipfile(file):
-        return
-    with zipfile.ZipFile(file) as archive:
-        entries = archive.infolist()
-    if len({entry.filename for entry in entries}) < len(entries):
-        raise ValueError("an entry stands there twice")
-    if any(entry.file_size > entry.compress_size for entry in entries):
-        raise ValueError("its entries are compressed")
-
-
-def _innermost(file: Path, content: object) -> object:
-    """Returns the state dict inside the dicts around it."""
-    for _ in range(_DEEPEST):
-        if not isinstance(content, dict):
-            return content
-        inner = next((k for k in _CONTAINERS if isinstance(content.get(k), dict)), None)
-        if inner is None:
-            return content
-        content = content[inner]
-    raise InputError(f"the checkpoint {file} is nested too deeply: save model.state_dict()")
-
-
-def _dense(file: Path, name: str, value: Tensor) -> Tensor:
-    """Returns a tensor of values of its own; sparse ones are unpacked."""
-    kind = None
-    if value.is_meta:
-        kind = "has no values (device meta)"
-    elif value.is_quantized:
-        kind = "is quantised"
-    elif value.is_complex():
-        kind = f"is complex ({value.dtype})"
-    elif value.layout != torch.strided and value.numel() > _LARGEST:
-        kind = f"is sparse and unpacks to {value.numel():,} values"
-    elif value.layout == torch.strided and value.numel() > max(_LARGEST, _stored(value)):
-        kind = f"repeats {_stored(value):,} values {value.numel():,} times"
-    if kind is not None:
-        raise InputError(
-            f"the checkpoint {file} holds {name}, which {kind}: save dense weights of real numbers"
-        )
-    try:
-        return value if value.layout == torch.strided else value.to_dense()
-    except (RuntimeError, MemoryError) as error:
-        raise InputError(f"the checkpoint {file} holds {name}, which is damaged") from error
-
-
-def _stored(value: Tensor) -> int:
-    return value.untyped_storage().nbytes() // value.element_size()
+    for name, value in tensors.items():
+        place, _, last = name.rpartition(".")
+        other = f"{place}.{_DEVIATIONS.get(last)}".removeprefix(".")
+        if last not in _DEVIATIONS or name in expected or other not in tensors:
+            continue
+        mean, std = (x.flatten().tolist() for x in (value, tensors[other]))
+        if (
+            len(mean) == len(std) == 3
+            and all(0 <= m <= 1 for m in mean)
+            and all(0 < s <= 1 for s in std)
+        ):
+            rest = {n: v for n, v in tensors.items() if n not in (name, other)}
+            return rest, tuple(mean), tuple(std)
+    return dict(tensors), (), ()
 
 
 def take_masks(

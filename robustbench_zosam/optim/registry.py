@@ -240,7 +240,7 @@ OPTIMIZERS.add(
         f"{_OPTIM}.zo_sam:ZOSAM",
         "Ji et al. 2026, arXiv 2603.13115",
         label="ZO-SAM",
-        compared_with=("random-perturbation", "s2-sam", "sam"),
+        compared_with=("random-perturbation", "s2-sam", "sam", "gsam"),
         passes=zo_sam_passes,
         options={
             **ZERO_ORDER,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from robustbench_zosam.report import text
 from robustbench_zosam.report.comparisons import corruption_count, main_row, tally
+from robustbench_zosam.report.evidence import detectable, evidence
 from robustbench_zosam.report.run import MethodView, Run, names
 from robustbench_zosam.report.verdict import in_points
 from robustbench_zosam.results.words import verdict_words
@@ -45,6 +46,7 @@ def answers(run: Run) -> tuple[Answer, ...]:
         _certainty(main, row),
         _reason(run, main, row),
         _cost(run, main),
+        _reach(run, row),
     )
     return tuple(answer for answer in found if answer is not None)
 
@@ -185,7 +187,7 @@ def _control(run: Run) -> str:
         meaning = {
             "better": "what the control leaves out helps",
             "worse": "what the control leaves out hurts",
-            "equivalent": "what the control leaves out makes no difference",
+            "equivalent": "what the control leaves out matters less than the margin",
         }.get(verdict_words(row), "whether what the control leaves out helps is undecided")
         return (
             f"Against its control, {run.by_id[comparison['baseline']].name}, accuracy differs by "
@@ -209,6 +211,17 @@ def _cost(run: Run, main: Comparison) -> Answer | None:
         f"{share[0]} % of the baseline’s speed",
         f"Passes per step: {mine}, against {base}. Timed {_timed(share)}.{''.join(others)}",
     )
+
+
+def _reach(run: Run, row: ComparisonRow) -> Answer:
+    found = detectable(run, row)
+    short = (
+        "What it can find is not known from so few runs"
+        if found is None
+        else f"It finds differences from about {text.points(found).lstrip('+')} points on"
+    )
+    how = "" if found is None else " Found means: called a difference in four of five such runs."
+    return Answer("What could it show?", short, evidence(run) + how)
 
 
 def _rivals(run: Run, main: Comparison) -> Iterator[MethodView]:

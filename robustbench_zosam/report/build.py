@@ -11,11 +11,13 @@ from robustbench_zosam.report import parameters, tables
 from robustbench_zosam.report.answers import answers
 from robustbench_zosam.report.charts.colours import scale
 from robustbench_zosam.report.claims import claim_rows
+from robustbench_zosam.report.figures.cost import robustness_against_cost
 from robustbench_zosam.report.figures.forest import forest
 from robustbench_zosam.report.figures.gallery import sample_gallery, worst_failures
 from robustbench_zosam.report.figures.landscape import slices
 from robustbench_zosam.report.figures.overview import overview
 from robustbench_zosam.report.figures.planes import planes, surfaces
+from robustbench_zosam.report.figures.predictions import predictions
 from robustbench_zosam.report.figures.scatter import flatness_against_robustness
 from robustbench_zosam.report.figures.severity import severity_curves
 from robustbench_zosam.report.figures.sweep import sweeps
@@ -79,6 +81,8 @@ def _contents(run: Run) -> dict[str, object]:
             flatness_against_robustness(run),
             planes(run),
             slices(run),
+            robustness_against_cost(run),
+            predictions(run),
             training_curves(run),
             sample_gallery(run),
             worst_failures(run),

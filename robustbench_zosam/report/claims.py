@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from robustbench_zosam.report import text
+from robustbench_zosam.results.words import scope_words
 from robustbench_zosam.schema import ControlResult, Outcome, Results
 
 
@@ -16,6 +17,7 @@ class ClaimRow:
     Attributes:
         beside: comparisons that put the measurement into proportion, as sentences.
         settles: what would settle it; may be empty.
+        setting: the paper's and this run's; may be empty.
     """
 
     statement: str
@@ -26,6 +28,7 @@ class ClaimRow:
     why: str
     beside: tuple[str, ...] = ()
     settles: str = ""
+    setting: str = ""
 
 
 def claim_rows(results: Results) -> Iterator[ClaimRow]:
@@ -40,6 +43,7 @@ def claim_rows(results: Results) -> Iterator[ClaimRow]:
             claim["why"],
             tuple(_beside(control) for control in claim["controls"]),
             claim["settles"],
+            scope_words(claim["scope"]),
         )
 
 

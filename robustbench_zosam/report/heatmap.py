@@ -16,11 +16,13 @@ class HeatCell:
     Attributes:
         text: in per cent.
         fill: background colour; empty without a value.
+        digits: all of them, in per cent.
     """
 
     text: str
     fill: str
     ink: str
+    digits: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,4 +97,4 @@ def _cell(value: float | None, low: float, high: float) -> HeatCell:
     if value is None:
         return HeatCell("–", "", "")
     fill = colour((value - low) / max(high - low, 1e-9))
-    return HeatCell(text.percent(value), fill, ink(fill))
+    return HeatCell(text.percent(value), fill, ink(fill), repr(100 * value))

@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from robustbench_zosam.report.style import Series
 
 WIDTH, HEIGHT = 340, 240  # CSS pixels of a panel at its natural size
+
+
+class PrintedNumber(str):
+    """A number as it is printed, with all its digits for those who save the table.
+
+    Args:
+        text: as printed.
+        *values: in the unit of the column's head: the number, or both limits, or all three.
+    """
+
+    values: tuple[float, ...]
+
+    def __new__(cls, text: str, *values: float | None) -> Self:
+        """Returns the text with the values that there are; none where one is missing."""
+        found = super().__new__(cls, text)
+        known = [value for value in values if value is not None]
+        found.values = tuple(known) if len(known) == len(values) else ()
+        return found
+
+    @property
+    def digits(self) -> str:
+        """Returns all values with all digits, as an attribute of the page holds them."""
+        return " ".join(repr(float(value)) for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -37,7 +61,7 @@ class PageTable:
 
     Attributes:
         head: column names; the first column names the rows.
-        rows: cells as text.
+        rows: cells as text, with their digits where they are numbers.
         method: to which all numbers belong, if to one.
         corruptions: number in the run of each row's corruption; empty if rows are something else.
         first: place of the first of the columns that are the methods of the run, if they are.

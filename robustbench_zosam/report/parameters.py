@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.report import text
 from robustbench_zosam.report.panel import PageTable
-from robustbench_zosam.report.run import MethodView, Run
+from robustbench_zosam.report.run import Run
 from robustbench_zosam.schema import MethodFacts
+from robustbench_zosam.sparsity.registry import SPARSIFIERS
 
 _FIELDS = ("optimizer", "sparsifier", "sparsity", "seeds", "checkpoint")
 
@@ -18,13 +20,18 @@ def differing(run: Run) -> PageTable | None:
     Returns:
         A row for each method; None where there are no two methods that differ in anything.
     """
-    settings = [dict(_settings(method.facts)) for method in run.methods]
-    names = list(dict.fromkeys(name for each in settings for name in each))
+    given = [dict(_settings(method.facts)) for method in run.methods]
+    names = list(dict.fromkeys(name for each in given for name in each))
+    settings = [
+        {**{name: _default(name, method.facts) for name in (*names, "rho")}, **each}
+        for method, each in zip(run.methods, given, strict=True)
+    ]
+    names = list(dict.fromkeys((*names, "rho")))
     shown = [name for name in names if len({each.get(name) for each in settings}) > 1]
     if not shown:
         return None
     rows = tuple(
-        (method.label, *(each.get(name) or _absent(name, method) for name in shown))
+        (method.label, *(each.get(name) or _ABSENT for name in shown))
         for method, each in zip(run.methods, settings, strict=True)
     )
     return PageTable("What differs between the methods", ("method", *shown), rows)
@@ -64,9 +71,19 @@ def _options(options: Mapping[str, object] | None, prefix: str) -> Iterator[tupl
         yield prefix + text.plain(name), _shown(value)
 
 
-def _absent(name: str, method: MethodView) -> str:
-    trained = method.facts["kind"] != "checkpoint"
-    return "default" if trained and name not in _FIELDS else "–"
+_ABSENT = "–"
+
+
+def _default(name: str, facts: MethodFacts) -> str | None:
+    """Returns what a method uses where nothing was said; None for what it does not have."""
+    part = name.removeprefix("sparsifier ")
+    known = (SPARSIFIERS, facts["sparsifier"]) if part != name else (OPTIMIZERS, facts["optimizer"])
+    registry, entry = known
+    if facts["kind"] == "checkpoint" or entry not in registry:
+        return None
+    defaults = {text.plain(key): value for key, value in registry[entry].defaults.items()}
+    value = defaults.get(part)
+    return None if value is None else _shown(value)
 
 
 def _shown(value: object) -> str:

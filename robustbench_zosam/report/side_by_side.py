@@ -10,9 +10,10 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import write_text
 from robustbench_zosam.report import tables, text
 from robustbench_zosam.report.comparisons import OVERALL
+from robustbench_zosam.report.figures.forest import limits_of, points
 from robustbench_zosam.report.figures.overview import overview
 from robustbench_zosam.report.page import render_page
-from robustbench_zosam.report.panel import Block, PageTable, Panel
+from robustbench_zosam.report.panel import Block, PageTable, Panel, PrintedNumber
 from robustbench_zosam.report.run import Run, load_run
 from robustbench_zosam.report.verdict import facts, verdict
 from robustbench_zosam.results.words import verdict_words
@@ -118,7 +119,8 @@ def _methods(entries: Sequence[RunEntry]) -> PageTable:
             for name, column in columns.items():
                 measure = entry.run.summary(method, name)
                 span = text.interval(measure["low"], measure["high"], column.show)
-                cells.append(f"{column.show(measure['value'])} {span}".strip())
+                shown = f"{column.show(measure['value'])} {span}".strip()
+                cells.append(PrintedNumber(shown, *tables.digits(measure, column)))
             rows.append((f"{entry.name}: {method.label}", str(len(method.facts["seeds"])), *cells))
     head = tuple(f"{column.head} ({column.unit})" for column in columns.values())
     return PageTable("All methods of all runs", ("run and method", "seeds", *head), tuple(rows))
@@ -155,8 +157,8 @@ def _paired(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> Page
         (
             label(comparison),
             text.condition(row["corruption"]),
-            text.points(row["difference"], 2),
-            text.interval(row["low"], row["high"], lambda v: text.points(v, 2)) or "none",
+            points(row["difference"]),
+            limits_of(row),
             text.p_value(row["p"] if row["p_holm"] is None else row["p_holm"]),
             verdict_words(row),
         )

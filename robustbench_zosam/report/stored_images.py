@@ -26,6 +26,8 @@ class Misled:
         wrong: models that were wrong.
         models: models that were asked.
         confidence: mean probability which the wrong ones gave to their answer.
+        predicted: class that the most of the wrong ones took it for; -1 where that is not known.
+        agreed: how many did.
     """
 
     image: NDArray[np.uint8]
@@ -35,6 +37,8 @@ class Misled:
     wrong: int
     models: int
     confidence: float
+    predicted: int = -1
+    agreed: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Gallery:
                 "worst_corruptions": np.array([x.corruption for x in self.worst]),
                 "worst_counts": np.array(counts),
                 "worst_confidence": np.array([x.confidence for x in self.worst]),
+                "worst_predicted": np.array([(x.predicted, x.agreed) for x in self.worst]),
             }
         return found
 
@@ -101,9 +106,15 @@ def make_gallery(arrays: Mapping[str, NDArray[Any]], file: Path = Path("gallery.
 
 
 def _misled(arrays: Mapping[str, NDArray[np.generic]]) -> Iterator[Misled]:
-    for image, label, corruption, counts, confidence in zip(
+    unknown = np.tile([-1, 0], (len(arrays["worst_images"]), 1))  # of an early release
+    for image, label, corruption, counts, confidence, taken in zip(
         arrays["worst_images"], arrays["worst_labels"], arrays["worst_corruptions"],
-        arrays["worst_counts"], arrays["worst_confidence"], strict=True,
+        arrays["worst_counts"], arrays["worst_confidence"],
+        arrays.get("worst_predicted", unknown), strict=True,
     ):  # fmt: skip
         severity, wrong, models = map(int, counts)
-        yield Misled(image, int(label), str(corruption), severity, wrong, models, float(confidence))
+        predicted, agreed = map(int, taken)
+        yield Misled(
+            image, int(label), str(corruption), severity, wrong, models, float(confidence),
+            predicted, agreed,
+        )  # fmt: skip

@@ -8,15 +8,15 @@ from itertools import islice
 
 from robustbench_zosam.metrics import CellMetric, cell_metrics, columns
 from robustbench_zosam.report import text
-from robustbench_zosam.report.panel import PageTable
+from robustbench_zosam.report.panel import PageTable, PrintedNumber
 from robustbench_zosam.report.run import MethodView, Run
 from robustbench_zosam.results.words import best_words, in_order
 from robustbench_zosam.schema import Flatness, MetricSummary, Ranking, Sparsity
 
 _GROUPS = {
     "Accuracy": (
-        "clean_accuracy",
         "mean_corruption_accuracy",
+        "clean_accuracy",
         "drop",
         "worst_corruption_accuracy",
         "degradation_slope",
@@ -76,12 +76,14 @@ class TableCell:
         note: its interval, or why there is no value.
         sort: what the column is sorted by; empty without a value.
         best: whether no other method is better.
+        digits: value and limits with all digits, in the unit of the column; empty without a value.
     """
 
     text: str
     note: str
     sort: str
     best: bool
+    digits: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,20 @@ def _cell(measure: MetricSummary, column: Column, best: float | None) -> TableCe
     span = text.interval(measure["low"], measure["high"], column.show)
     constant = measure["low"] == measure["high"]  # counted, not sampled
     return TableCell(
-        column.show(value), "" if constant else span, repr(float(value)), value == best
+        column.show(value),
+        "" if constant else span,
+        repr(float(value)),
+        value == best,
+        PrintedNumber("", *digits(measure, column)).digits,
     )
+
+
+def digits(measure: MetricSummary, column: Column) -> tuple[float, ...]:
+    """Returns value and limits in the unit of a column's head; the value alone without limits."""
+    numbers = [measure["value"], measure["low"], measure["high"]]
+    scale = column.metric.format.scale
+    known = [scale * number for number in numbers if number is not None]
+    return tuple(known if len(known) == len(numbers) else known[:1])
 
 
 def _seeds(run: Run, method: MethodView) -> str:

@@ -11,6 +11,7 @@ from robustbench_zosam.schema import (
     Landscape,
     MethodFacts,
     PairedDifference,
+    Plane,
     Ranking,
     Results,
     Robustness,
@@ -131,8 +132,8 @@ def _robustness(name: str, found: Robustness) -> Iterator[str]:
 
 
 def _landscape(name: str, found: Landscape) -> Iterator[str]:
-    line, plane = found["line"], found["plane"]
-    points, side = len(line["positions"]), len(plane["positions"])
+    line = found["line"]
+    points = len(line["positions"])
     rows: list[Sequence[float | None]] = [*line["losses"], *line["accuracies"]]
     if any(len(row) != points for row in rows):
         yield f"the line of {name} does not have {points} values in every direction"
@@ -140,6 +141,12 @@ def _landscape(name: str, found: Landscape) -> Iterator[str]:
         band = line["band"]
         if {len(band["mean"]), len(band["low"]), len(band["high"])} != {points}:
             yield f"the band of {name} does not have {points} values"
+    if "plane" in found:
+        yield from _plane(name, found["plane"])
+
+
+def _plane(name: str, plane: Plane) -> Iterator[str]:
+    side = len(plane["positions"])
     planes: list[Sequence[Sequence[float | None]]] = [plane["losses"]]
     if "accuracies" in plane:
         planes.append(plane["accuracies"])
@@ -153,7 +160,9 @@ def _comparison(found: Comparison, methods: Collection[str]) -> Iterator[str]:
     yield from _unknown("a comparison", names, methods)
     yield from _twice(f"in {where}, the row", (row["corruption"] for row in found["rows"]))
     paired: list[PairedDifference] = [*found["rows"]]
-    paired += [x for x in (found["slope"], found["flatness"], found["adaptive"]) if x is not None]
+    measures = found["slope"], found["flatness"], found["adaptive"], found.get("drop")
+    paired += [measure for measure in measures if measure is not None]
+    paired += found.get("scores", [])
     for row in paired:
         yield from _within(f"p in {where}", 0, 1, row["p"])
         yield from _ordered(where, row["low"], row["high"])

@@ -95,14 +95,28 @@ def comparisons_frame(results: Results) -> pd.DataFrame:
 
 
 def claims_frame(results: Results) -> pd.DataFrame:
-    """Returns one row per claim and setting; a claim that was not tested has one row."""
+    """Returns one row per claim and setting; a claim that was not tested has one row.
+
+    Returns:
+        `second_hand` says whether published numbers were read in secondary summaries only;
+        `differs`, in what the setting of the paper is not that of the run.
+    """
     names = (
-        "id", "paper", "statement", "source", "setting", "verdict", "measured",
-        "value", "low", "high", "unit", "n_seeds", "n_images",
+        "id", "paper", "statement", "source", "second_hand", "setting", "verdict", "measured",
+        "value", "low", "high", "unit", "n_seeds", "n_images", "paper_setting", "setting_here",
+        "differs",
     )  # fmt: skip
     rows: list[dict[str, object]] = []
     for claim in results["claims"]:
-        known: dict[str, object] = {**dict.fromkeys(names), **claim, "measured": None}
+        known: dict[str, object] = {
+            **dict.fromkeys(names),
+            **claim,
+            "measured": None,
+            "second_hand": not all(found["checked"] for found in claim["published"]),
+            "paper_setting": claim["scope"]["paper"],
+            "setting_here": claim["scope"]["here"],
+            "differs": ", ".join(claim["scope"]["differs"]),
+        }
         rows += [
             known | {**found, "setting": found["group"]} | {**(found["effect"] or {})}
             for found in claim["settings"]

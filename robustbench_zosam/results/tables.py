@@ -1,23 +1,23 @@
-"""The tables of a paper: as values, in Markdown and in LaTeX."""
+"""The tables of a paper, as values."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from robustbench_zosam.metrics import Metric, columns
-from robustbench_zosam.results.words import best_words, in_order, order_note, verdict_words
+from robustbench_zosam.errors import InputError
+from robustbench_zosam.metrics import CellMetric, Metric, cell_metrics, foreign_columns
+from robustbench_zosam.results.words import (
+    best_words,
+    in_order,
+    order_note,
+    scope_words,
+    verdict_words,
+)
 from robustbench_zosam.schema import MetricSummary, Results
 
-_COLUMNS = (  # of the table of methods; further metrics follow
-    "clean_accuracy",
-    "mean_corruption_accuracy",
-    "worst_corruption_accuracy",
-    "mean_corruption_ece",
-    "mean_corruption_rmsce",
-    "mce",
-    "degradation_slope",
-)
+METRICS = ("clean_accuracy", "mean_corruption_accuracy", "mean_corruption_ece", "mce")
+"""Columns of the table of methods that fit beside each other; those of plug-ins follow."""
 
 
 @dataclass(frozen=True)
@@ -29,53 +29,46 @@ class PaperTable:
         caption: what it shows, and what its numbers are.
         head: column names.
         rows: cells; the first column names the row.
+        widths: of the columns, as fractions of the width of the text.
+        wide: whether it needs both columns of a page.
     """
 
     name: str
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    widths: tuple[float, ...]
+    wide: bool = False
 
 
-def tables(results: Results) -> tuple[PaperTable, ...]:
-    """Returns the tables of a run that have rows: methods, differences, claims."""
-    found = (_methods(results), _differences(results), _claims(results))
+def tables(results: Results, metrics: Sequence[str] | None = None) -> tuple[PaperTable, ...]:
+    """Returns the tables of a run that have rows: methods, differences, claims.
+
+    Args:
+        metrics: columns of the table of methods, by name, by default `METRICS`; those that were
+            not measured are left out.
+
+    Raises:
+        InputError: there is no such metric.
+    """
+    known = cell_metrics()
+    if metrics is None:
+        metrics = (*METRICS, *(metric.name for metric in foreign_columns()))
+    unknown = [name for name in metrics if name not in known]
+    if unknown:
+        raise InputError(
+            f"there is no metric {unknown[0]!r}: choose among {', '.join(known)} (`list metrics`)"
+        )
+    shown = [known[name] for name in metrics]
+    found = (_methods(results, shown), _differences(results), _claims(results))
     return tuple(table for table in found if table.rows)
 
 
-def markdown(table: PaperTable) -> str:
-    """Returns a table in Markdown, with its caption below."""
-    rows = [table.head, tuple("---" for _ in table.head), *table.rows]
-    lines = ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in rows]
-    return "\n".join([*lines, "", f"*{_markdown(table.caption)}*", ""])
-
-
-def latex(table: PaperTable) -> str:
-    """Returns a table in LaTeX; the document needs the package booktabs."""
-    columns = "l" + "r" * (len(table.head) - 1)
-    lines = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.rows]
-    return "\n".join([
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{_latex(table.caption)}}}",
-        rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        " & ".join(_latex(cell) for cell in table.head) + r" \\",
-        r"\midrule",
-        *lines,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-        "",
-    ])
-
-
-def _methods(results: Results) -> PaperTable:
+def _methods(results: Results, metrics: Sequence[CellMetric]) -> PaperTable:
     summary = results["summary"]
     shown = [
         metric
-        for metric in columns(_COLUMNS)
+        for metric in metrics
         if any(_has_value(measures.get(metric.name)) for measures in summary.values())
     ]
     ranking = next((r for r in results["ranking"] if not r["setting"]), None)
@@ -94,7 +87,16 @@ def _methods(results: Results) -> PaperTable:
         f"Means over seeds with 95 % intervals (Student's t; one seed has none).{note}",
         ("method", *(("against best",) if ranking else ()), *map(_head, shown)),
         rows,
+        _widths((3.0, *((1.7,) if ranking else ()), *(2.0 for _ in shown))),
+        len(shown) > _NARROW,
     )
+
+
+_NARROW = 3  # metrics beside each other in one column of a page
+
+
+def _widths(parts: Sequence[float]) -> tuple[float, ...]:
+    return tuple(part / sum(parts) for part in parts)
 
 
 def _head(metric: Metric) -> str:
@@ -126,8 +128,7 @@ def _differences(results: Results) -> PaperTable:
         (
             f"{labels.get(c['method'], c['method'])} − {labels.get(c['baseline'], c['baseline'])}",
             row["corruption"],
-            _points(row["difference"]),
-            _interval(row["low"], row["high"]),
+            f"{_points(row['difference'])} {_interval(row['low'], row['high'])}".rstrip(),
             f"{row['p'] if row['p_holm'] is None else row['p_holm']:.2g}",
             verdict_words(row),
         )
@@ -140,13 +141,14 @@ def _differences(results: Results) -> PaperTable:
         "Paired differences of accuracy on the same images and seeds, in points, with 95 % "
         "intervals; p and verdict hold for all comparisons at once (Holm). Undecided: chance may "
         "explain the difference; equivalent: a difference of the margin is ruled out.",
-        ("method − baseline", "images", "difference", "interval", "p (Holm)", "verdict"),
+        ("method − baseline", "images", "difference", "p (Holm)", "verdict"),
         rows,
+        _widths((3.2, 1.1, 2.3, 1.1, 1.8)),
     )
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"[{_points(low)}, {_points(high)}]"
+    return "" if low is None or high is None else f"[{_points(low)}, {_points(high)}]"
 
 
 def _points(fraction: float) -> str:
@@ -156,33 +158,19 @@ def _points(fraction: float) -> str:
 def _claims(results: Results) -> PaperTable:
     rows = tuple(
         (
-            claim["statement"],
+            f"{claim['statement']} {claim['source']}.",
             claim["measured"].replace("-", "−"),
             claim["verdict"],
-            claim["settles"],
+            f"{scope_words(claim['scope'])} {claim['settles']}".rstrip(),
         )
         for claim in results["claims"]
         if claim["verdict"] != "not tested"
     )
     return PaperTable(
         "claims",
-        "Published claims that this run tested.",
-        ("claim", "measured here", "verdict", "what would settle it"),
+        "Published claims that this run tested. Verdicts are of this run's setting.",
+        ("claim, as published", "measured here", "verdict here", "settings; what would settle it"),
         rows,
+        _widths((3.0, 2.4, 1.2, 3.0)),
+        wide=True,
     )
-
-
-def _markdown(text: str) -> str:
-    return re.sub(r"([\\|*_`<>\[\]])", r"\\\1", " ".join(text.split()))
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "−": "$-$", "–": "--", "·": r"$\cdot$", "ρ": r"$\rho$", "²": r"\textsuperscript{2}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "×": r"$\times$",
-}  # fmt: skip
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))

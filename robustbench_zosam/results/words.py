@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from robustbench_zosam.schema import ComparisonRow, DataFacts, Ranking
+from robustbench_zosam.schema import ClaimScope, ComparisonRow, DataFacts, Ranking
 
 M = TypeVar("M")
 METRICS_OF = {"mean": "the mean accuracy over corruptions", "clean": "the clean accuracy"}
@@ -51,6 +51,20 @@ def in_order(ranking: Ranking | None, methods: Sequence[M], name: Callable[[M], 
     order = [] if ranking is None else ranking["order"]
     last = len(order)
     return sorted(methods, key=lambda m: order.index(name(m)) if name(m) in order else last)
+
+
+def scope_words(scope: ClaimScope) -> str:
+    """Returns where a claim was made and where it was tested, and whether that is the same.
+
+    Example:
+        >>> scope_words({"paper": "CIFAR-10", "here": "digits", "differs": ["data"]})
+        'Paper: CIFAR-10. Here: digits. Not the same: data.'
+    """
+    if not scope["paper"]:
+        return f"Here: {scope['here']}."
+    differs = ", ".join(scope["differs"])
+    same = f"Not the same: {differs}." if differs else "They match."
+    return f"Paper: {scope['paper']}. Here: {scope['here']}. {same}"
 
 
 def noise_words(data: DataFacts) -> str | None:

@@ -33,7 +33,8 @@ def write_parquet(results: Results, folder: Path) -> list[Path]:
 
 def write_markdown(results: Results, folder: Path) -> list[Path]:
     """Writes the tables of a paper in Markdown and returns the file."""
-    from robustbench_zosam.results.tables import markdown, tables
+    from robustbench_zosam.results.tables import tables
+    from robustbench_zosam.results.typeset import markdown
 
     file = folder / "tables.md"
     write_text(file, "\n".join(markdown(table) for table in tables(results)))
@@ -42,7 +43,8 @@ def write_markdown(results: Results, folder: Path) -> list[Path]:
 
 def write_latex(results: Results, folder: Path) -> list[Path]:
     """Writes the tables of a paper in LaTeX and returns the file."""
-    from robustbench_zosam.results.tables import latex, tables
+    from robustbench_zosam.results.tables import tables
+    from robustbench_zosam.results.typeset import latex
 
     file = folder / "tables.tex"
     write_text(file, "\n".join(latex(table) for table in tables(results)))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from corruptions.suites import Suite
 
 K = TypeVar("K", bound=Hashable)
+Classes = NDArray[np.uint8] | NDArray[np.uint16]
 _BLOCK = 1000  # images read at a time
+_LARGEST = 60_000  # nats, which half precision holds
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,30 @@ class Evaluation:
         correct: whether each image was right, (n,) for each condition; the clean set may have
             another n.
         confidence: probability of the predicted class, likewise.
+        predicted: the predicted class, likewise.
+        nll: negative log-likelihood of the true class, which is its probability in half the space.
+        brier: squared distance to the one-hot label, likewise.
+        labels: of the clean images, and of those of the suite.
     """
 
     conditions: tuple[str, ...]
     metrics: tuple[dict[str, float], ...]
     correct: tuple[NDArray[np.bool_], ...]
     confidence: tuple[NDArray[np.float16], ...]
+    predicted: tuple[Classes, ...]
+    nll: tuple[NDArray[np.float16], ...]
+    brier: tuple[NDArray[np.float16], ...]
+    labels: tuple[Classes, Classes]
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Returns what `predictions.npz` holds: of clean images, and of the conditions, stacked."""
+        found: dict[str, NDArray[np.generic]] = {"conditions": np.array(self.conditions)}
+        for name in ("correct", "confidence", "predicted", "nll", "brier"):
+            clean, *corrupted = getattr(self, name)
+            found[f"clean_{name}"] = _as_stored(clean)
+            found[name] = _as_stored(np.stack(corrupted))
+        found["clean_labels"], found["labels"] = self.labels
+        return found
 
     def rows(self) -> list[ConditionScores]:
         """Returns the metrics of each condition, the clean one first."""
@@ -116,16 +136,35 @@ def evaluate(
     """
     found = suite.open() if isinstance(suite, SuitePlan) else suite
     total = 1 + len(found.corruptions) * len(found.severities)
-    names, metrics, correct, confidence = [], [], [], []
+    names, metrics, labels = [], [], []
+    each: dict[str, list[NDArray[Any]]] = defaultdict(list)
     for done, (name, batches) in enumerate(_conditions(test, found)):
         on_progress(done, total)
         predictions = _predict(model, batches, device)
         names.append(name)
         metrics.append(score(predictions))
-        correct.append(predictions.correct)
-        confidence.append(predictions.confidence.astype(np.float16))
+        each["correct"].append(predictions.correct)
+        each["confidence"].append(predictions.confidence.astype(np.float16))
+        each["predicted"].append(_classes(predictions.predicted, predictions.logits.shape[1]))
+        each["nll"].append(np.minimum(predictions.losses, _LARGEST).astype(np.float16))
+        each["brier"].append(predictions.squared_distances.astype(np.float16))
+        labels.append(_classes(predictions.labels, predictions.logits.shape[1]))
     on_progress(total, total)
-    return Evaluation(tuple(names), tuple(metrics), tuple(correct), tuple(confidence))
+    return Evaluation(
+        tuple(names),
+        tuple(metrics),
+        **{name: tuple(values) for name, values in each.items()},
+        labels=(labels[0], labels[-1]),
+    )
+
+
+def _classes(found: NDArray[np.int64], count: int) -> Classes:
+    """Returns classes in one byte, or two where there are more than 256."""
+    return found.astype(np.uint8) if count <= 2**8 else found.astype(np.uint16)
+
+
+def _as_stored(values: NDArray[Any]) -> NDArray[np.generic]:
+    return values.astype(np.uint8) if values.dtype == np.bool_ else values
 
 
 def _conditions(test: Split, suite: Suite) -> Iterator[tuple[str, Iterable[tuple[Pixels, Labels]]]]:

@@ -60,6 +60,7 @@ class CellSpec(BaseModel):
         model: the architecture; None where a checkpoint says it.
         suite: the corrupted test images; None measures no robustness.
         validation_suite: corrupted validation images, for trials that are scored on them.
+        with_plane: whether the landscape has a plane beside its lines.
         identities: of the stages that are wanted, in order.
         device: "cpu" or "cuda:N"; chosen where the cell runs, so it is not stored with the rest.
         threads: CPU threads; part of the identities.
@@ -79,6 +80,7 @@ class CellSpec(BaseModel):
     validation_suite: SuitePlan | None = None
     flatness: FlatnessConfig
     landscape: LandscapeConfig
+    with_plane: bool = True
     identities: dict[Stage, str]
     device: str = Field(default="cpu", exclude=True)
     threads: int

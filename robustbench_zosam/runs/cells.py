@@ -25,7 +25,7 @@ def make_cells(
 ) -> tuple[CellSpec, ...]:
     """Returns a cell of each method and seed."""
     return tuple(
-        make_cell(config, method, seed, data, suite, device, threads)
+        make_cell(config, method, seed, data, suite, device, threads, with_plane=seed == seeds[0])
         for seed in seeds  # seed by seed, so that the first results compare all methods
         for method in methods
     )
@@ -39,8 +39,14 @@ def make_cell(
     suite: SuitePlan | None,
     device: str,
     threads: int,
+    *,
+    with_plane: bool = True,
 ) -> CellSpec:
-    """Returns the cell of a method and a seed; without a suite it is only trained."""
+    """Returns the cell of a method and a seed; without a suite it is only trained.
+
+    Args:
+        with_plane: whether its landscape has a plane, of which the report draws one per method.
+    """
     trained = training_identity(config, method, seed, data.facts["fingerprint"], threads)
     identities: dict[Stage, str] = {"training": trained}
     if suite is not None:
@@ -50,7 +56,9 @@ def make_cell(
         if config.flatness.enabled:
             identities["flatness"] = identity(trained=trained, flatness=config.flatness)
         if config.landscape.enabled:
-            identities["landscape"] = identity(trained=trained, landscape=config.landscape)
+            identities["landscape"] = identity(
+                trained=trained, landscape=config.landscape, with_plane=with_plane
+            )
     return CellSpec(
         id=f"{method.id}-seed{seed}-{trained[:8]}",
         method=method,
@@ -62,6 +70,7 @@ def make_cell(
         suite=suite,
         flatness=config.flatness,
         landscape=config.landscape,
+        with_plane=with_plane,
         identities=identities,
         device=device,
         threads=threads,

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from robustbench_zosam import provenance
-from robustbench_zosam.analysis import CellScores, compare_planned, rankings, summarise
+from robustbench_zosam.analysis import (
+    CellPredictions,
+    CellScores,
+    compare_planned,
+    prediction_facts,
+    rankings,
+    summarise,
+)
 from robustbench_zosam.arrays import read_arrays
 from robustbench_zosam.claims import evaluate_claims
 from robustbench_zosam.errors import InputError
@@ -23,7 +30,7 @@ from robustbench_zosam.robustness.content import content_digest
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, Finished, V_co
 from robustbench_zosam.runs.gallery import write_gallery
 from robustbench_zosam.runs.plan import Plan
-from robustbench_zosam.runs.stored_stages import require_predictions
+from robustbench_zosam.runs.stored_stages import PREDICTED, require_predictions
 from robustbench_zosam.schema import (
     Cell,
     Provenance,
@@ -31,6 +38,9 @@ from robustbench_zosam.schema import (
     StoredTrained,
     Training,
 )
+
+if TYPE_CHECKING:
+    from robustbench_zosam.arrays import Arrays
 
 
 def collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
@@ -75,6 +85,9 @@ def _collect(plan: Plan, failed: Mapping[str, str], seconds: float) -> Results:
     }
     if plan.tuner is not None:
         results["tuning"] = plan.tuner.facts(plan.data.facts["counts"]["validation"])
+    predicted = prediction_facts(results["comparisons"], scores, len(plan.data.facts["classes"]))
+    if predicted is not None:
+        results["predictions"] = predicted
     results["claims"] = evaluate_claims(results)
     results = redacted(results)
     write_gallery(plan, [cell["id"] for cell in cells])
@@ -205,4 +218,18 @@ def read_scores(store: CellStore, cell: Cell) -> CellScores:
         correct,
         traces.get("trace_per_image"),
         traces.get("adaptive_trace_per_image"),
+        _predictions(arrays),
+    )
+
+
+def _predictions(arrays: Arrays) -> CellPredictions | None:
+    """Returns classes and scores of each image; None where an early release measured."""
+    if not arrays.keys() >= set(PREDICTED):
+        return None
+    predicted, confidence, nll, brier = (
+        (arrays[f"clean_{name}"], *arrays[name])
+        for name in ("predicted", "confidence", "nll", "brier")
+    )
+    return CellPredictions(
+        predicted, confidence, nll, brier, (arrays["clean_labels"], arrays["labels"])
     )

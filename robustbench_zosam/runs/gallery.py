@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from robustbench_zosam.arrays import read_arrays, write_arrays
 from robustbench_zosam.data import load_prepared
 from robustbench_zosam.data.dataset import Split, balanced_subset
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.robustness.plan import take
 from robustbench_zosam.runs.cell_store import CellStore
 from robustbench_zosam.runs.plan import Plan
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 Predictions = Mapping[str, NDArray[Any]]
 _PREDICTIONS = ("conditions", "correct", "confidence")
+_PREDICTED = "predicted"  # absent where an early release measured
 _SAMPLES = 4
 _WORST = 24
 
@@ -35,6 +39,8 @@ class Misclassified:
         wrong: how many models misclassified it.
         models: how many classified it.
         confidence: mean probability that the former gave to their prediction.
+        predicted: the class that the most of them predicted; -1 where classes were not stored.
+        agreed: how many of them predicted it.
     """
 
     corruption: str
@@ -43,6 +49,8 @@ class Misclassified:
     wrong: int
     models: int
     confidence: float
+    predicted: int = -1
+    agreed: int = 0
 
 
 def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
@@ -55,8 +63,15 @@ def write_gallery(plan: Plan, cells: Sequence[str]) -> None:
     # Those of a suite of arrays are the test set's, in its order.
     test = load_prepared(plan.data.file).test if plan.suite.layout == "arrays" else None
     files = [CellStore(plan.out / "cells" / name).predictions_file for name in cells]
-    found = (read_arrays(file, _PREDICTIONS) for file in files if file.is_file())
+    found = (_read(file) for file in files if file.is_file())
     write_arrays(plan.out / "gallery.npz", **gallery_arrays(plan.suite.open(), test, found))
+
+
+def _read(file: Path) -> Predictions:
+    try:
+        return read_arrays(file, (*_PREDICTIONS, _PREDICTED))
+    except InputError:
+        return read_arrays(file, _PREDICTIONS)
 
 
 def gallery_arrays(
@@ -86,6 +101,7 @@ def gallery_arrays(
             "worst_corruptions": np.array([f.corruption for f in worst]),
             "worst_counts": np.array([(f.severity, f.wrong, f.models) for f in worst]),
             "worst_confidence": np.array([f.confidence for f in worst]),
+            "worst_predicted": np.array([(f.predicted, f.agreed) for f in worst]),
         }
     images = np.stack(list(rows.values()), axis=1)
     return {"images": images, "rows": np.array(list(rows)), **arrays}
@@ -101,13 +117,17 @@ def worst_misclassified(predictions: Iterable[Predictions]) -> list[Misclassifie
     At most one for each corruption, at its mildest severity among equals, the worst first.
 
     Args:
-        predictions: conditions, correct and confidence of each model, the same conditions.
+        predictions: conditions, correct, confidence and where known predicted of each model, the
+            same conditions.
     """
+    votes: list[Predictions] = []
     wrong: dict[str, NDArray[np.int64]] = {}
     confidence: dict[str, NDArray[np.float64]] = {}
     models = 0
     for arrays in predictions:
         models += 1
+        kept = {"conditions", "correct", _PREDICTED}
+        votes.append({name: array for name, array in arrays.items() if name in kept})
         conditions = map(str, arrays["conditions"][1:])
         for name, correct, sure in zip(
             conditions, arrays["correct"], arrays["confidence"], strict=True
@@ -120,7 +140,22 @@ def worst_misclassified(predictions: Iterable[Predictions]) -> list[Misclassifie
         best = found.get(image.corruption)
         if best is None or _badness(image) > _badness(best):
             found[image.corruption] = image
-    return sorted(found.values(), key=_badness, reverse=True)[:_WORST]
+    worst = sorted(found.values(), key=_badness, reverse=True)[:_WORST]
+    return [_with_class(image, votes) for image in worst]
+
+
+def _with_class(image: Misclassified, votes: Sequence[Predictions]) -> Misclassified:
+    """Adds the class that the most of the models which were wrong took the image for."""
+    name, taken = f"{image.corruption}/{image.severity}", Counter[int]()
+    for arrays in votes:
+        row = list(map(str, arrays["conditions"][1:])).index(name)
+        if _PREDICTED in arrays and not arrays["correct"][row][image.image]:
+            taken[int(arrays[_PREDICTED][row][image.image])] += 1
+    if not taken:
+        return image
+    agreed = max(taken.values())
+    predicted = min(each for each, count in taken.items() if count == agreed)
+    return replace(image, predicted=predicted, agreed=agreed)
 
 
 def _worst_of_each(

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from robustbench_zosam.config import ExperimentConfig, ModelConfig, canonical_json
+from robustbench_zosam.config import (
+    ExperimentConfig,
+    ModelConfig,
+    TrainingConfig,
+    canonical_json,
+)
 from robustbench_zosam.files import content_of
 from robustbench_zosam.models.hub import local_file
 from robustbench_zosam.models.naming import IMAGENET
@@ -50,7 +55,7 @@ def training_identity(
         named = named_model(config)
         return identity(
             checkpoint=method.content,
-            model=named and named.model_dump(exclude={"allow_code"}),
+            model=named and named.model_dump(exclude={"allow_code", *_unused(named)}),
             fingerprint=fingerprint,
             threads=threads,
             **_outputs(named),
@@ -64,16 +69,31 @@ def training_identity(
         sparsifier_options=method.sparsifier_options,
         sparsity=method.sparsity,
         seed=seed,
-        training=training_of(config, method),
+        training=_recipe(training_of(config, method)),
         threads=threads,
         **_flip(config),
         **({"optimizer_class": method.optimizer_class} if method.optimizer_class else {}),
     )
 
 
+_NEWER = ("nesterov", "milestone_factor", "augmentation", "mixing", "mixing_alpha")
+
+
+def _recipe(training: TrainingConfig) -> dict[str, object]:
+    """Returns a recipe without newer settings that are not used: earlier results stay valid."""
+    default = TrainingConfig()
+    unused = {name for name in _NEWER if getattr(training, name) == getattr(default, name)}
+    return training.model_dump(mode="json", exclude=unused)
+
+
 def _flip(config: ExperimentConfig) -> dict[str, bool]:
     """Returns whether images are mirrored, where that is not left to the data."""
     return {} if config.data.flip is None else {"flip": config.data.flip}
+
+
+def _unused(model: ModelConfig) -> set[str]:
+    """Returns newer settings that are not used, so that earlier results keep their identity."""
+    return set() if model.ema else {"ema"}
 
 
 def _outputs(model: ModelConfig | None) -> dict[str, str]:
@@ -86,5 +106,6 @@ def _outputs(model: ModelConfig | None) -> dict[str, str]:
 def _start(model: ModelConfig) -> dict[str, object]:
     """Returns what says from which weights training starts; nothing for random ones."""
     if model.init is not None:
-        return {"init": content_of(local_file(model.init)), "mean": model.mean, "std": model.std}
+        start = {"init": content_of(local_file(model.init)), "mean": model.mean, "std": model.std}
+        return start | ({"ema": True} if model.ema else {})
     return {"pretrained": True, "mean": model.mean, "std": model.std} if model.pretrained else {}

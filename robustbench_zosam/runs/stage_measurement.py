@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,12 +12,17 @@ from torch import Tensor, nn
 from robustbench_zosam.arrays import write_arrays
 from robustbench_zosam.config import LandscapeConfig
 from robustbench_zosam.data.dataset import Dataset, balanced_subset
+from robustbench_zosam.flatness import Network
+from robustbench_zosam.flatness.model.guard import measuring, unwrap
 from robustbench_zosam.landscape import line, plane
+from robustbench_zosam.landscape.rays import chance_radius
 from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.models.checkpoints import Checkpoint
 from robustbench_zosam.models.predict import predict_logits, to_unit
+from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.robustness.evaluation import evaluate
 from robustbench_zosam.runs.cell_store import CellSpec, CellStore, StageValue
+from robustbench_zosam.runs.methods import Method
 from robustbench_zosam.schema import Flatness, Landscape, RobustnessScores, ValidationScores
 
 Progress = Callable[[int, int], None]
@@ -55,14 +59,7 @@ def measure_robustness(
     assert spec.suite is not None
     device = torch.device(spec.device)
     found = evaluate(model.model, data.test, spec.suite, device, on_progress)
-    write_arrays(
-        store.predictions_file,
-        conditions=np.array(found.conditions),
-        clean_correct=found.correct[0].astype(np.uint8),
-        clean_confidence=found.confidence[0],
-        correct=np.stack(found.correct[1:]).astype(np.uint8),
-        confidence=np.stack(found.confidence[1:]),
-    )
+    write_arrays(store.predictions_file, **found.arrays())
     return {**found.summary(spec.suite.facts()["categories"], spec.suite.reference)}
 
 
@@ -73,9 +70,27 @@ def measure_flatness(
     settings = spec.flatness
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
     masks = _to(model.masks, spec.device)
-    facts, arrays = measure_curvature(model.model, images, labels, masks, settings, on_progress)
+    radius = _radius(spec.method, model.masks, model.model)
+    facts, arrays = measure_curvature(
+        model.model, images, labels, masks, settings, on_progress, radius
+    )
     write_arrays(store.flatness_file, **arrays)
     return facts
+
+
+def _radius(method: Method, masks: Mapping[str, Tensor], model: nn.Module) -> float | None:
+    """Returns the radius that a method's optimizer perturbed weights with, None without one."""
+    if not method.optimizer:
+        return None
+    options = OPTIMIZERS[method.optimizer].defaults | dict(method.options)
+    sigma, rho = options.get("sigma"), options.get("rho")
+    if isinstance(sigma, int | float):
+        active = sum(
+            int(masks[name].sum()) if name in masks else p.numel()
+            for name, p in model.named_parameters()
+        )
+        return float(sigma) * math.sqrt(active)
+    return float(rho) if isinstance(rho, int | float) else None
 
 
 def measure_landscape(
@@ -85,7 +100,9 @@ def measure_landscape(
     settings = spec.landscape
     images, labels = _training_images(data, settings.images, settings.seed, spec.device)
     masks = _to(model.masks, spec.device)
-    return slices_of(model.model, images, labels, masks, settings, on_progress)
+    return slices_of(
+        model.model, images, labels, masks, settings, on_progress, with_plane=spec.with_plane
+    )
 
 
 def slices_of(
@@ -95,8 +112,14 @@ def slices_of(
     masks: Mapping[str, Tensor],
     settings: LandscapeConfig,
     on_progress: Progress,
+    *,
+    with_plane: bool = True,
 ) -> Landscape:
-    """Returns the loss of a model along random directions and on a plane, as results store it."""
+    """Returns the loss of a model along random directions and on a plane, as results store it.
+
+    The plane ends where the mean line has risen by ln C, the loss of chance: beyond it there is
+    nothing to see of the basin.
+    """
     lines = line(
         model,
         images,
@@ -106,23 +129,28 @@ def slices_of(
         seed=settings.seed,
         points=settings.points,
         seeds=settings.directions,
+        progress=None if with_plane else on_progress,
     )
-    surface = plane(
+    found: Landscape = {"line": lines.to_dict(), "norm": "filter", "images": len(labels)}
+    if not with_plane:
+        return found
+    rim = chance_radius(lines.positions, lines.losses, _classes(model, images))
+    found["plane"] = plane(
         model,
         images,
         labels,
         masks=masks,
-        span=settings.span,
+        span=rim or settings.span,
         seed=settings.seed,
         points=settings.grid,
         progress=on_progress,
-    )
-    return {
-        "line": lines.to_dict(),
-        "plane": surface.to_dict(),
-        "norm": "filter",
-        "images": len(labels),
-    }
+    ).to_dict()
+    return found
+
+
+def _classes(model: nn.Module, images: Tensor) -> int:
+    with measuring(unwrap(model)):
+        return int(Network.of(unwrap(model))(images[:2]).shape[1])
 
 
 def _training_images(data: Dataset, count: int, seed: int, device: str) -> tuple[Tensor, Tensor]:

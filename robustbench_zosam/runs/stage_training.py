@@ -26,6 +26,7 @@ from robustbench_zosam.seeds import derive_seed
 from robustbench_zosam.sparsity import create_masker
 from robustbench_zosam.sparsity.flops import forward_flops
 from robustbench_zosam.training import Batches, TrainingSetup, train
+from robustbench_zosam.training.augmentation import Augmentation, Mixing
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -50,6 +51,10 @@ def make_setup(spec: CellSpec, data: Dataset) -> TrainingSetup:
         device=device,
         augment=spec.training.augment,
         flip=data.horizontal_flip,
+        augmentation=Augmentation(
+            spec.training.augmentation, data.horizontal_flip, data.image_size
+        ),
+        mixing=Mixing(spec.training.mixing, spec.training.mixing_alpha, spec.classes),
         channels_last=spec.training.channels_last,
     )
     masker = create_masker(
@@ -69,6 +74,8 @@ def make_setup(spec: CellSpec, data: Dataset) -> TrainingSetup:
         "momentum": spec.training.momentum,
     }
     options: Options = {"lr": spec.training.lr}
+    if spec.training.nesterov:
+        shared["nesterov"] = True
     options |= {key: shared[key] for key in shared.keys() & set(constructor_options(base))}
     optimizer = create_optimizer(
         method.optimizer,

@@ -16,11 +16,15 @@ from robustbench_zosam.files import parse_json, read_json, warn_of_damage
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+    from robustbench_zosam.arrays import Arrays
     from robustbench_zosam.schema import Robustness, RobustnessScores
 
 Stage = Literal["training", "validation", "robustness", "flatness", "landscape"]
 _OUTCOMES = ("clean_correct", "correct")
 _CONFIDENCES = ("clean_confidence", "confidence")
+_PER_IMAGE = ("predicted", "nll", "brier", "labels")
+PREDICTED = tuple(f"{clean}{name}" for name in _PER_IMAGE for clean in ("clean_", ""))
+"""Arrays that files of early releases lack: predicted and true classes, and scores."""
 _FORMS: dict[Stage, Any] = {
     "training": schema.StoredTraining,
     "validation": schema.ValidationScores,
@@ -157,6 +161,7 @@ def _check_predictions(
     if list(map(str, arrays["conditions"].ravel())) != wanted:
         raise InputError(f"{file} is damaged: it is not of these conditions")
     clean, corrupted = (rows[0][2],), (len(rows) - 1, rows[-1][2])
+    _check_scores(file, arrays, clean, corrupted)
     for name in _CONFIDENCES + _OUTCOMES:
         if name not in arrays:
             continue
@@ -168,6 +173,28 @@ def _check_predictions(
             raise InputError(f"{file} is damaged: {name} has values outside 0 … 1")
         if name in _OUTCOMES and not np.isin(values, (0, 1)).all():
             raise InputError(f"{file} is damaged: {name} holds more than 0 and 1")
+
+
+def _check_scores(
+    file: Path, arrays: Arrays, clean: tuple[int, ...], corrupted: tuple[int, ...]
+) -> None:
+    """Refuses damaged classes and scores of each image, which files of early releases lack."""
+    absent = [name for name in PREDICTED if name not in arrays]
+    if absent:
+        if len(absent) < len(PREDICTED):
+            raise InputError(f"{file} is damaged: it lacks {', '.join(absent)}")
+        return
+    for name in PREDICTED:
+        found = arrays[name]
+        shape = clean if name.startswith("clean") else corrupted
+        if found.shape != (shape[-1:] if name.endswith("labels") else shape):
+            raise InputError(f"{file} is damaged: {name} is not of these images")
+        classes = name.endswith(("labels", "predicted"))
+        if classes and found.dtype.kind != "u":
+            raise InputError(f"{file} is damaged: {name} holds no classes")
+        values = found.astype(np.float64)
+        if not classes and not (np.isfinite(values).all() and (values >= -0.01).all()):
+            raise InputError(f"{file} is damaged: {name} holds negative numbers, NaN or infinity")
 
 
 def _require_traces(file: Path, value: dict[str, Any]) -> None:

@@ -6,9 +6,11 @@ Schema of them. A file may hold more keys than are named here.
 
 from robustbench_zosam.schema.claims import (
     ClaimResult,
+    ClaimScope,
     ControlResult,
     Effect,
     Outcome,
+    PooledEffect,
     PublishedNumbers,
     SettingResult,
 )
@@ -26,6 +28,7 @@ from robustbench_zosam.schema.comparisons import (
     PairedDifference,
     Question,
     Ranking,
+    ScoreRow,
     Summary,
     VarianceComponents,
     Verdict,
@@ -72,6 +75,12 @@ from robustbench_zosam.schema.measured import (
     Scores,
     SparseLayer,
     Sparsity,
+)
+from robustbench_zosam.schema.predictions import (
+    Agreement,
+    MethodPredictions,
+    PredictionFacts,
+    ReliabilityBin,
 )
 from robustbench_zosam.schema.runs import (
     Cell,
@@ -197,6 +206,12 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "Design",
     "Verdict",
     "Ranking",
+    "ScoreRow",
+    # what models predict
+    "PredictionFacts",
+    "MethodPredictions",
+    "ReliabilityBin",
+    "Agreement",
     # what the commands `flatness` and `landscape` write
     "FlatnessFile",
     "PairedModels",
@@ -208,9 +223,11 @@ __all__ = [  # noqa: RUF022 - grouped by what they describe
     "ModelMark",
     # claims
     "ClaimResult",
+    "ClaimScope",
     "SettingResult",
     "ControlResult",
     "PublishedNumbers",
     "Effect",
+    "PooledEffect",
     "Outcome",
 ]

@@ -8,7 +8,11 @@ from typing_extensions import TypedDict
 
 from robustbench_zosam.schema.comparisons import Verdict
 
-Outcome = Literal["supported", "not supported", "undecided", "not tested"]
+Outcome = Literal[
+    "supported", "not supported", "published size excluded", "undecided", "not tested"
+]
+"""The size is excluded where neither a gain nor a loss is shown, but one as large as published is
+ruled out."""
 
 
 class Effect(TypedDict):
@@ -23,6 +27,27 @@ class Effect(TypedDict):
     n_seeds: int
     """Training runs of each method."""
     n_images: int | None
+
+
+class PooledEffect(Effect):
+    """An effect over several settings, which share images and often training runs."""
+
+    settings: int
+    spread: float
+    """Standard deviation between the settings beyond chance, in the unit of the effect."""
+    share: float
+    """Of the variation between the settings that is more than chance, 0 to 1 (I²)."""
+    p: float
+    """Of no variation beyond chance."""
+
+
+class ClaimScope(TypedDict):
+    """Where a claim was made, and where it was tested."""
+
+    paper: str
+    here: str
+    differs: list[str]
+    """In what the two settings differ; empty where they match."""
 
 
 class SettingResult(TypedDict):
@@ -73,8 +98,9 @@ class ClaimResult(TypedDict):
     verdict: Outcome
     why: str
     settles: str
-    effect: Effect | None
-    """Where the run has a single setting."""
+    effect: Effect | PooledEffect | None
+    """Pooled where the run has several settings."""
+    scope: ClaimScope
     settings: list[SettingResult]
     controls: list[ControlResult]
     published: list[PublishedNumbers]

@@ -102,6 +102,15 @@ class MeasurePaired(PairedDifference):
     metric: str
 
 
+class ScoreRow(MeasurePaired):
+    """A paired difference of a score of predictions of which less is better, or near zero."""
+
+    corruption: str
+    """"clean" or "mean"."""
+    p_holm: float
+    """Corrected over the scores of one comparison."""
+
+
 class Equivalence(TypedDict):
     """Two one-sided tests of a difference of at least the margin."""
 
@@ -172,6 +181,11 @@ class Comparison(TypedDict):
     """Clean, mean, then each corruption."""
     worst: WorstCorruptions | None
     """None without corruptions."""
+    drop: NotRequired[MeasurePaired | None]
+    """Difference of the drops from clean to corrupted images; None where the clean set has other
+    images than the suite, absent before version 3."""
+    scores: NotRequired[list[ScoreRow]]
+    """Negative log-likelihood, Brier score and overconfidence; absent before version 3."""
     slope: MeasurePaired | None
     """Difference of the changes of accuracy per severity."""
     exact: list[ExactTest]

@@ -71,6 +71,8 @@ class Spectrum(TypedDict, total=False):
     """Images per pass."""
     batch_statistics: bool
     """Whether a batch norm has no running statistics, so that values belong to the chunk size."""
+    matrix: str
+    """Whose they are: "hessian", or "gauss-newton"."""
     values: list[float]
     """The largest ones, descending."""
     residuals: list[float]
@@ -101,6 +103,8 @@ class Density(TypedDict, total=False):
 
     chunk: int
     batch_statistics: bool
+    matrix: str
+    """Whose it is: "hessian", or "gauss-newton"."""
     sigma: float
     """Width of the Gaussian around each node."""
     trace: float

@@ -23,7 +23,9 @@ class SliceSummary(TypedDict, total=False):
     rise: dict[str, float | None]
     """Mean rise of the loss by distance."""
     half_width: float | None
-    """Distance at which the loss has risen by the threshold, averaged over rays."""
+    """Distance at which the loss has risen by half a nat, averaged over rays."""
+    half_width_ci95: list[float] | None
+    """Interval over random directions; None without."""
     censored: int
     """Rays that end before the threshold."""
     rays: int
@@ -71,7 +73,8 @@ class Landscape(TypedDict):
     """Line and plane through one model."""
 
     line: Line
-    plane: Plane
+    plane: NotRequired[Plane]
+    """Out to where the mean line has risen by ln C; of the first seed alone."""
     norm: str
     """How directions are scaled."""
     images: int

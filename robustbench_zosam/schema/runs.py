@@ -11,6 +11,7 @@ from robustbench_zosam.schema.comparisons import Comparison, Ranking, Summary
 from robustbench_zosam.schema.curvature import Flatness
 from robustbench_zosam.schema.landscapes import Landscape
 from robustbench_zosam.schema.measured import Robustness, Sparsity
+from robustbench_zosam.schema.predictions import PredictionFacts
 from robustbench_zosam.schema.training import Training
 from robustbench_zosam.schema.tuning import SettingValue, Tuning
 
@@ -198,4 +199,6 @@ class Results(TypedDict):
     """Method id to metric to number."""
     comparisons: list[Comparison]
     ranking: list[Ranking]
+    predictions: NotRequired[PredictionFacts]
+    """Absent where an early release measured."""
     claims: list[ClaimResult]

@@ -14,7 +14,8 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import parse_json, require_regular
 from robustbench_zosam.models.encoding import decode, encode
 from robustbench_zosam.models.tensor_files import read_tensors, save_tensors, sha256_of
-from robustbench_zosam.models.third_party import read_state_dict, take_masks
+from robustbench_zosam.models.third_party import take_masks
+from robustbench_zosam.models.torch_files import read_state_dict
 from robustbench_zosam.sparsity.layers import maskable_layers
 from robustbench_zosam.sparsity.masker import Masker
 from robustbench_zosam.sparsity.named import NamedMasks

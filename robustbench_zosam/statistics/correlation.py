@@ -20,15 +20,15 @@ _EXACT_UP_TO = 8  # 8! = 40320 orders
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's correlation, over all runs and over the means of the methods."""
+    """Spearman's correlation over the means of the methods, and beside it over all runs."""
 
-    over_cells: float
-    """Over all runs, which are not independent within a method."""
-    low: float | None
-    """Lower limit of the approximate interval of `over_cells`; None below 5 runs."""
-    high: float | None
     over_methods: float | None
     """None for fewer than 3 methods, as `p`."""
+    low: float | None
+    """Lower limit of its approximate interval; None below 5 methods."""
+    high: float | None
+    over_cells: float
+    """Over all runs, which are not independent within a method: it has no interval."""
     p: float | None
     """Two-sided permutation p-value of `over_methods`."""
     smallest_p: float
@@ -69,11 +69,11 @@ def rank_correlation(
     member = np.array([[method == name for method in methods] for name in names])
     means = (member @ first / member.sum(axis=1), member @ second / member.sum(axis=1))
     over_cells = _spearman(first, second)
-    low, high = _interval(over_cells, len(first), level)
     over_methods, p = _over_methods(*means)
+    low, high = (None, None) if over_methods is None else _interval(over_methods, len(names), level)
     smallest = 2 / math.factorial(min(len(names), 20)) if len(names) > 2 else 1.0
     return RankCorrelation(
-        over_cells, low, high, over_methods, p, smallest, len(first), len(names), level
+        over_methods, low, high, over_cells, p, smallest, len(first), len(names), level
     )
 
 

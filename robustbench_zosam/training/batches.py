@@ -12,7 +12,10 @@ from torch import Tensor
 from robustbench_zosam.data.dataset import Split
 from robustbench_zosam.models.predict import to_unit
 from robustbench_zosam.seeds import derive_seed
+from robustbench_zosam.training.augmentation import Augmentation, Mixing
 from robustbench_zosam.training.feed import open_feed
+
+_SHIFTED, _UNMIXED = Augmentation(), Mixing()
 
 
 def crop_and_flip(images: Tensor, rows: Tensor, columns: Tensor, flip: Tensor) -> Tensor:
@@ -48,7 +51,9 @@ class Batches:
         device: where the mini-batches are made, and images kept that are not streamed.
         augment: random crops with one eighth of padding, and horizontal flips if `flip`.
         flip: whether a flipped image keeps its class.
-        channels_last: whether mini-batches are in channels-last memory in any case; augmented ones
+        augmentation: further augmentation, if `augment`.
+        mixing: of each mini-batch, if `augment`.
+        channels_last: whether mini-batches are in channels-last memory in any case; shifted ones
             always are.
     """
 
@@ -61,6 +66,8 @@ class Batches:
         device: torch.device,
         augment: bool,
         flip: bool,
+        augmentation: Augmentation = _SHIFTED,
+        mixing: Mixing = _UNMIXED,
         channels_last: bool = False,
     ) -> None:
         self._layout = torch.channels_last if channels_last else torch.preserve_format
@@ -68,15 +75,20 @@ class Batches:
         self._labels = torch.from_numpy(split.labels).to(device)
         self.batch_size = min(batch_size, len(split))
         self._seed, self._augment, self._flip = seed, augment, flip
+        self._augmentation, self._mixing = augmentation, mixing
         self._order: tuple[int, Tensor] | None = None
         self.steps_per_epoch = len(split) // self.batch_size
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Returns the mini-batch of a step: images in [0, 1] (b, 3, h, w) and labels (b,)."""
-        images = self._feed.at(step)
-        if self._augment:
-            images = self._augmented(images, step)
-        return to_unit(images.to(memory_format=self._layout)), self._labels[self._chosen(step)]
+        """Returns the mini-batch of a step: images in [0, 1] (b, 3, h, w) and labels (b,).
+
+        Mixed labels are shares of the classes, (b, classes).
+        """
+        images, labels = self._feed.at(step), self._labels[self._chosen(step)]
+        if not self._augment:
+            return to_unit(images.to(memory_format=self._layout)), labels
+        images = to_unit(self._augmented(images, step).to(memory_format=self._layout))
+        return self._mixing(images, labels, derive_seed(self._seed, "mix", step))
 
     def _chosen(self, step: int) -> Tensor:
         epoch, index = divmod(step, self.steps_per_epoch)
@@ -107,7 +119,9 @@ class Batches:
 
     def _augmented(self, images: Tensor, step: int) -> Tensor:
         generator = torch.Generator().manual_seed(derive_seed(self._seed, "augment", step))
-        return self._shifted(images, generator)
+        if not self._augmentation.replaces_crop:
+            images = self._shifted(images, generator)
+        return self._augmentation(images, derive_seed(self._seed, "transform", step))
 
     def _shifted(self, images: Tensor, generator: torch.Generator) -> Tensor:
         reach = 2 * (images.shape[-1] // 8) + 1

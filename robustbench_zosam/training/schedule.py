@@ -7,7 +7,6 @@ import math
 from robustbench_zosam.config import TrainingConfig
 
 _RISE = 0.2  # part of one cycle
-_FALL = 0.1  # factor at a milestone
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
@@ -36,7 +35,7 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
         return config.lr
     if config.schedule == "multistep":
         passed = sum(step >= round(part * total) for part in config.milestones)
-        return float(config.lr * _FALL**passed)
+        return float(config.lr * config.milestone_factor**passed)
     progress = min((step - warmup) / max(total - warmup, 1), 1.0)
     lowest = min(config.min_lr, config.lr)
     return lowest + (config.lr - lowest) * (1 + math.cos(math.pi * progress)) / 2

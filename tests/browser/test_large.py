@@ -20,6 +20,30 @@ def test_a_large_page_works(browser, large):
     browser.run("document.querySelectorAll('.methods .pick')[30].click()")
     assert "method=" in browser.run("location.hash")
     assert browser.run("document.documentElement.scrollWidth") <= 1400
+    high = "document.querySelector('{}').getBoundingClientRect().height"
+    assert browser.run(high.format(".methods")) > 1400
+    for frame, most in (("#methods .box", 720), ("#severity .legend", 130)):
+        assert browser.run(high.format(frame)) <= most
+        assert browser.run(f"document.querySelector('{frame}').tabIndex") == 0
+
+
+def test_on_a_phone_accuracy_and_verdict_come_first(browser, report):
+    """Without scrolling sideways: the two accuracies; above the facts: the verdict."""
+    browser.open(report, width=390)
+    seen = browser.run("""[...document.querySelector('.methods').tHead.rows[0].cells]
+      .filter(cell => cell.getBoundingClientRect().right <= innerWidth)
+      .map(cell => cell.textContent)""")
+    assert len(seen) >= 3
+    assert "Corrupted" in seen[1]
+    assert "Against best" in seen[2]
+    top = "document.querySelector('{}').getBoundingClientRect().top + scrollY"
+    places = [browser.run(top.format(s)) for s in (".verdict", ".answer svg", ".answers", "nav")]
+    assert places == sorted(places)
+    assert places[0] < 420
+    heads = "[...document.querySelector('#differences table').tHead.rows[0].cells]"
+    assert browser.run(f"{heads}.slice(0, 3).map(cell => cell.textContent)") == [
+        "corruption", "difference", "verdict",
+    ]  # fmt: skip
 
 
 A4 = 718  # CSS pixels between Chromium's margins

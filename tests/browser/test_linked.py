@@ -72,7 +72,7 @@ def test_a_link_restores_the_view(browser, report):
     method, corruption = browser.run(bar)
     assert "ZO-SAM" in method
     assert corruption == "shot noise"
-    head = "document.querySelector('.methods').tHead.rows[0].cells[2].ariaSort"
+    head = "document.querySelector('.methods').tHead.rows[0].cells[2].ariaSort"  # corrupted
     assert browser.run(head) == "descending"
     rows = "[...document.querySelectorAll('.methods')[1].tBodies[0].rows].filter(r => !r.hidden)"
     assert all("SAM" in name for name in browser.run(f"{rows}.map(r => r.textContent)"))
@@ -111,6 +111,24 @@ def test_methods_can_be_left_out(browser, page):
     assert browser.run(shown) == before
 
 
+def test_words_that_match_nothing_are_said_to(browser, page):
+    shown = """[...document.querySelector('.methods').tBodies[0].rows]
+      .filter(row => row.getClientRects().length).length"""
+    before = browser.run(shown)
+    browser.run("""const field = document.querySelector('.controls input'); field.value = 'nobody';
+      field.dispatchEvent(new Event('input'))""")
+    assert browser.run(shown) == before
+    told = browser.run("document.querySelector('.controls .count').textContent")
+    assert told == "No method has these words: all are shown."
+    browser.run("document.querySelector('#differences details').open = true")
+    browser.run("""const table = document.querySelector('#differences table');
+      window.box = table.closest('.sheet').querySelector('input'); box.value = 'nothing';
+      box.dispatchEvent(new Event('input'))""")
+    assert browser.run("box.parentElement.querySelector('.count').textContent") == (
+        "No row has these words."
+    )
+
+
 def test_rows_filter_by_words(browser, page):
     table = "document.querySelector('#differences table')"
     browser.run("document.querySelector('#differences details').open = true")
@@ -132,10 +150,37 @@ def test_tables_leave_as_csv_with_all_digits(browser, page, runs):
     rows = list(csv.reader(io.StringIO(text)))
     assert len({len(row) for row in rows}) == 1
     column = rows[0].index("Clean %")
+    assert rows[0][column : column + 3] == ["Clean %", "Clean % low", "Clean % high"]
     values = browser.run("""[...document.querySelector('.methods').tBodies[0].rows]
       .map(row => row.cells[[...row.closest('table').tHead.rows[0].cells]
-        .findIndex(head => head.textContent.startsWith('Clean'))].dataset.sort)""")
-    assert [row[column] for row in rows[1:]] == values
+        .findIndex(head => head.textContent.startsWith('Clean'))])
+      .map(cell => [cell.dataset.sort, cell.textContent])""")
+    for row, (stored, shown) in zip(rows[1:], values, strict=True):
+        value, low, high = map(float, row[column : column + 3])
+        assert value == 100 * float(stored)  # per cent, as the head says
+        assert shown.startswith(f"{value:.1f}")
+        assert f"[{low:.1f},\u00a0{high:.1f}]" in shown
+
+
+def test_a_table_of_differences_leaves_with_both_limits_in_points(browser, page):
+    browser.run(WATCH)
+    browser.run("document.querySelector('#differences .tools button[aria-label^=CSV]').click()")
+    head, *rows = csv.reader(io.StringIO(browser.run("saved[0].text()")))
+    assert head[:5] == ["corruption", "difference", "verdict", "interval low", "interval high"]
+    shown = browser.run("""[...document.querySelector('#differences table').tBodies[0].rows]
+      .map(row => [row.cells[1].textContent, row.cells[3].textContent])""")
+    for row, (difference, interval) in zip(rows, shown, strict=True):
+        value, low, high = (float(row[i]) for i in (1, 3, 4))
+        assert f"{value:+.2f}".replace("-", "−").lstrip("+−") in difference
+        assert low < value < high
+        assert f"{abs(high):.2f}]" in interval
+        assert len(row[1]) > 6  # all digits
+
+
+def test_the_cells_of_a_table_still_hold_hostile_names(browser, page):
+    browser.run(WATCH)
+    browser.run("document.querySelector('#methods .tools button:last-child').click()")
+    rows = list(csv.reader(io.StringIO(browser.run("saved[0].text()"))))
     assert "</script><img src=x onerror=alert(1)>" in "".join(row[0] for row in rows)
 
 

@@ -109,3 +109,17 @@ def test_the_contours_follow_the_model_and_the_point(surface):
 def test_the_surface_changes_with_the_theme(browser, report):
     light = browser.open(report).run(PIXELS)
     assert browser.open(report, dark=True).run(PIXELS) != light
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.65, 1.57, 3.9])
+@pytest.mark.parametrize("pitch", [0.05, 0.9, 1.5])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_surface_is_seen_whole_from_every_side(browser, report, yaw, pitch, width):
+    browser.open(report, width=width, fragment=f"#at=planes&surface={yaw}_{pitch}_1_1_8_8")
+    painted = browser.run("""(() => {
+      const canvas = document.querySelector('canvas');
+      const [w, h, pen] = [canvas.width, canvas.height, canvas.getContext('2d')];
+      return [[0, 0, w, 2], [0, h - 2, w, 2], [0, 0, 2, h], [w - 2, 0, 2, h]]
+        .map(edge => pen.getImageData(...edge).data.some((value, i) => i % 4 === 3 && value > 0));
+    })()""")
+    assert painted == [False] * 4

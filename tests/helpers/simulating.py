@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from scipy import stats
+from small_results import run
 
 from robustbench_zosam.analysis import CellScores, compare, compare_planned, rank
 from robustbench_zosam.claims import evaluate_claims
@@ -112,7 +113,7 @@ def claims(truth: Truth, trials: int, seed: int) -> Counter[str]:
     for _ in range(trials):
         (mine, theirs), _ = truth.draw(rng)
         made = compare("zo-sam", "sgd", mine, theirs)
-        results = {"methods": methods, "cells": [], "comparisons": [made]}
+        results = run([made]) | {"methods": methods}
         claim = evaluate_claims(results)[0]
         assert claim["id"] == "zo-sam-robustness"
         verdicts[claim["verdict"]] += 1

@@ -51,3 +51,39 @@ class TestSummaries:
         assert found.half_width == pytest.approx((0.4 + 1) / 2)
         assert not math.isfinite(found.rise[1.0])
         assert found.rise[0.25] == 0
+
+
+class TestHalfWidthsBySearch:
+    """Coarse grids read a bowl's half-width wrong; the search does not."""
+
+    grid = np.linspace(-1, 1, 5)
+
+    def test_lines(self):
+        curvatures = np.array([3.0, 12.0, 48.0])
+        found = summarise_lines(
+            self.grid, curvatures[:, None] * self.grid**2, lambda d, x: curvatures[d] * x**2
+        )
+        exact = np.sqrt(0.5 / curvatures)
+        assert found.half_width == pytest.approx(exact.mean(), rel=0.005)
+        coarse = summarise_lines(self.grid, curvatures[:, None] * self.grid**2)
+        assert abs(coarse.half_width / exact.mean() - 1) > 0.05
+        room = 4.302653 * exact.std(ddof=1) / 3**0.5  # Student's t, two degrees of freedom
+        low, high = found.half_width_ci95
+        assert (high - low) / 2 == pytest.approx(room, rel=0.02)
+        given = summarise_lines(self.grid, np.ones((3, 1)) * self.grid**2, drawn=False)
+        assert given.half_width_ci95 is None
+
+    def test_planes(self):
+        x, y = np.meshgrid(self.grid, self.grid)
+        found = summarise_plane(self.grid, 2 + 20 * (x**2 + y**2), lambda a, b: 20 * (a**2 + b**2))
+        assert found.half_width == pytest.approx(math.sqrt(0.5 / 20), rel=0.005)
+        assert found.half_width_ci95 is None
+
+    def test_losses_that_are_not_finite_are_above_the_level(self):
+        rise = lambda d, x: math.nan if abs(x) > 0.3 else 0.0  # noqa: E731
+        loss = np.where(np.abs(self.grid) > 0.3, np.nan, 0.0)[None]
+        assert summarise_lines(self.grid, loss, rise).half_width == pytest.approx(0.3, rel=0.01)
+
+    def test_a_rough_grid_may_be_wrong_about_where(self):
+        found = summarise_lines(self.grid, np.abs(self.grid)[None] * 1.1, lambda d, x: 0.8 * abs(x))
+        assert found.half_width == pytest.approx(0.625, rel=0.01)

@@ -32,7 +32,8 @@ from robustbench_zosam.report.tables import method_tables
 from robustbench_zosam.results import json_schema, tidy
 from robustbench_zosam.results.limits import with_limits
 from robustbench_zosam.results.series import series
-from robustbench_zosam.results.tables import markdown, tables
+from robustbench_zosam.results.tables import tables
+from robustbench_zosam.results.typeset import markdown
 from robustbench_zosam.robustness import evaluate, generate_suite, plan_generated
 
 BUILT_IN = ("accuracy", "nll", "brier", "ece", "rmsce")  # in this order, so that runs resume

@@ -6,7 +6,8 @@ from robustbench_zosam.report.build import render
 from robustbench_zosam.report.run import Run
 from robustbench_zosam.report.tables import method_tables
 from robustbench_zosam.results.notebook import StoredResults
-from robustbench_zosam.results.tables import latex, markdown, tables
+from robustbench_zosam.results.tables import tables
+from robustbench_zosam.results.typeset import latex, markdown
 
 
 def ordered(make):

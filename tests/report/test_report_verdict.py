@@ -8,10 +8,14 @@ from pydantic import ValidationError
 
 from robustbench_zosam.analysis import corrected_together
 from robustbench_zosam.config import ExperimentConfig
+from robustbench_zosam.report.answers import answers
 from robustbench_zosam.report.build import render
+from robustbench_zosam.report.evidence import detectable
+from robustbench_zosam.report.figures.overview import overview
 from robustbench_zosam.report.run import Run
 from robustbench_zosam.report.verdict import facts, together, verdict
 from robustbench_zosam.schema import Results
+from robustbench_zosam.statistics import Forecast, Spread
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,36 @@ def test_the_page_says_for_how_many_comparisons_its_verdicts_hold(results):
     near["comparisons"] = corrected_together(near["comparisons"])
     said = together(Run(near, None))
     assert "1 interval on the mean excludes zero" in said
+
+
+def test_the_published_gain_stands_on_the_first_chart(results):
+    changed = copy.deepcopy(results)
+    changed["config"] = {**changed["config"], "report": {"focus": "zo-sam"}}
+    panel = overview(Run(changed, None))
+    assert panel is not None
+    assert "published +3.1" in panel.svg
+    assert panel.svg.count('class="k firm"') == 1  # of the others nothing was published
+    assert panel.note.startswith("Tall strokes")
+
+
+def test_the_page_says_what_it_could_find_and_what_evidence_it_is(results):
+    """The difference that is found with 80 %, at the level of the correction over the page."""
+    run = Run(copy.deepcopy(results), None)
+    main = run.focus
+    assert main is not None
+    row = next(r for r in main["rows"] if r["corruption"] == "mean")
+    found = detectable(run, row)
+    assert found is not None
+    parts = {key: value or 0.0 for key, value in row["components"].items()}
+    level = 1 - 0.05 / len(results["comparisons"])
+    power = Forecast(Spread(**parts), row["n_seeds"], row["n_images"], level).power(found)
+    assert power == pytest.approx(0.8, abs=1e-3)
+    told = {answer.question: answer for answer in answers(run)}["What could it show?"]
+    assert f"{100 * found:.1f} points" in told.short
+    assert told.detail.startswith("One data set (digits), one network, 2 training runs of each")
+    assert "nothing is said of other data and networks" in told.detail
+    row["components"] = {"seed": None, "image": 1.0, "residual": None}
+    assert detectable(run, row) is None
 
 
 def test_the_page_says_whether_methods_were_tuned(results):

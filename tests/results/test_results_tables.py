@@ -1,11 +1,14 @@
 import copy
 import csv
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from robustbench_zosam.errors import InputError
 from robustbench_zosam.results import (
     claims_frame,
     comparisons_frame,
@@ -14,7 +17,8 @@ from robustbench_zosam.results import (
     tidy,
     upgrade,
 )
-from robustbench_zosam.results.tables import latex, markdown, tables
+from robustbench_zosam.results.tables import tables
+from robustbench_zosam.results.typeset import latex, markdown
 from robustbench_zosam.results.words import verdict_words
 
 HOSTILE = "a|b & <script>alert(1)</script> 100 % $x_1^2$ #{~}\\ *new*\nline"
@@ -84,13 +88,75 @@ def test_markdown_keeps_its_columns_whatever_the_names(small):
 def test_latex_escapes_what_it_would_obey(small):
     for table in tables(poisoned(small)):
         text = latex(table)
-        body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0].strip().splitlines()
+        parts = re.findall(r"\\midrule(.*?)\\bottomrule", text, re.DOTALL)
+        body = [line for part in parts for line in part.strip().splitlines()]
         assert len(body) == len(table.rows)
         for line in body:
             assert line.endswith(r"\\")
             assert len(re.findall(r"(?<!\\)&", line)) == len(table.head) - 1
             assert not re.search(r"(?<!\\)[%#]", line)
     assert r"\textbackslash{}" in latex(tables(poisoned(small))[0])
+
+
+DOCUMENT = r"""\documentclass[twocolumn]{article}
+\usepackage[T1]{fontenc}\usepackage[utf8]{inputenc}\usepackage{array,booktabs}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+def test_latex_compiles_and_fits_its_column(small, tmp_path, hostile):
+    program = shutil.which("pdflatex") or shutil.which("tectonic")
+    if program is None:
+        pytest.skip("no TeX on this machine")
+    results = poisoned(small) if hostile else small
+    body = "\n".join(latex(table) for table in tables(results))
+    (tmp_path / "t.tex").write_text(DOCUMENT % body, encoding="utf-8")
+    quiet = ["-interaction=nonstopmode", "-halt-on-error"] if "pdflatex" in program else []
+    done = subprocess.run(
+        [program, *quiet, "t.tex"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    wide = re.findall(r"Overfull \\hbox \(([\d.]+)pt", done.stdout)
+    assert hostile or all(float(points) < 3 for points in wide)
+
+
+def test_latex_wraps_its_cells_into_the_width_of_a_column(small):
+    for table in tables(small):
+        text = latex(table)
+        assert sum(table.widths) == pytest.approx(1)
+        assert text.count(r"\raggedright\arraybackslash") == len(table.head) * text.count(
+            r"\toprule"
+        )
+        assert (r"\textwidth" if table.wide else r"\columnwidth") in text
+        for rows in re.findall(r"\\midrule(.*?)\\bottomrule", text, re.DOTALL):
+            assert len(rows.strip().splitlines()) <= 8 or not table.wide
+    methods, differences, _ = tables(small)
+    assert len(methods.head) <= 5
+    assert len(differences.head) == 5
+
+
+def test_the_columns_of_the_methods_are_chosen(small):
+    table = tables(small, ["clean_accuracy", "trace", "mce"])[0]
+    assert table.head == ("method", "against best", "clean (%)", "trace")
+    with pytest.raises(InputError, match="there is no metric 'clean'"):
+        tables(small, ["clean"])
+
+
+def test_every_export_of_claims_says_where_its_numbers_are_from(small):
+    table = tables(small)[-1]
+    tested = [claim for claim in small["claims"] if claim["verdict"] != "not tested"]
+    for claim, row in zip(tested, table.rows, strict=True):
+        assert claim["source"] in row[0]
+        assert claim["scope"]["paper"] in row[3]
+    assert "by secondary summaries" in markdown(table)
+    assert "by secondary summaries" in latex(table)
+    frame = claims_frame(small)
+    assert frame[frame.id == "zo-sam-robustness"].second_hand.all()
+    assert not frame[frame.id == "zo-sam-backward"].second_hand.any()
+    assert "data" in frame[frame.id == "zo-sam-robustness"].iloc[0].differs
 
 
 def test_methods_say_how_they_stand_to_the_best_mean(small):

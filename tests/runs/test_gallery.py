@@ -34,3 +34,16 @@ def test_without_mistakes_there_are_none():
     right = predictions(np.ones((3, 2), int), np.full((3, 2), 0.9))
     assert worst_misclassified([right]) == []
     assert worst_misclassified([]) == []
+
+
+def test_the_class_that_most_of_the_wrong_models_predicted_is_told():
+    made = []
+    for taken, right in ((3, 0), (5, 0), (5, 0), (1, 1)):
+        found = predictions([[1, 1], [right, 1], [1, 1]], [[0.9, 0.9], [0.8, 0.9], [0.9, 0.9]])
+        made.append(found | {"predicted": np.array([[0, 0], [taken, 0], [0, 0]], np.uint8)})
+    (worst,) = worst_misclassified(made)
+    assert (worst.wrong, worst.predicted, worst.agreed) == (3, 5, 2)
+    (unknown,) = worst_misclassified(
+        {k: v for k, v in each.items() if k != "predicted"} for each in made
+    )
+    assert (unknown.predicted, unknown.agreed) == (-1, 0)

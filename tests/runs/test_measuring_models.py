@@ -14,6 +14,7 @@ from robustbench_zosam.cli import main
 from robustbench_zosam.config import DataConfig, FlatnessConfig, ModelConfig
 from robustbench_zosam.data.registry import DATASETS
 from robustbench_zosam.errors import InputError
+from robustbench_zosam.flatness import BRIEF
 from robustbench_zosam.measurement.curvature import measure_curvature
 from robustbench_zosam.measurement.trained_models import (
     MODEL_FILE,
@@ -186,9 +187,12 @@ def test_a_run_measures_what_its_settings_ask_for(files):
         subjects.masks("one"),
         settings,
         lambda done, total: seen.append((done, total)),
+        radius=0.3,
     )
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
-    assert len(facts["sharpness"]["measures"]) == 9
+    names = [one["name"] for one in facts["sharpness"]["measures"]]
+    assert len(names) == len(BRIEF) + 3
+    assert "m-zero-order rho=0.3 m=128" in names
     assert facts["caveats"]
     assert "trace_per_image" in arrays
     json.dumps(facts, allow_nan=False)

@@ -19,24 +19,24 @@ def runs(rng, n, methods, slope=0.5):
 @pytest.mark.parametrize("n", [5, 12, 40])
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_the_interval_is_that_of_bonett_and_wright(n, level):
-    x, y, names = runs(np.random.default_rng(n), n, 4)
+    x, y, names = runs(np.random.default_rng(n), n, n)
     found = rank_correlation(x, y, names, level=level)
     rho = stats.spearmanr(x, y).statistic
     half = stats.norm.isf((1 - level) / 2) * math.sqrt((1 + rho**2 / 2) / (n - 3))
-    assert found.over_cells == pytest.approx(rho)
+    assert found.over_methods == pytest.approx(rho)
     assert math.atanh(found.low) == pytest.approx(math.atanh(rho) - half)
     assert math.atanh(found.high) == pytest.approx(math.atanh(rho) + half)
-    assert (found.n_cells, found.n_methods, found.level) == (n, 4, level)
+    assert (found.n_cells, found.n_methods, found.level) == (n, n, level)
 
 
-def test_the_interval_of_28_runs_by_hand():
+def test_the_interval_of_28_methods_by_hand():
     # rho = 1/2: z = 0.5493, se = sqrt(1.125 / 25) = 0.2121, tanh(0.5493 -+ 1.96 * 0.2121)
     ranks = np.arange(28.0)
     order = ranks.copy()
     order[:22] = order[:22][::-1]  # sum of squared differences d^2 = 22 (22^2 - 1) / 3
     squared = ((order - ranks) ** 2).sum()
     rho = 1 - 6 * squared / (28 * (28**2 - 1))
-    found = rank_correlation(ranks, order, ["a"] * 28)
+    found = rank_correlation(ranks, order, [str(i) for i in range(28)])
     assert found.over_cells == pytest.approx(rho)
     se = math.sqrt((1 + rho**2 / 2) / 25)
     assert found.high == pytest.approx(math.tanh(math.atanh(rho) + 1.959964 * se), abs=1e-6)
@@ -48,21 +48,24 @@ def test_the_interval_covers_independence_as_often_as_it_says():
     rng, hits = np.random.default_rng(0), 0
     for _ in range(2000):
         x, y = rng.normal(size=(2, 12))
-        found = rank_correlation(x, y, ["a"] * 12)
+        found = rank_correlation(x, y, list("abcdefghijkl"))
         hits += found.low <= 0 <= found.high
     assert 0.931 < hits / 2000 < 0.975
 
 
-def test_fewer_than_five_runs_have_no_interval():
-    four, five = (rank_correlation(range(n), [2, 1, 3, 4, 5][:n], ["a"] * n) for n in (4, 5))
+def test_fewer_than_five_methods_have_no_interval_however_many_their_runs():
+    four, five = (rank_correlation(range(n), [2, 1, 3, 4, 5][:n], "abcde"[:n]) for n in (4, 5))
     assert (four.low, four.high) == (None, None)
-    assert five.low < five.over_cells < five.high
+    assert five.low < five.over_methods < five.high
+    x, y, names = runs(np.random.default_rng(0), 60, 4)
+    many = rank_correlation(x, y, names)
+    assert (many.low, many.high, many.n_cells) == (None, None, 60)
 
 
 def test_a_perfect_order_has_a_finite_interval():
-    up = rank_correlation(range(9), range(9), ["a"] * 9)
-    down = rank_correlation(range(9), range(0, -9, -1), ["a"] * 9)
-    assert (up.over_cells, down.over_cells) == pytest.approx((1.0, -1.0))
+    up = rank_correlation(range(9), range(9), "abcdefghi")
+    down = rank_correlation(range(9), range(0, -9, -1), "abcdefghi")
+    assert (up.over_methods, down.over_methods) == pytest.approx((1.0, -1.0))
     assert 0.99 < up.low < up.high <= 1
     assert (-down.high, -down.low) == pytest.approx((up.low, up.high))
 

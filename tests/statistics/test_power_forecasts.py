@@ -83,7 +83,8 @@ def test_each_component_counts_by_its_own_size(field, value):
     share = {"seed": lambda n: 4e-4 / n, "image": lambda n: 4e-4, "residual": lambda n: 3.6e-3 / n}
     expected = seeds_to_find(effect, share[field], level=0.9)
     assert number(words) == expected > 2
-    assert words.endswith("with 80 % probability, by the spread of these 2.")
+    assert words.startswith(f"About {expected} seeds to find it with 80 % probability (")
+    assert "since 2 seeds say little of the spread" in words
 
 
 def test_a_ratio_is_planned_on_the_spread_of_its_logarithms():

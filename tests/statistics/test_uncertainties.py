@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from robustbench_zosam.claims.findings import Rule
 from robustbench_zosam.claims.ratios import judge_ratio, ratio
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.schema import MeanSquares
@@ -110,7 +111,8 @@ class TestSingleMeasures:
     )
     def test_a_ratio_is_judged_by_its_whole_interval(self, bound, side, verdict):
         found = ratio([0.25, 0.3, 0.35], 0.95)  # [1.19, 1.53]
-        judged = judge_ratio("all", found, "words", side=side, expected=2.0, bound=bound)
+        rule = Rule(above=bound) if side == "above" else Rule(below=bound)
+        judged = judge_ratio("all", found, "words", rule=rule, expected=2.0)
         assert judged["verdict"] == verdict
         assert f"{bound:.2g}" in judged["why"]
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from robustbench_zosam.checks import require_choice
+from robustbench_zosam.flatness.model.active import ActiveSet
+from robustbench_zosam.flatness.model.network import Data, Network
 from robustbench_zosam.flatness.operators.derivatives import gradient
 from robustbench_zosam.flatness.operators.hessian import (
     ChunkHessian,
@@ -15,6 +19,22 @@ from robustbench_zosam.flatness.operators.hessian import (
     NetworkOperator,
     SumOverChunks,
 )
+
+Matrix = Literal["hessian", "gauss-newton"]
+"""The Hessian H of the loss, or the Gauss-Newton matrix G, which is the Fisher information."""
+
+
+def operator_of(
+    matrix: Matrix, network: Network, data: Data, active: ActiveSet, chunk: int
+) -> SumOverChunks:
+    """Returns H or G over the active coordinates.
+
+    Raises:
+        InputError: an unknown matrix.
+    """
+    require_choice("matrix", matrix, get_args(Matrix))
+    kind = HessianOperator if matrix == "hessian" else GaussNewtonOperator
+    return kind(network, data, active, chunk)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from robustbench_zosam.flatness.sharpness.neighbourhood import Neighbourhood, no
 from robustbench_zosam.schema import MeasuredSharpness, SharpnessFamily, SharpnessValue
 
 _BOTH = (raw, normalised)
+_ETA = 0.01  # of ASAM's published code
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,19 @@ def measure_sharpness(
     plain, unit = (Neighbourhood(model, transform) for transform in _BOTH)
     start = plain.per_image_each(_BOTH)  # (2, n)
     found: list[Sharpness] = []
+    averages: dict[object, tuple[Value, Value]] = {}
+    sides: dict[object, Tensor] = {}
     for index, one in enumerate(measures):
         if one.is_random:
-            values = _average(plain, one, start)
+            key = (one.rho, one.q, one.adaptive, one.draws)
+            if key not in averages:  # "average" in l2 and "lpf" are one quantity
+                averages[key] = _average(plain, one, start)
+            values = averages[key]
+        elif one.kind in {"zero-order", "random"}:
+            radius = (one.rho, one.m, one.draws)
+            if radius not in sides:
+                sides[radius] = _both_sides(plain, one)
+            values = _along_random_directions(sides[radius], one, plain.model.data)
         else:
             values = _value(plain, one), _value(unit, one)
         found.append(Sharpness(one, *values))
@@ -137,7 +148,7 @@ def measure_sharpness(
 
 
 def _value(around: Neighbourhood, measure: SharpnessMeasure) -> Value:
-    if measure.kind in {"sam", "worst", "keskar"}:
+    if measure.kind in {"sam", "asam", "worst", "keskar"}:
         return _by_batch(around, measure)
     found = (fisher_rao if measure.kind == "fisher-rao" else relative_flatness)(around)
     if isinstance(found, str):
@@ -175,14 +186,71 @@ def _scale(around: Neighbourhood, measure: SharpnessMeasure) -> Tensor:
     size = around.model.theta.abs()
     if measure.kind == "keskar":
         return size + 1
+    if measure.kind == "asam":
+        return _as_published(around.model)
     return size if measure.adaptive else torch.ones_like(size)
+
+
+def _as_published(model: BoundModel) -> Tensor:
+    """Returns the steps of ASAM's published code: |w| + 0.01 for weights, 1 for all others."""
+    parts = torch.split(model.theta.abs(), list(model.active.sizes.values()))
+    return torch.cat([
+        part + _ETA if "weight" in name else torch.ones_like(part)
+        for name, part in zip(model.active.masks, parts, strict=True)
+    ])
+
+
+def _along_random_directions(
+    rises: Tensor, measure: SharpnessMeasure, data: Data
+) -> tuple[Value, Value]:
+    """Returns the rise along a zero-order estimate of the gradient, or its mean over directions.
+
+    With one query the estimate is sign(L(theta + rho u) - L(theta - rho u)) u, so that the rise is
+    the larger one of both sides.
+    """
+    seen = rises.amax(2) if measure.kind == "zero-order" else rises.mean(2)
+    counts = torch.tensor([len(batch) for batch in _batches(data, measure.m)])
+    plain, unit = (_clustered(seen[..., column], counts) for column in (0, 1))
+    return plain, unit
+
+
+def _both_sides(around: Neighbourhood, measure: SharpnessMeasure) -> Tensor:
+    """Returns rises at theta + rho u and theta - rho u, |u| = 1, (batches, draws, sides, 2)."""
+    assert measure.rho is not None
+    table = []
+    for number, batch in enumerate(_batches(around.model.data, measure.m)):
+        start = around.per_image_each(_BOTH, None, batch).mean(1)
+        rows = []
+        for index in range(measure.draws):
+            u = _direction(around.model, index, number)
+            delta = u * (measure.rho / u.norm())
+            sides = [around.per_image_each(_BOTH, side * delta, batch).mean(1) for side in (1, -1)]
+            rows.append(torch.stack(sides) - start)
+        table.append(torch.stack(rows))
+    return torch.stack(table)
+
+
+def _direction(model: BoundModel, index: int, batch: int) -> Tensor:
+    return model.active.draw(
+        lambda shape, name: gaussian(shape, model.seed, "direction", index, batch, name)
+    )
+
+
+def _clustered(rises: Tensor, counts: Tensor) -> Value:
+    """Returns the mean of rises (batches, draws), draws being fresh in each batch."""
+    if not rises.isfinite().all():
+        return Value(math.inf)
+    rises = rises.cpu()
+    mean = of_chunks(rises.mean(1) * counts, counts, {}, None)
+    errors = rises.std(1) / math.sqrt(rises.shape[1]) * counts / counts.sum()
+    return Value(mean.value, mean.se, errors.norm().item())
 
 
 def _by_batch(around: Neighbourhood, measure: SharpnessMeasure) -> Value:
     scale, counts, sums = _scale(around, measure), [], []
     for batch in _batches(around.model.data, measure.m):
         assert measure.rho is not None
-        if measure.kind == "sam":
+        if measure.kind in {"sam", "asam"}:
             rise = _sam(around, batch, scale, measure.rho)
         else:
             rise = worst_rise(around, batch, scale, measure.rho, measure.q, measure.steps)

@@ -8,10 +8,24 @@ from typing import Literal, get_args
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.flatness.sharpness.ascent import Norm
 
-Kind = Literal["sam", "average", "worst", "keskar", "lpf", "fisher-rao", "relative-flatness"]
+Kind = Literal[
+    "sam",
+    "asam",
+    "zero-order",
+    "random",
+    "average",
+    "worst",
+    "keskar",
+    "lpf",
+    "fisher-rao",
+    "relative-flatness",
+]
 
 _SOURCES: dict[str, str] = {
     "sam": "Foret et al., Sharpness-aware minimization, 2021, eq. 2",
+    "asam": "Kwon et al., ASAM, 2021, scaled as by the authors' code",
+    "zero-order": "Ji et al., ZO-SAM, arXiv 2603.13115, with one query",
+    "random": "mean over random directions of the same length",
     "average": "Andriushchenko et al., A modern look at sharpness, 2023",
     "worst": "Andriushchenko et al., A modern look at sharpness, 2023",
     "keskar": "Keskar et al., On large-batch training, 2017, metric 2.1",
@@ -19,7 +33,7 @@ _SOURCES: dict[str, str] = {
     "fisher-rao": "Liang et al., Fisher-Rao metric, geometry, and complexity, 2019",
     "relative-flatness": "Petzka et al., Relative flatness and generalization, 2021",
 }
-_RADIUS = {"sam", "average", "worst", "keskar", "lpf"}
+_RADIUS = {"sam", "asam", "zero-order", "random", "average", "worst", "keskar", "lpf"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,8 @@ class SharpnessMeasure:
         q: norm of the ball of "worst", or the noise of "average": "2" Gaussian, "inf" uniform.
         adaptive: whether steps are proportional to |theta|.
         m: images of a batch that share a perturbation; None: all of them.
-        draws: random displacements of "average" and "lpf".
+        draws: random displacements of "average" and "lpf"; of "zero-order" and "random", pairs of
+            opposite ones.
         steps: gradient steps of "worst" and "keskar".
     """
 
@@ -82,13 +97,30 @@ class SharpnessMeasure:
 
 _SYMBOL = {"keskar": "epsilon", "lpf": "sigma"}
 
+
+def where_it_looks(rho: float, m: int | None = 128) -> tuple[SharpnessMeasure, ...]:
+    """Returns what explains a sharpness-aware optimizer of this radius: three rises of the loss.
+
+    Along the gradient, where SAM looks; along a zero-order estimate of it, where ZO-SAM looks; and
+    the mean over random directions.
+
+    Args:
+        rho: radius it was trained with.
+        m: images of a mini-batch.
+    """
+    kinds: tuple[Kind, ...] = ("sam", "zero-order", "random")
+    return tuple(SharpnessMeasure(kind, rho, m=m) for kind in kinds)
+
+
 BRIEF = (
     SharpnessMeasure("sam", 0.05),
     SharpnessMeasure("sam", 0.05, m=128),
     SharpnessMeasure("average", 0.1, adaptive=True),
-    SharpnessMeasure("average", 0.01),
     SharpnessMeasure("worst", 0.5, adaptive=True, m=128),
     SharpnessMeasure("keskar", 1e-3, q="inf"),
+    SharpnessMeasure("asam", 0.5),
+    SharpnessMeasure("zero-order", 0.05, m=128),
+    SharpnessMeasure("random", 0.05, m=128),
     SharpnessMeasure("lpf", 0.01),
     SharpnessMeasure("fisher-rao"),
     SharpnessMeasure("relative-flatness"),
@@ -106,6 +138,8 @@ FULL = (
     *(SharpnessMeasure("worst", rho, "inf", True, 128) for rho in (0.001, 0.002, 0.004, 0.008)),
     SharpnessMeasure("keskar", 1e-3, q="inf"),
     SharpnessMeasure("keskar", 5e-4, q="inf"),
+    SharpnessMeasure("asam", 0.5),
+    *where_it_looks(0.05)[1:],
     SharpnessMeasure("lpf", 0.01, draws=100),
     SharpnessMeasure("fisher-rao"),
     SharpnessMeasure("relative-flatness"),

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis
 from robustbench_zosam.report.charts.chart import Chart
-from robustbench_zosam.report.panel import HEIGHT, WIDTH, PageTable
+from robustbench_zosam.report.panel import HEIGHT, WIDTH, PageTable, PrintedNumber
 from robustbench_zosam.report.run import Floats
 from robustbench_zosam.report.style import Series
 
@@ -84,9 +84,16 @@ def curve_table(caption: str, x: str, curves: Sequence[Curve], methods: int) -> 
     ]
     places = sorted({place for values in found for place in values})
     rows = tuple(
-        (f"{place:g}".replace("-", text.MINUS), *(text.number(v.get(place)) for v in found))
+        (
+            f"{place:g}".replace("-", text.MINUS),
+            *(PrintedNumber(text.number(v.get(place)), v.get(place)) for v in found),
+        )
         for place in places
     )
     whole = [curve.method.index for curve in curves] == list(range(methods))
     head = (x, *(curve.method.label for curve in curves))
     return PageTable(caption, head, rows, first=1 if whole else None)
+
+
+def _number(value: float | None) -> PrintedNumber:
+    return PrintedNumber(text.number(value), value)

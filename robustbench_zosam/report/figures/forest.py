@@ -10,7 +10,7 @@ from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import between, named
 from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.comparisons import OVERALL, limits, tally
-from robustbench_zosam.report.panel import WIDTH, Block, PageTable, Panel
+from robustbench_zosam.report.panel import WIDTH, Block, PageTable, Panel, PrintedNumber
 from robustbench_zosam.report.run import MethodView, Run, against
 from robustbench_zosam.results.words import verdict_words
 from robustbench_zosam.schema import Comparison, ComparisonRow
@@ -113,23 +113,34 @@ def _marks(
     yield chart.marker(100 * row["difference"], height, method, size=size, kind=look)
 
 
+def points(difference: float) -> PrintedNumber:
+    """Returns a difference of accuracies in percentage points, for a table."""
+    return PrintedNumber(text.points(difference, 2), 100 * difference)
+
+
+def limits_of(row: ComparisonRow) -> PrintedNumber:
+    """Returns the interval of a difference in percentage points, for a table."""
+    shown = text.interval(row["low"], row["high"], lambda v: text.points(v, 2)) or "none"
+    return PrintedNumber(shown, *(100 * limit for limit in limits(row)))
+
+
 def _table(run: Run, comparison: Comparison) -> PageTable:
     method, baseline = run.pair(comparison)
     ordered = _ordered(run, comparison["rows"])
     rows = tuple(
         (
             text.condition(row["corruption"]),
-            text.points(row["difference"], 2),
-            text.interval(row["low"], row["high"], lambda v: text.points(v, 2)) or "none",
-            text.p_value(row["p"]),
-            text.p_value(row["p_holm"]),
+            points(row["difference"]),
             verdict_words(row),
+            limits_of(row),
+            PrintedNumber(text.p_value(row["p"]), row["p"]),
+            PrintedNumber(text.p_value(row["p_holm"]), row["p_holm"]),
         )
         for row in ordered
     )
     return PageTable(
         f"{method.label} against {baseline.label}, in percentage points",
-        ("corruption", "difference", "interval", "p", "p (Holm)", "verdict"),
+        ("corruption", "difference", "verdict", "interval", "p", "p (Holm)"),
         rows,
         method,
         tuple(run.corruption_index.get(row["corruption"]) for row in ordered),

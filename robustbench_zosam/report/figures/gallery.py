@@ -52,9 +52,13 @@ def worst_failures(run: Run) -> Block | None:
     for found in run.gallery.worst:
         name = classes[found.label] if found.label < len(classes) else str(found.label)
         title = f"{text.plain(found.corruption)}, severity {found.severity}"
+        taken = ""
+        if 0 <= found.predicted < len(classes):
+            taken = f", taken for {classes[found.predicted]} by {found.agreed} of them"
         said = (
             f"True class {name}; {found.wrong} of {text.count(found.models, 'training run')} "
             f"wrong, on average {text.percent(found.confidence, 0)} % confident in another class"
+            f"{taken}"
         )
         image = _shrink(found.image[None, None, None], 96)[0, 0, 0]
         number = run.corruption_index.get(found.corruption)

@@ -9,11 +9,11 @@ import numpy as np
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, between, linear
 from robustbench_zosam.report.charts.lines import Curve, curve_table, line_chart
+from robustbench_zosam.report.levels import CLIP
 from robustbench_zosam.report.panel import Block, PageTable, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
 _Quantity = Literal["losses", "accuracies"]
-CLIP = 10.0  # nats; far above chance, where a loss says nothing more
 
 
 def slices(run: Run) -> Block | None:

@@ -15,12 +15,11 @@ from robustbench_zosam.report.charts.chart import Chart
 from robustbench_zosam.report.charts.colours import colour, ink
 from robustbench_zosam.report.charts.contour import contour
 from robustbench_zosam.report.charts.png import data_url, png
-from robustbench_zosam.report.figures.landscape import CLIP, how_measured
+from robustbench_zosam.report.figures.landscape import how_measured
+from robustbench_zosam.report.levels import LEVELS, colour_limits
 from robustbench_zosam.report.panel import Block, Panel
 from robustbench_zosam.report.run import Floats, MethodView, Run, finite
 
-_FLOOR = 1e-3
-_LEVELS = (0.02, 0.1, 0.5, 2.0, 5.0)
 _SIZE = (240, 236)
 
 
@@ -38,11 +37,17 @@ class MeasuredPlane:
     positions: Floats
     losses: Floats
 
+    @property
+    def reach(self) -> float:
+        """Largest distance along either axis, with half a pixel."""
+        half = float(self.positions[1] - self.positions[0]) / 2  # centred on its grid point
+        return float(np.abs(self.positions).max()) + half
+
 
 def planes(run: Run) -> Block | None:
     """Draws the loss on a plane for every method, on one colour scale; None without planes."""
     found = measured_planes(run)
-    limits = colour_limits(found)
+    limits = colour_limits(plane.losses for plane in found)
     if limits is None:
         return None
     return Block(
@@ -52,9 +57,10 @@ def planes(run: Run) -> Block | None:
         "basin, the flatter the minimum in this plane; a plane shows two directions of very many.",
         f"{how_measured(run, [p.method for p in found])} One plane per method, of its first seed, "
         f"all on the same logarithmic colour scale from {text.number(limits[0])} (dark) to "
-        f"{text.number(limits[1])} nats (light); contours at {_listed_levels()} nats. Blank: not "
-        "finite.",
-        tuple(_panel(plane, limits) for plane in found),
+        f"{text.number(limits[1])} nats (light); contours at {_listed_levels()} nats. All planes "
+        "have one scale of distances; each ends where the method's mean line has risen to the loss "
+        "of chance. Blank: beyond that, or not finite.",
+        tuple(_panel(plane, limits, max(one.reach for one in found)) for plane in found),
     )
 
 
@@ -71,28 +77,21 @@ def measured_planes(run: Run) -> list[MeasuredPlane]:
     return found
 
 
-def colour_limits(found: list[MeasuredPlane]) -> tuple[float, float] | None:
-    """Returns the losses at both ends of the colour scale, in nats; None if none is finite."""
-    known = [plane.losses[np.isfinite(plane.losses)] for plane in found]
-    losses = np.concatenate(known) if known else np.array([])
-    if losses.size == 0:
-        return None
-    low = max(float(losses.min()), _FLOOR)
-    return low, max(min(float(losses.max()), CLIP), 10 * low)
-
-
 def surfaces(run: Run) -> dict[str, object] | None:
     """Returns what the page needs to draw the planes as surfaces.
 
     Returns:
-        Limits of the colours, and losses to three digits; None without planes.
+        Limits of the colours, the largest distance of all planes (with half a pixel, "edge"), and
+        losses to three digits; None without planes.
     """
     found = measured_planes(run)
-    limits = colour_limits(found)
+    limits = colour_limits(plane.losses for plane in found)
     if limits is None:
         return None
     return {
         "limits": limits,
+        "reach": max(float(plane.positions[-1]) for plane in found),
+        "edge": max(plane.reach for plane in found),
         "planes": [
             {
                 "method": plane.method.index,
@@ -108,9 +107,9 @@ def _rounded(value: float) -> float | None:
     return float(f"{value:.3g}") if math.isfinite(value) else None
 
 
-def _panel(plane: MeasuredPlane, limits: tuple[float, float]) -> Panel:
-    positions, grid = plane.positions, plane.losses
-    x, y = (_axis(f"{which} direction (norms)", positions) for which in ("first", "second"))
+def _panel(plane: MeasuredPlane, limits: tuple[float, float], reach: float) -> Panel:
+    grid = plane.losses
+    x, y = (_axis(f"{which} direction (norms)", reach) for which in ("first", "second"))
     chart = Chart(*_SIZE, x, y, readable=True)
     chart.group(None, _image(chart, plane, limits), *_contours(chart, plane, limits), _cross(chart))
     centre = float(grid[len(grid) // 2, grid.shape[1] // 2])
@@ -124,9 +123,8 @@ def _panel(plane: MeasuredPlane, limits: tuple[float, float]) -> Panel:
     return Panel(title, chart.svg(alt), method=plane.method)
 
 
-def _axis(label: str, positions: Floats) -> Axis:
-    half = float(positions[1] - positions[0]) / 2  # a pixel is centred on its grid point
-    return between(label, float(positions[0]) - half, float(positions[-1]) + half, 4)
+def _axis(label: str, reach: float) -> Axis:
+    return between(label, -reach, reach, 4)
 
 
 def _image(chart: Chart, plane: MeasuredPlane, limits: tuple[float, float]) -> Markup:
@@ -155,7 +153,7 @@ def _share(loss: float, limits: tuple[float, float]) -> float:
 def _contours(chart: Chart, plane: MeasuredPlane, limits: tuple[float, float]) -> Iterator[Markup]:
     first, step = float(plane.positions[0]), float(plane.positions[1] - plane.positions[0])
     heights = np.log(np.maximum(plane.losses, 1e-12))
-    for level in _LEVELS:
+    for level in LEVELS:
         pieces = "".join(
             f"M{chart.x(first + step * a):.1f} {chart.y(first + step * b):.1f}"
             f"L{chart.x(first + step * c):.1f} {chart.y(first + step * d):.1f}"
@@ -173,4 +171,4 @@ def _cross(chart: Chart) -> Markup:
 
 
 def _listed_levels() -> str:
-    return text.listed([f"{level:g}" for level in _LEVELS])
+    return text.listed([f"{level:g}" for level in LEVELS])

@@ -10,6 +10,7 @@ from robustbench_zosam.report.figures.sharpness import sharpness_tables
 from robustbench_zosam.report.panel import HEIGHT, WIDTH, Block, Panel
 from robustbench_zosam.report.run import MethodView, Run
 from robustbench_zosam.schema import Flatness
+from robustbench_zosam.statistics import rank_correlation
 
 _UNITS = {"trace": "loss / weight²", "adaptive_trace": "loss"}
 Points = list[tuple[MethodView, list[tuple[float, float]]]]
@@ -92,8 +93,27 @@ def _panel(points: Points, metric: CellMetric, unit: str, accuracy: CellMetric) 
         )
     means = [f"{m.label}: {text.number(_mean([a for a, _ in v]))}" for m, v in points]
     title = text.capital(metric.label)
+    note = _correlated(points)
     alt = f"{title} against {accuracy.label}. Mean trace: {'; '.join(means)}."
-    return Panel(title, chart.svg(alt))
+    return Panel(title, chart.svg(alt), note=note)
+
+
+def _correlated(points: Points) -> str:
+    """Returns the rank correlation over the methods of one sparsity, and how many they are."""
+    sparse = [(m, values) for m, values in points if m.facts["sparsity"] > 0] or list(points)
+    settings = {m.setting for m, _ in sparse}
+    rows = [(x, y, m.id) for m, values in sparse for x, y in values]
+    if len(settings) > 1 or len(sparse) < 3:
+        return ""
+    xs, ys, names = zip(*rows, strict=True)
+    found = rank_correlation(xs, ys, names)
+    if found is None or found.over_methods is None:
+        return ""
+    span = text.interval(found.low, found.high, text.number)
+    rho = text.number(found.over_methods)
+    return f"Spearman’s ρ = {rho} {span} over n = {found.n_methods} methods".replace("  ", " ") + (
+        f" (p = {text.p_value(found.p)}), one point each"
+    )
 
 
 def _mean(values: list[float]) -> float:

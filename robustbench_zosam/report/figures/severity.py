@@ -7,8 +7,8 @@ import numpy as np
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, linear
 from robustbench_zosam.report.charts.lines import Curve, banded, line_chart
-from robustbench_zosam.report.panel import Block, PageTable, Panel
-from robustbench_zosam.report.run import Run
+from robustbench_zosam.report.panel import Block, PageTable, Panel, PrintedNumber
+from robustbench_zosam.report.run import Floats, Run
 
 _SIZE = (220, 165)
 
@@ -59,6 +59,11 @@ def _panel(run: Run, corruption: str, curves: list[Curve], y: Axis) -> Panel:
     return Panel(text.plain(corruption), svg, corruption=run.corruption_index[corruption])
 
 
+def _percent(accuracies: Floats | None) -> PrintedNumber:
+    share = None if accuracies is None else float(accuracies.mean())
+    return PrintedNumber(text.percent(share), None if share is None else 100 * share)
+
+
 def _table(run: Run, names: list[str]) -> PageTable:
     head = ("corruption", "severity", *(method.label for method in run.methods))
     rows, numbers = [], []
@@ -66,7 +71,7 @@ def _table(run: Run, names: list[str]) -> PageTable:
         found = [run.accuracies(method, name) for method in run.methods]
         for severity in run.results["suite"]["severities"]:
             values = (accuracies.get(severity) for accuracies in found)
-            means = (text.percent(None if v is None else float(v.mean())) for v in values)
+            means = (_percent(v) for v in values)
             rows.append((text.plain(name), str(severity), *means))
             numbers.append(run.corruption_index[name])
     caption = "Accuracy by corruption and severity, in per cent"

@@ -85,10 +85,19 @@ function pinned() {
 /** Returns the number of the chosen method, null without one. */
 export const chosenMethod = () => pinned().method;
 
+/** Returns the numbers of the methods that the words of the bar leave out; none where they match none. */
 function hiddenMethods() {
   const words = get("methods").toLowerCase().split(/\s+/).filter(Boolean);
   const out = (label) => !words.every((word) => label.toLowerCase().includes(word));
-  return names.methods.flatMap((each, i) => (words.length && out(each.label) ? [i] : []));
+  const hidden = names.methods.flatMap((each, i) => (words.length && out(each.label) ? [i] : []));
+  const none = hidden.length > 0 && hidden.length === names.methods.length;
+  const status = document.querySelector(".controls .count");
+  if (status) {
+    const left = names.methods.length - hidden.length;
+    const told = none ? "No method has these words: all are shown." : `${left} of ${names.methods.length}`;
+    status.textContent = words.length ? told : "";
+  }
+  return none ? [] : hidden;
 }
 
 /** Puts the focus into effect by one style sheet, whatever the size of the page. */

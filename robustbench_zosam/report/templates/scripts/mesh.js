@@ -19,24 +19,34 @@ export function share(loss, [low, high]) {
   return Math.log(Math.max(Math.min(loss, high), low, FLOOR) / low) / Math.log(high / low);
 }
 
+const DISTANCE = 4.5;
+const LABELS = 56; // CSS pixels
+const BALL = Math.hypot(1, 1, TALL);
+/** Radius at which the ball around the box is seen, in the perspective of the camera. */
+const SEEN = (DISTANCE * BALL) / Math.sqrt(DISTANCE ** 2 - BALL ** 2);
+
 /** Returns a function from (x, y, z), each about -1 to 1, to the screen and the depth. */
 export function camera(yaw, pitch, zoom, width, height) {
   const [cy, sy, cp, sp] = [Math.cos(yaw), Math.sin(yaw), Math.cos(pitch), Math.sin(pitch)];
-  const unit = zoom * Math.min(width / 3.6, height / 2.5);
+  // The ball around the box is seen whole from every side, beside the labels of the upright axis.
+  const unit = (zoom * Math.min(width - LABELS, height - 12)) / (2 * SEEN);
   return (x, y, z) => {
     const side = cy * x - sy * y;
     const away = sy * x + cy * y;
     const up = cp * z + sp * away;
     const depth = cp * away - sp * z;
-    const near = 4.5 / (4.5 + depth); // a mild perspective
+    const near = DISTANCE / (DISTANCE + depth); // a mild perspective
     return { x: width / 2 + unit * near * side, y: height / 2 - unit * near * up, depth };
   };
 }
 
-/** Returns the quadrilaterals of a grid, the farthest first; those with a missing corner are left out. */
-export function quads(grid, project) {
+/**
+ * Returns the quadrilaterals of a grid, the farthest first; those with a missing corner are left out.
+ * The grid spans a share of the box's width, so that planes of different reach have one scale.
+ */
+export function quads(grid, project, width = 1) {
   const n = grid.length;
-  const place = (i) => (2 * i) / (n - 1) - 1;
+  const place = (i) => width * ((2 * i) / (n - 1) - 1);
   const points = grid.map((row, r) => row.map((height, c) =>
     height === null ? null : project(place(c), place(r), TALL * (2 * height - 1))));
   const found = [];

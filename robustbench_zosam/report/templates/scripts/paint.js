@@ -27,7 +27,7 @@ function surface(scene, canvas, plane) {
   const colours = getComputedStyle(canvas);
   const project = camera(scene.yaw, scene.pitch, scene.zoom, width, height);
   const corner = frame(pen, project, colours);
-  const mesh = quads(heights(plane, found.limits, scene.log), project);
+  const mesh = quads(heights(plane, found.limits, scene.log), project, plane.positions.at(-1) / found.reach);
   for (const { r, c, corners } of mesh.quads) {
     const ends = [plane.losses[r][c], plane.losses[r][c + 1], plane.losses[r + 1][c + 1], plane.losses[r + 1][c]];
     const mean = ends.reduce((sum, loss) => sum + share(loss, found.limits), 0) / ends.length;
@@ -100,13 +100,16 @@ const nats = (loss) => (loss === null ? "not finite" : `${shown(loss)} nats`);
 function tell(scene) {
   const { row, column } = scene.probe;
   const { positions, losses } = scene.plane;
-  const beside = scene.second?.losses[row]?.[column];
+  const other = scene.second;
+  const step = other && other.positions[1] - other.positions[0];
+  const nearest = (i) => Math.round((positions[i] - other.positions[0]) / step);
+  const beside = other?.losses[nearest(row)]?.[nearest(column)];
   scene.readout.textContent = `At (${shown(positions[column])}, ${shown(positions[row])}): ` +
     `${nats(losses[row][column])}${beside === undefined ? "" : `, compared with ${nats(beside)}`}. `;
   const chart = scene.twin.querySelector("svg");
   const [left, right, bottom, top] = plotBox(chart);
-  const n = positions.length;
-  const along = (i, start, end) => start + ((i + 0.5) / n) * (end - start);
+  const { edge } = scene.found;
+  const along = (i, start, end) => start + ((positions[i] + edge) / (2 * edge)) * (end - start);
   let dot = chart.querySelector(".probe");
   if (!dot) {
     dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");

@@ -56,7 +56,7 @@ function filter(table, id) {
       row.hidden = !words.every((word) => text.includes(word));
       left += !row.hidden;
     }
-    count.textContent = words.length ? `${left} of ${rows.length}` : "";
+    count.textContent = !words.length ? "" : left ? `${left} of ${rows.length}` : "No row has these words.";
     group(table, id);
   };
   input.addEventListener("input", () => {
@@ -107,19 +107,28 @@ function sort(table, id) {
   group(table, id);
 }
 
-/** Returns a table as text, with intervals in columns of their own. */
+const PARTS = [[""], [""], [" low", " high"], ["", " low", " high"]];
+
+/** Returns a table as text: numbers with all digits in the unit of the head, both limits beside them. */
 function separated(table, mark) {
   const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden && !row.matches(".category"));
   const heads = [...table.tHead.rows[0].cells];
-  const split = heads.map((_, i) => rows.some((row) => row.cells[i]?.matches("td") && row.cells[i].querySelector("small")));
-  const names = heads.flatMap((head, i) => {
-    const name = words(head);
-    return split[i] ? [name, `${name}: interval or note`] : [name];
+  const digits = (cell) => (cell?.dataset.v ? cell.dataset.v.split(" ") : []);
+  const columns = heads.map((head, i) => {
+    const cells = rows.map((row) => row.cells[i]);
+    const parts = Math.max(...cells.map((cell) => digits(cell).length), 0);
+    const noted = !parts && cells.some((cell) => cell?.matches("td") && cell.querySelector("small"));
+    return { name: words(head), parts, noted };
   });
-  const lines = rows.map((row) => [...row.cells].flatMap((cell, i) => {
-    const note = cell.querySelector("small");
-    const value = cell.matches("td") && cell.dataset.sort !== undefined ? cell.dataset.sort : words(cell, split[i]);
-    return split[i] ? [value, words(note)] : [value];
+  const names = columns.flatMap(({ name, parts, noted }) => [
+    ...PARTS[parts].map((end) => name + end), ...(noted ? [`${name}: note`] : [])]);
+  const lines = rows.map((row) => columns.flatMap(({ parts, noted }, i) => {
+    const cell = row.cells[i];
+    if (noted) return [words(cell, true), words(cell.querySelector("small"))];
+    if (!parts) return [words(cell)];
+    const found = digits(cell);
+    // A number without limits leaves theirs empty; where there is none, the page's word says why.
+    return found.length ? [...found, ...Array(parts - found.length).fill("")] : [words(cell), ...Array(parts - 1).fill("")];
   }));
   return [names, ...lines].map((line) => line.map((text) => quoted(text, mark)).join(mark)).join("\r\n") + "\r\n";
 }
