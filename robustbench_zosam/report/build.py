@@ -24,7 +24,7 @@ from robustbench_zosam.report.figures.sweep import sweeps
 from robustbench_zosam.report.figures.training import training_curves
 from robustbench_zosam.report.figures.tuning import tuning
 from robustbench_zosam.report.glossary import glossary
-from robustbench_zosam.report.heatmap import heat_map
+from robustbench_zosam.report.heatmap import difference_map, heat_map
 from robustbench_zosam.report.origin import materials, origin, recipe
 from robustbench_zosam.report.page import render_page, scripted_names
 from robustbench_zosam.report.panel import Block
@@ -74,6 +74,7 @@ def _contents(run: Run) -> dict[str, object]:
         "together": together(run),
         "differences": forest(run),
         "heat": heat_map(run),
+        "contrast": difference_map(run),
         "severity": severity_curves(run),
         "blocks": _present([
             sweeps(run),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.colours import colour, ink, scale
 from robustbench_zosam.report.run import MethodView, Run
+from robustbench_zosam.schema import ComparisonRow
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,61 @@ def heat_map(run: Run) -> HeatMap | None:
         text.percent(low),
         text.percent(high),
     )
+
+
+@dataclass(frozen=True)
+class DifferenceMap:
+    """Differences from the baseline, decided ones in colour.
+
+    Attributes:
+        heads: method, and its baseline, of each column.
+        rows: clean, mean, then the corruptions by category.
+        most: largest difference, in points, that the colours end at.
+    """
+
+    heads: tuple[tuple[str, str], ...]
+    rows: tuple[HeatRow, ...]
+    most: str
+
+
+def difference_map(run: Run) -> DifferenceMap | None:
+    """Returns each method minus its baseline under every corruption; None without comparisons."""
+    columns = [
+        (run.pair(c), {row["corruption"]: row for row in c["rows"]}) for c in run.main_comparisons
+    ]
+    known = [abs(row["difference"]) for _, rows in columns for row in rows.values()]
+    if not known or not run.corruptions:
+        return None
+    most = max(max(known), 1e-9)
+    rows = tuple(
+        HeatRow(
+            text.condition(name),
+            "",
+            tuple(_difference(found.get(name), most) for _, found in columns),
+            index < 2,
+            index,
+        )
+        for name, index in run.corruption_index.items()
+    )
+    heads = tuple((method.label, baseline.label) for (method, baseline), _ in columns)
+    return DifferenceMap(heads, rows, text.points(most).lstrip("+"))
+
+
+def _difference(row: ComparisonRow | None, most: float) -> HeatCell:
+    """Returns a cell in blue where a method is better and in orange where it is worse."""
+    if row is None:
+        return HeatCell("–", "", "")
+    words, digits = text.points(row["difference"]), repr(100 * row["difference"])
+    if row["verdict"] == "tie":
+        return HeatCell(words, "", "", digits)
+    share = 0.35 + 0.65 * abs(row["difference"]) / most
+    end = _BETTER if row["difference"] > 0 else _WORSE
+    mixed = (round(255 + share * (c - 255)) for c in end)
+    fill = "#" + "".join(f"{c:02x}" for c in mixed)
+    return HeatCell(words, fill, ink(fill), digits)
+
+
+_BETTER, _WORSE = (0, 102, 179), (196, 80, 12)  # told apart with colour-vision deficiencies
 
 
 def _row(

@@ -85,6 +85,8 @@ class Block:
         how: how it was measured.
         legend: methods to explain, in drawing order.
         tables: the numbers, folded away.
+        folded: panels that show next to nothing, folded away.
+        fold: why, as the words to unfold them by.
     """
 
     id: str
@@ -94,3 +96,5 @@ class Block:
     panels: tuple[Panel, ...]
     legend: tuple[Series, ...] = ()
     tables: tuple[PageTable, ...] = ()
+    folded: tuple[Panel, ...] = ()
+    fold: str = ""

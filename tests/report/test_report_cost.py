@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from robustbench_zosam.report.figures.cost import Point, front, robustness_against_cost
+from robustbench_zosam.report.figures.training import passes_per_step, training_curves
 from robustbench_zosam.report.run import Run
 
 
@@ -36,6 +37,19 @@ def test_the_figure_holds_time_and_passes_of_every_method(make):
         sums = [run.summary(method, f"{k}_per_step")["value"] for k in ("forwards", "backwards")]
         assert rows[method.label][1].values == (sum(sums),)
     assert {row[3] for row in rows.values()} == {"yes", "no"}
+
+
+def test_curves_are_drawn_at_equal_passes_too(make):
+    results = make(kinds=4, seeds=2, corruptions=1, n=20, slices=False)
+    run = Run(results, None)
+    block = training_curves(run)
+    titles = [panel.title for panel in block.panels]
+    assert titles[:3] == [f"Validation accuracy, by {x}" for x in ("steps", "passes", "time")]
+    most = max(passes_per_step(run, m) for m in run.methods)
+    assert most == 4.0  # of SAM
+    ends = [panel.svg.split('data-x="')[1].split('"')[0] for panel in block.panels[:2]]
+    steps, passes = (float(end.split()[1]) for end in ends)
+    assert passes == pytest.approx(most * steps, rel=1e-3)
 
 
 def test_models_that_were_not_trained_have_no_cost(make):

@@ -9,6 +9,7 @@ from robustbench_zosam.metrics import cell_metrics
 from robustbench_zosam.report import text
 from robustbench_zosam.report.charts.axis import Axis, fitting, linear
 from robustbench_zosam.report.charts.chart import Chart
+from robustbench_zosam.report.figures.training import passes_per_step
 from robustbench_zosam.report.panel import HEIGHT, WIDTH, Block, PageTable, Panel, PrintedNumber
 from robustbench_zosam.report.run import MethodView, Run
 
@@ -68,12 +69,7 @@ def _seconds(run: Run) -> list[Point]:
 
 
 def _passes(run: Run) -> list[Point]:
-    found: dict[MethodView, float | None] = {}
-    for method in run.methods:
-        kinds = (run.summary(method, f"{k}_per_step")["value"] for k in ("forwards", "backwards"))
-        known = [value for value in kinds if value is not None]
-        found[method] = sum(known) if len(known) == 2 else None
-    return _points(run, found)
+    return _points(run, {method: passes_per_step(run, method) for method in run.methods})
 
 
 def _points(run: Run, costs: dict[MethodView, float | None]) -> list[Point]:

@@ -11,6 +11,7 @@ from robustbench_zosam.report.panel import Block, PageTable, Panel, PrintedNumbe
 from robustbench_zosam.report.run import Floats, Run
 
 _SIZE = (220, 165)
+_FLAT = 1.0  # points within which a panel shows a level line
 
 
 def severity_curves(run: Run) -> Block | None:
@@ -23,6 +24,8 @@ def severity_curves(run: Run) -> Block | None:
     y = linear("accuracy (%)", np.concatenate([v.ravel() for v in values]).tolist(), least=1)
     bands = all(banded(curves) for curves in found.values())
     how = "shaded from the lowest to the highest seed" if bands else "individual seeds not shown"
+    panels = {name: _panel(run, name, curves, y) for name, curves in found.items()}
+    flat = [name for name, curves in found.items() if _is_flat(curves)]
     return Block(
         "severity",
         "Accuracy against severity",
@@ -31,10 +34,18 @@ def severity_curves(run: Run) -> Block | None:
         f"Severity 0 is the clean test set ({text.count(run.images, 'image')}). Lines are means "
         f"over {text.count(run.seeds, 'seed')}, {how if run.seeds > 1 else 'one seed each'}. All "
         "panels share one scale.",
-        tuple(_panel(run, name, curves, y) for name, curves in found.items()),
+        tuple(panels[name] for name in found if name not in flat),
         tuple(method for method in run.methods if run.robustness(method)),
         (_table(run, list(found)),),
+        tuple(panels[name] for name in flat),
+        f"{text.count(len(flat), 'corruption')} of which no severity changes a mean by more than "
+        f"{_FLAT:g} point",
     )
+
+
+def _is_flat(curves: list[Curve]) -> bool:
+    """Returns whether every method is as accurate at all severities as on clean images."""
+    return all(np.ptp(curve.values.mean(axis=0)) <= _FLAT for curve in curves)
 
 
 def _curves(run: Run, corruption: str) -> list[Curve]:

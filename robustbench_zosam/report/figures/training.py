@@ -27,6 +27,8 @@ class _Clock(NamedTuple):
     key: _Key
     label: str
     words: str
+    passes: bool = False
+    """Whether each step counts by its passes."""
 
 
 _VALUES = (
@@ -35,6 +37,7 @@ _VALUES = (
 )
 _CLOCKS = (
     _Clock("step", "training step", "steps"),
+    _Clock("step", "forward and backward passes", "passes", passes=True),
     _Clock("seconds", "training time (s)", "time"),
 )
 
@@ -50,7 +53,7 @@ def training_curves(run: Run) -> Block | None:
             drawn = _curves(run, trained, value, clock)
             if drawn:
                 panels.append(_panel(drawn, value, clock))
-                if clock.key == "step":
+                if clock.key == "step" and not clock.passes:
                     caption = f"{value.title}, {value.label}"
                     tables.append(curve_table(caption, clock.label, drawn, len(run.methods)))
     diagnosed = [m for m in trained if variances(run, m) is not None]
@@ -59,8 +62,8 @@ def training_curves(run: Run) -> Block | None:
     return Block(
         "training",
         "Training",
-        "At equal steps, all methods have seen the same images. At equal time, a method that needs "
-        "more passes per step falls behind.",
+        "At equal steps, all methods have seen the same images. At equal passes and at equal time, "
+        "a method that needs more of them per step falls behind.",
         f"Means over {text.count(run.seeds, 'seed')}"
         + (", shaded from the lowest to the highest" if run.seeds > 1 else "")
         + ". Validation images are held out from the training data. Time is that of training "
@@ -78,6 +81,13 @@ def curves(run: Run, method: MethodView, key: _Key) -> Floats | None:
         return None
     shortest = min(len(history) for history in histories)
     return finite([[row[key] for row in history[:shortest]] for history in histories])
+
+
+def passes_per_step(run: Run, method: MethodView) -> float | None:
+    """Returns forward and backward passes of a step, over seeds; None where not counted."""
+    kinds = (run.summary(method, f"{k}_per_step")["value"] for k in ("forwards", "backwards"))
+    known = [value for value in kinds if value is not None]
+    return sum(known) if len(known) == 2 else None
 
 
 def variances(run: Run, method: MethodView) -> tuple[Floats, Floats] | None:
@@ -111,6 +121,9 @@ def _curves(run: Run, methods: list[MethodView], value: _Value, clock: _Clock) -
     drawn = []
     for method in methods:
         x, y = curves(run, method, clock.key), curves(run, method, value.key)
+        if clock.passes and x is not None:
+            counted = passes_per_step(run, method)
+            x = None if counted is None else counted * x
         if x is not None and y is not None:
             known = np.isfinite(x).all(axis=0) & np.isfinite(y).all(axis=0)
             if known.any():

@@ -5,7 +5,7 @@ import { get, onRestore, set } from "./view.js";
 
 const sheet = new CSSStyleSheet();
 const hovered = { method: null, corruption: null };
-const LABELS = ".legend [data-m], .methods th .method, .heat tr[data-c] > th";
+const LABELS = ".legend [data-m], .methods th .method, .heat:not(.contrast) tr[data-c] > th";
 let names;
 let waiting;
 
