@@ -151,6 +151,20 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site in build/site, with every warning and every dead link or anchor an error."""
+    install(session, "docs")
+    session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """The pictures of the README, from the published report, by headless Chromium."""
+    session.install("pillow>=11")
+    session.run("python", "docs/generate/picture.py", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Wheel and sdist of the project and of `corruptions` alone: what is in them, and metadata."""
     session.install("twine>=6.1")

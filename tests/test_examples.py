@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -60,3 +61,16 @@ def test_an_example_imports_what_packages_export(name: str):
     assert [module for module, _ in ours if module.count(".") > 1] == []
     for module, item in ours:
         assert hasattr(importlib.import_module(module), item), f"{module} exports no {item}"
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its cells in order, as a kernel runs them; nothing stored in it can be stale."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    notebook = json.loads((ROOT / "examples" / "your_model.ipynb").read_text("utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    names: dict[str, object] = {}
+    for cell in code:
+        exec(compile("".join(cell["source"]), "your_model.ipynb", "exec"), names)
+    assert (tmp_path / "model.html").is_file()
+    assert [cell["outputs"] for cell in code] == [[] for _ in code]

@@ -57,3 +57,24 @@ def test_every_module_of_corruptions_is_packaged():
     home = Path(corruptions.__file__).parent
     packaged = {file for pattern in patterns for file in home.glob(pattern)}
     assert {*home.rglob("*.py")} <= packaged
+
+
+def test_the_conda_recipe_has_the_version_and_every_requirement():
+    recipe = (ROOT / "release" / "conda" / "recipe.yaml").read_text("utf-8")
+    assert f'version: "{robustbench_zosam.__version__}"' in recipe
+    listed = set(re.findall(r"^    - ([\w-]+) >=", recipe, re.MULTILINE))
+    conda = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+    for requirement in project(ROOT)["dependencies"]:
+        name = re.split(r"[<>=;]", requirement)[0]
+        if ";" not in requirement:  # of one system only
+            assert conda.get(name, name.replace("typing-", "typing_")) in listed
+
+
+def test_pythons_are_those_that_are_tested():
+    """The classifiers name what the noxfile runs."""
+    named = {item.rpartition(" ")[2] for item in project(ROOT)["classifiers"] if ":: 3." in item}
+    tested = re.search(
+        r"^PYTHONS = (\[.*\])", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE
+    )
+    assert tested is not None
+    assert named == {*ast.literal_eval(tested[1])}
