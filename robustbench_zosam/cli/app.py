@@ -29,6 +29,7 @@ from robustbench_zosam.cli.status import status
 from robustbench_zosam.cli.train import train
 from robustbench_zosam.cli.work import work
 from robustbench_zosam.errors import DamagedFileWarning, InputError, PluginWarning, printable
+from robustbench_zosam.registry import OWN
 
 USAGE = 2
 _SENTENCES = (DamagedFileWarning, PluginWarning, ForeignCorruptionWarning)
@@ -104,7 +105,7 @@ def run() -> None:
     """Runs the command line; an input error ends in one sentence and exit code 2."""
     warnings.showwarning = _show_warning
     try:
-        app()
+        app(prog_name=OWN)
     except InputError as error:
         typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(USAGE)
