@@ -31,14 +31,14 @@ def test_a_grid_of_one_method_leaves_the_others_as_they_are():
         "sgd-dense",
         "sgd-rigl-0.9",
         "random-perturbation-rigl-0.9",
-        "sam-rigl-0.9",
         "zo-sam-rho0.05-rigl-0.9",
         "zo-sam-rho0.5-rigl-0.9",
         "zo-sam-rho2-rigl-0.9",
+        "sam-rigl-0.9",
     ]
-    assert methods[-2].label == "ZO-SAM ρ = 0.5 · RigL 90 %"
-    assert [m.options for m in methods[-3:]] == [{"rho": 0.05}, {"rho": 0.5}, {"rho": 2}]
-    assert methods[-1].facts([0])["varied"] == {"optimizer.rho": 2}
+    assert methods[-3].label == "ZO-SAM ρ = 0.5 · RigL 90 %"
+    assert [m.options for m in methods[-4:-1]] == [{"rho": 0.05}, {"rho": 0.5}, {"rho": 2}]
+    assert methods[-2].facts([0])["varied"] == {"optimizer.rho": 2}
     assert "varied" not in methods[1].facts([0])
 
 

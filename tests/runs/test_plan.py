@@ -34,7 +34,7 @@ def test_the_default_experiment_is_five_methods():
         ("zo-sam-rigl-0.9", "method"),
         ("sam-rigl-0.9", "method"),
     ]
-    assert methods[-1].label == "ZO-SAM · RigL 90 %"
+    assert methods[-2].label == "ZO-SAM · RigL 90 %"
 
 
 def test_methods_are_a_product_without_repeats():
