@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+REPORT = ROOT / "reports/memorised-labels/report.html"
 SIZE = (1200, 800)
 
 
@@ -42,7 +43,7 @@ def draw(program: str, report: Path, mode: str, out: Path) -> None:
 def main() -> int:
     """Writes both pictures beside the documentation."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("report", nargs="?", type=Path, default=ROOT / "reports/digits/report.html")
+    parser.add_argument("report", nargs="?", type=Path, default=REPORT)
     parser.add_argument("--chromium", help="program [default: the first one that is installed]")
     chosen = parser.parse_args()
     program = chosen.chromium or next(filter(None, map(shutil.which, PROGRAMS)), None)

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from robustbench_zosam.cli.app import app
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.loading import load_config
+from robustbench_zosam.recipes import EMBEDDED, recipe_settings
+from robustbench_zosam.results.reading import read_results
 from robustbench_zosam.runs import estimate
 from robustbench_zosam.runs.earlier import measuring_seconds, training_seconds
 from robustbench_zosam.runs.forecast import (
@@ -27,6 +29,7 @@ from robustbench_zosam.runs.forecast import (
 from robustbench_zosam.runs.plan import Plan, make_plan
 from robustbench_zosam.statistics import Forecast, Spread, paired_difference
 
+REPORTS = Path(__file__).parents[2] / "reports"
 PAIRS = (
     ("random-perturbation", "sgd"),
     ("sam", "sgd"),
@@ -104,7 +107,7 @@ def test_the_known_spreads_are_sound():
 
 
 def test_the_known_spread_on_digits_is_that_of_the_published_runs():
-    frame = pd.read_csv(Path(__file__).parents[2] / "reports" / "digits" / "results.csv")
+    frame = pd.read_csv(REPORTS / "digits" / "results.csv")
     frame = frame[frame["metric"] == "accuracy"]
     for row, chosen in (
         ("mean", frame["corruption"] != "clean"),
@@ -119,6 +122,30 @@ def test_the_known_spread_on_digits_is_that_of_the_published_runs():
         between = spread.seed + spread.residual / 539
         ratio = sum(published) / len(published) / between
         assert 1 / 40 < ratio < 3.7  # 95 % of a variance with two degrees of freedom
+
+
+def test_the_known_spread_with_wrong_labels_is_that_of_the_published_run():
+    published = spreads_of(read_results(REPORTS / "memorised-labels"), "")
+    assert published is not None
+    for row, spread in KNOWN["digits, wrong labels"].rows.items():
+        found = published.rows[row]
+        assert spread.seed == pytest.approx(found.seed, rel=0.03)
+        assert spread.image == pytest.approx(found.image, rel=0.03)
+        assert spread.residual == pytest.approx(found.residual, rel=0.03)
+
+
+def test_the_radii_of_the_embedded_recipe_are_the_tuned_ones():
+    tuning = read_results(REPORTS / "memorised-labels")["tuning"]
+    assert tuning is not None
+    chosen = {
+        each["method"].removesuffix("-rigl-0.9"): each["trials"][each["chosen"]]["values"]
+        for each in tuning["methods"]
+        if each["chosen"] is not None
+    }
+    radii = recipe_settings(EMBEDDED)["optimizer"]
+    assert {name: values["optimizer.rho"] for name, values in chosen.items()} == {
+        name: section["rho"] for name, section in radii.items()
+    }
 
 
 def test_times_of_an_earlier_run_are_taken_where_it_did_the_same(tmp_path: Path, runs: ModuleType):
