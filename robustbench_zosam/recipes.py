@@ -87,8 +87,8 @@ RECIPES.add(
             "a positive control: with clean labels no method differs from another on digits; where "
             "wrong labels are memorised, flat minima are known to help (SAM, section 3.3)",
             "the radii were tuned on validation images, the same number of trials for each method, "
-            "with other seeds (reports/memorised-labels); those of SAM and S²-SAM are the largest that "
-            "were tried",
+            "with other seeds (reports/memorised-labels); those of SAM and S²-SAM are the largest "
+            "that were tried",
         ),
     ),
     RecipeInfo(

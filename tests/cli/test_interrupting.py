@@ -31,6 +31,7 @@ def test_a_signal_while_importing_ends_in_one_line(tmp_path: Path, number: int):
     )
     code = (
         "import sys; sys.path.insert(0, '.')\n"
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # also under nohup
         "import importlib.abc\n"
         "class Slow(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
