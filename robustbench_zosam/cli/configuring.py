@@ -19,6 +19,13 @@ _LISTS: Mapping[str, type[str | int | float]] = {
     "suite.corruptions": str,
     "suite.severities": int,
 }
+_OPTION_OF = {
+    "optimizers": "optimizer",
+    "sparsifiers": "sparsifier",
+    "sparsities": "sparsity",
+    "suite.corruptions": "corruption",
+    "suite.severities": "severity",
+}
 _SUBJECTS = ("recipe", "data.", "model.", "checkpoints", "suite.source")
 
 
@@ -55,12 +62,15 @@ def separated(
         >>> separated("sparsities", ["0.8,0.9", "0.95"], float)
         [0.8, 0.9, 0.95]
     """
-    parts = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    if not all(parts):
+        raise InputError(f"--{_OPTION_OF.get(key, key)} has an empty value: {', '.join(texts)!r}")
     try:
         return [kind(part) for part in parts]
     except ValueError:
         word = "whole numbers" if kind is int else "numbers"
-        raise InputError(f"{key} = {', '.join(parts)[:80]}: give {word}") from None
+        option = _OPTION_OF.get(key, key)
+        raise InputError(f"--{option} {', '.join(parts)[:80]}: give {word}") from None
 
 
 def choose_engine(

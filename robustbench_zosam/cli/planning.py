@@ -48,6 +48,7 @@ def show(
     """
     with TemporaryDirectory(prefix="zosam-") as scratch:
         plan = make_plan(config, measure=measure, scratch=Path(scratch))
+        _check_place(plan.out)
         before = read_results(earlier) if earlier is not None else _results_here(plan)
         spreads = _spreads(plan, before, earlier)
         found = (
@@ -63,6 +64,16 @@ def show(
         typer.echo(told)
         for line in outlook_lines(found) if found else _nothing(plan, spreads):
             typer.echo(line)
+
+
+def _check_place(out: Path) -> None:
+    """Refuses an output folder that the run could not make; nothing is made here."""
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(
+            f"the output folder {out} cannot be written to ({there} is no folder): choose another "
+            "one with --out"
+        )
 
 
 def _results_here(plan: Plan) -> Results | None:

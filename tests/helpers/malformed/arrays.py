@@ -178,7 +178,7 @@ _TREES: dict[str, Callable[[Path], object]] = {
         encoded("JPEG", side=20)
     ),
     "first picture a link to itself": lambda top: _link(top / "1/ant/0.JPEG"),
-    "first picture GIF": lambda top: (top / "1/ant/0.JPEG").write_bytes(encoded("GIF")),
+    "first picture SGI": lambda top: (top / "1/ant/0.JPEG").write_bytes(encoded("SGI")),
 }
 
 

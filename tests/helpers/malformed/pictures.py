@@ -50,7 +50,7 @@ _ANYTHING: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "EPS as jpg": ("jpg", lambda: _EPS, "refused"),
     "PDF": ("png", lambda: b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n%%EOF", "refused"),
     "SVG": ("png", lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16"/>', "refused"),
-    "GIF": ("png", lambda: encoded("GIF"), "refused"),
+    "SGI": ("png", lambda: encoded("SGI"), "refused"),
     "ICO": ("png", lambda: encoded("ICO"), "refused"),
     "TGA": ("png", lambda: encoded("TGA"), "refused"),
     "PCX": ("bmp", lambda: encoded("PCX"), "refused"),
