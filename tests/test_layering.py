@@ -27,6 +27,7 @@ LAYERS = (
         "privacy",
         "seeds",
         "registry",
+        "user_code",
         "options",
         "machine",
         "precision",

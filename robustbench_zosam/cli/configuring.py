@@ -12,19 +12,13 @@ if TYPE_CHECKING:
     from robustbench_zosam.config import ExperimentConfig
 
 _DIGITS = 18  # of a seed: what 64 bits hold
-_LISTS: Mapping[str, type[str | int | float]] = {
-    "optimizers": str,
-    "sparsifiers": str,
-    "sparsities": float,
-    "suite.corruptions": str,
-    "suite.severities": int,
-}
-_OPTION_OF = {
-    "optimizers": "optimizer",
-    "sparsifiers": "sparsifier",
-    "sparsities": "sparsity",
-    "suite.corruptions": "corruption",
-    "suite.severities": "severity",
+# Settings with several values, by the option that gives them.
+_LISTS: Mapping[str, tuple[str, type[str | int | float]]] = {
+    "optimizers": ("optimizer", str),
+    "sparsifiers": ("sparsifier", str),
+    "sparsities": ("sparsity", float),
+    "suite.corruptions": ("corruption", str),
+    "suite.severities": ("severity", int),
 }
 _SUBJECTS = ("recipe", "data.", "model.", "checkpoints", "suite.source")
 
@@ -48,28 +42,27 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def separated(
-    key: str, texts: Iterable[str], kind: type[str | int | float] = str
+    option: str, texts: Iterable[str], kind: type[str | int | float] = str
 ) -> list[str | int | float]:
     """Returns the values of an option that may be repeated, or have several with commas.
 
     Args:
-        key: the setting that the option stands for, for the message.
+        option: its name without the dashes, for the message.
 
     Raises:
-        InputError: a number is none.
+        InputError: a value is empty, or no number where one is wanted.
 
     Example:
-        >>> separated("sparsities", ["0.8,0.9", "0.95"], float)
+        >>> separated("sparsity", ["0.8,0.9", "0.95"], float)
         [0.8, 0.9, 0.95]
     """
     parts = [part.strip() for text in texts for part in text.split(",")]
     if not all(parts):
-        raise InputError(f"--{_OPTION_OF.get(key, key)} has an empty value: {', '.join(texts)!r}")
+        raise InputError(f"--{option} has an empty value: {', '.join(texts)!r}")
     try:
         return [kind(part) for part in parts]
     except ValueError:
         word = "whole numbers" if kind is int else "numbers"
-        option = _OPTION_OF.get(key, key)
         raise InputError(f"--{option} {', '.join(parts)[:80]}: give {word}") from None
 
 
@@ -146,9 +139,9 @@ def build_config(
         for key, value in given.items()
         if value not in (None, [], ())
     }
-    for key, kind in _LISTS.items():
+    for key, (option, kind) in _LISTS.items():
         if isinstance(texts := overrides.get(key), list):
-            overrides[key] = separated(key, texts, kind)
+            overrides[key] = separated(option, texts, kind)
     if isinstance(seeds := overrides.get("seeds"), str):
         overrides["seeds"] = parse_seeds(seeds)
     if "recipe" in given and not (file or grid or tune or _names_subject(overrides, assignments)):

@@ -58,7 +58,7 @@ def corrupt(
         said = write_suite(
             settings.data,
             out,
-            corruptions=tuple(map(str, separated("corruptions", corruption or ["all"]))),
+            corruptions=tuple(map(str, separated("corruption", corruption or ["all"]))),
             preset=preset,
             layout=layout.value,
             seed=seed,

@@ -17,7 +17,7 @@ from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import parse_json, require_regular
 from robustbench_zosam.models.classifier import Classifier, build_model
 from robustbench_zosam.models.decoding import decode_all
-from robustbench_zosam.models.encoding import encode
+from robustbench_zosam.models.encoding import encode_state
 from robustbench_zosam.models.fitting import (
     class_axes,
     fill_in,
@@ -84,16 +84,11 @@ def save_checkpoint(
         InputError: a mask is of no tensor of the model.
     """
     require_known(model.backbone, masks or {})
-    tensors: dict[str, Tensor] = {}
-    shapes: dict[str, dict[str, list[int]]] = {}
-    for name, value in model.backbone.state_dict().items():
-        mask = (masks or {}).get(f"backbone.{name}")
-        if mask is None:
-            tensors[name] = value.detach().cpu().contiguous().clone()  # tied tensors are refused
-        else:
-            tensors |= encode(name, value, mask)
-            shapes[name] = {"shape": list(value.shape)}
-    header = describe(model, config, classes, image_size) | {"encodings": shapes, **(facts or {})}
+    inner = {name.removeprefix("backbone."): mask for name, mask in (masks or {}).items()}
+    tensors, shapes = encode_state(model.backbone.state_dict(), inner)
+    encodings = {name: {"shape": shape} for name, shape in shapes.items()}
+    header = describe(model, config, classes, image_size)
+    header |= {"encodings": encodings, **(facts or {})}
     header["sha256"] = sha256_of(tensors)
     text = json.dumps(header, sort_keys=True, allow_nan=False, separators=(",", ":"))
     save_tensors(file, tensors, {"format": FORMAT, "header": text})

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -38,6 +39,25 @@ def encode(name: str, value: Tensor, mask: Tensor) -> dict[str, Tensor]:
     part = min(choices, key=lambda kind: choices[kind].size)
     values = value[mask].detach().cpu().contiguous()
     return {part: torch.from_numpy(choices[part]), f"{name}.values": values}
+
+
+def encode_state(
+    state: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, list[int]]]:
+    """Returns the tensors of a state dict as files hold them, and the shapes of the masked ones.
+
+    Args:
+        masks: bool tensors by the names in the state; other tensors are copied as they are.
+    """
+    tensors: dict[str, Tensor] = {}
+    shapes: dict[str, list[int]] = {}
+    for name, value in state.items():
+        if name in masks:
+            tensors |= encode(name, value, masks[name])
+            shapes[name] = list(value.shape)
+        else:
+            tensors[name] = value.detach().cpu().contiguous().clone()  # tied tensors are refused
+    return tensors, shapes
 
 
 def decode(name: str, parts: dict[str, Tensor], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.models.naming import origin
+from robustbench_zosam.user_code import named
 
 # Where torchvision wants more than a number of classes: start of the name, then its arguments.
 _TORCHVISION_ARGUMENTS: dict[str, Callable[[int], dict[str, object]]] = {
@@ -105,9 +104,8 @@ def timm_arguments(name: str, image_size: int | None) -> dict[str, object]:
 
 
 def _coded_model(path: str, classes: int) -> nn.Module:
-    module, _, attribute = path.partition(":")
     try:
-        factory = getattr(_import(module), attribute)
+        factory = named(path)
     except (ImportError, AttributeError) as error:
         raise InputError(
             f"the model {path} cannot be imported ({error}): write package.module:factory"
@@ -142,16 +140,6 @@ def require_size(name: str, image_size: int | None) -> int:
             "set data.image_size"
         )
     return image_size
-
-
-def _import(module: str) -> ModuleType:
-    """Imports a module, with the current directory last in the search path."""
-    here = str(Path.cwd())
-    sys.path.append(here)
-    try:
-        return importlib.import_module(module)
-    finally:
-        sys.path.remove(here)
 
 
 def _require_known(package: str, name: str, known: Sequence[str]) -> None:

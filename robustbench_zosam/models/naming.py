@@ -7,6 +7,7 @@ from typing import Literal
 from robustbench_zosam.config import ModelConfig
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.models.registry import MODELS
+from robustbench_zosam.user_code import require_allowed
 
 Origin = Literal["registry", "torchvision", "timm", "code"]
 IMAGENET = "imagenet"  # as a list of classes
@@ -42,11 +43,7 @@ def check_model(config: ModelConfig) -> tuple[str, ...]:
         takes = MODELS[config.name].takes
     if source == "code":
         takes = ()
-        if not config.allow_code:
-            raise InputError(
-                f"the model {config.name} is code that would run here: add "
-                "--set model.allow_code=true if you trust it"
-            )
+        require_allowed(f"model {config.name}", config.allow_code)
     if config.width != 1 and "width" not in takes:
         raise InputError(
             f"model.width = {config.width:g}: {config.name} has no width multiplier; leave it at 1"

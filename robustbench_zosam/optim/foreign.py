@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 
 from torch.optim import Optimizer
@@ -14,9 +13,10 @@ from robustbench_zosam.optim.info import OptimizerInfo
 from robustbench_zosam.optim.registry import OPTIMIZERS
 from robustbench_zosam.options import Option, Text
 from robustbench_zosam.registry import said
+from robustbench_zosam.user_code import named, require_allowed
 
 _SHARED = {"params", "lr", "weight_decay", "momentum"}  # settings of the training
-_TRUSTED = "torch.optim"
+_TRUSTED = "torch.optim."
 
 
 def register_class(path: str, *, allow_code: bool) -> str:
@@ -36,11 +36,8 @@ def register_class(path: str, *, allow_code: bool) -> str:
         InputError: the code is not allowed, cannot be imported, or is no optimizer.
     """
     module, _, attribute = path.partition(":")
-    if not allow_code and module != _TRUSTED and not module.startswith(f"{_TRUSTED}."):
-        raise InputError(
-            f"the optimizer {path} is code that would run here: add "
-            "--set model.allow_code=true if you trust it"
-        )
+    if not f"{module}.".startswith(_TRUSTED):
+        require_allowed(f"optimizer {path}", allow_code)
     name = _short(attribute)
     if name in OPTIMIZERS and OPTIMIZERS[name].target != path:
         name = f"{_short(module.partition('.')[0])}-{name}"
@@ -59,9 +56,8 @@ def _short(name: str) -> str:
 
 
 def _load(path: str) -> type[Optimizer]:
-    module, _, attribute = path.partition(":")
     try:
-        found: object = getattr(importlib.import_module(module), attribute)
+        found = named(path)
     except Exception as error:
         raise InputError(f"the optimizer {path} cannot be imported: {said(error)}") from error
     if not isinstance(found, type) or not issubclass(found, Optimizer):

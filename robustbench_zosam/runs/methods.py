@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -93,7 +93,7 @@ def expand(config: ExperimentConfig) -> tuple[Method, ...]:
         check_keys(config.grid, loaded, {}, "the grid")
         check_keys(config.tune.values, loaded, {}, "the tuning")
         return loaded
-    optimizers = [optimizer_name(name, config.model.allow_code) for name in config.optimizers]
+    optimizers = {optimizer_name(name, config.model.allow_code): name for name in config.optimizers}
     for name in config.sparsifiers:
         SPARSIFIERS[name]
     plain = list({method.id: method for method in _trained(config, optimizers)}.values())
@@ -143,7 +143,8 @@ def optimizer_name(name: str, allow_code: bool) -> str:
     return OPTIMIZERS[name].name
 
 
-def _trained(config: ExperimentConfig, optimizers: Sequence[str]) -> Iterator[Method]:
+def _trained(config: ExperimentConfig, optimizers: Mapping[str, str]) -> Iterator[Method]:
+    """Yields the methods of optimizers, whose names lead to what the configuration says."""
     grid = [
         (sparsifier, 0.0 if sparsifier == "dense" else sparsity)
         for sparsity in config.sparsities
@@ -154,11 +155,13 @@ def _trained(config: ExperimentConfig, optimizers: Sequence[str]) -> Iterator[Me
         baseline = next(info.name for info in OPTIMIZERS if info.role == "baseline")
         yield _method(config, baseline, "dense", 0.0)
     for sparsifier, sparsity in dict.fromkeys(grid):
-        for optimizer in optimizers:
-            yield _method(config, optimizer, sparsifier, sparsity)
+        for optimizer, given in optimizers.items():
+            yield _method(config, optimizer, sparsifier, sparsity, given)
 
 
-def _method(config: ExperimentConfig, optimizer: str, sparsifier: str, sparsity: float) -> Method:
+def _method(
+    config: ExperimentConfig, optimizer: str, sparsifier: str, sparsity: float, given: str = ""
+) -> Method:
     steps, masks = OPTIMIZERS[optimizer], SPARSIFIERS[sparsifier]
     dense = sparsifier == "dense"
     lr: Options = {} if steps.lr is None else {"lr": steps.lr}
@@ -169,7 +172,7 @@ def _method(config: ExperimentConfig, optimizer: str, sparsifier: str, sparsity:
         else f"{steps.label} · {masks.label} {100 * sparsity:g} %",
         role="reference" if dense and steps.role == "baseline" else steps.role,
         optimizer=optimizer,
-        optimizer_class=steps.source if steps.target == steps.source else "",
+        optimizer_class=given if ":" in given else "",
         options=lr | _options_of("optimizer", steps, config.optimizer),
         sparsifier=sparsifier,
         sparsifier_options=_options_of("sparsifier", masks, config.sparsifier),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from robustbench_zosam.errors import InputError
 from robustbench_zosam.files import parse_json, require_regular
-from robustbench_zosam.models.encoding import decode, encode
+from robustbench_zosam.models.encoding import decode, encode_state
 from robustbench_zosam.models.tensor_files import read_tensors, save_tensors, sha256_of
 from robustbench_zosam.models.third_party import take_masks
 from robustbench_zosam.models.torch_files import read_state_dict
@@ -50,16 +50,10 @@ def save_sparse(
     unknown = sorted(set(given) - set(state))
     if unknown:
         raise InputError(f"there is a mask for {unknown[0]}, which is no tensor of the model")
-    tensors: dict[str, Tensor] = {}
-    shapes: dict[str, list[int]] = {}
-    for name, value in state.items():
-        if name not in given:
-            tensors[name] = value.detach().cpu().contiguous().clone()
-            continue
-        if value[~given[name]].any():
+    for name, mask in given.items():
+        if state[name][~mask].any():
             raise InputError(f"{name} is not zero off its mask: apply the masks before saving")
-        tensors |= encode(name, value, given[name])
-        shapes[name] = list(value.shape)
+    tensors, shapes = encode_state(state, given)
     text = json.dumps({"shapes": shapes, "sha256": sha256_of(tensors)}, sort_keys=True)
     save_tensors(Path(file), tensors, {"format": FORMAT, "header": text})
 
